@@ -1,0 +1,33 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: help demo test lint types floors unit clean
+
+help:  ## List the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
+
+.venv/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[test]' --constraint constraints.txt
+	@touch $@
+
+demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
+	$(BIN)/python examples/digits.py
+
+test: lint types floors unit  ## Everything that has to pass before a change lands
+
+lint: .venv/.installed  ## Style
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/.installed  ## Types
+	$(BIN)/mypy
+
+floors: .venv/.installed  ## Which floor may import which
+	$(BIN)/lint-imports
+
+unit: .venv/.installed  ## Tests and the examples of every docstring
+	$(BIN)/python -m pytest
+
+clean:  ## Remove what the targets made
+	rm -rf .venv runs

@@ -1,0 +1,7 @@
+"""Watch, score and gate the explanations of a vision model while PyTorch Lightning trains it."""
+
+from lightning_saliency import methods, metrics
+from lightning_saliency.evaluation import explain, score
+from lightning_saliency.passes import normalize
+
+__all__ = ["GatedCheckpoint", "SaliencyMonitor", "explain", "methods", "metrics", "normalize", "score"]

@@ -1,0 +1,105 @@
+"""Checks of arguments: one sentence with the value received and the way out; warnings said once."""
+
+import functools
+import math
+import warnings
+from collections.abc import Collection
+from numbers import Real
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def check_integer(name: str, value: object, *, minimum: int) -> None:
+    """Refuse anything but a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"Expected `{name}` to be a whole number, but got {value!r}.")
+    if value < minimum:
+        raise ValueError(f"Expected `{name}` to be at least {minimum}, but got {value}.")
+
+
+def check_number(name: str, value: Any, *, minimum: float = -math.inf, below: float = math.inf) -> None:
+    """Refuse anything but a finite number in [`minimum`, `below`)."""
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"Expected `{name}` to be a number, but got {value!r}.")
+    if not (math.isfinite(value) and minimum <= value < below):
+        raise ValueError(f"Expected `{name}` to lie in [{minimum}, {below}), but got {value}.")
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Refuse a value that is not among the choices."""
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise ValueError(f"Expected `{name}` to be one of {listed}, but got {value!r}.")
+
+
+def check_fraction(name: str, value: Any) -> None:
+    """Refuse a number outside [0, 1), and guess that a percentage was meant where it looks like one."""
+    check_number(name, value)
+    if 1 < value <= 100:
+        raise ValueError(f"Expected `{name}` to lie in [0, 1), but got {value}: did you mean {value / 100:g}?")
+    check_number(name, value, minimum=0, below=1)
+
+
+def check_images(images: object) -> None:
+    """Refuse what is not a floating-point batch (B, C, *S) with at least one position."""
+    if not isinstance(images, Tensor):
+        raise TypeError(f"Expected `images` to be a tensor of shape (B, C, *S), but got {type(images).__name__}.")
+    if not images.is_floating_point():
+        raise TypeError(
+            f"Expected `images` to be floating point, but got {images.dtype}: "
+            "convert them as the model expects them, for instance `images.float() / 255`."
+        )
+    if images.ndim < 3 or not images.numel():
+        raise ValueError(
+            f"Expected `images` to have shape (B, C, *S) with no empty dimension, but got {tuple(images.shape)}."
+        )
+
+
+def check_targets(targets: object, batch_size: int) -> None:
+    """Refuse what is not one whole number per image."""
+    if not isinstance(targets, Tensor):
+        raise TypeError(f"Expected `targets` to be a tensor of shape (B,), but got {type(targets).__name__}.")
+    if targets.is_floating_point() or targets.dtype == torch.bool:
+        raise TypeError(f"Expected `targets` to be class indices, but got {targets.dtype}: pass int64.")
+    if targets.shape != (batch_size,):
+        raise ValueError(f"Expected `targets` to have shape ({batch_size},), but got {tuple(targets.shape)}.")
+
+
+def check_classes(targets: Tensor, num_classes: int) -> None:
+    """Refuse targets that the model has no logit for."""
+    if targets.numel() and (targets.min() < 0 or targets.max() >= num_classes):
+        worst = targets[(targets < 0) | (targets >= num_classes)][0].item()
+        raise ValueError(
+            f"Expected `targets` to lie in [0, {num_classes - 1}], since the model has {num_classes} classes, "
+            f"but got {worst}."
+        )
+
+
+def check_maps(name: str, maps: object, images: Tensor) -> None:
+    """Refuse what is not one map of the images' size for each image."""
+    if not isinstance(maps, Tensor):
+        raise TypeError(f"Expected the maps of {name!r} to be a tensor, but got {type(maps).__name__}.")
+    expected = (images.shape[0], *images.shape[2:])
+    if maps.shape != expected:
+        raise ValueError(
+            f"Expected the maps of {name!r} to have shape {expected}, one value per position, "
+            f"but got {tuple(maps.shape)}: reduce channels and upsample to the images' size."
+        )
+
+
+def check_masks(masks: object, images: Tensor) -> None:
+    """Refuse what is not one boolean mask of the images' size for each image."""
+    expected = (images.shape[0], *images.shape[2:])
+    if not isinstance(masks, Tensor) or masks.dtype != torch.bool:
+        kind = masks.dtype if isinstance(masks, Tensor) else type(masks).__name__
+        raise TypeError(f"Expected `masks` to be a boolean tensor, but got {kind}: compare it, as in `masks > 0`.")
+    if masks.shape != expected:
+        raise ValueError(f"Expected `masks` to have shape {expected}, but got {tuple(masks.shape)}.")
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Warn the first time that this message is given in this process."""
+    warnings.warn(message, stacklevel=3)

@@ -1,0 +1,1 @@
+"""Lightning callbacks that watch explanations and gate checkpoints."""

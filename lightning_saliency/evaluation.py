@@ -1,0 +1,206 @@
+"""Explain and score with many methods and metrics at once, every pass that they share run once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
+
+import torch
+
+from lightning_saliency._checks import check_integer, check_maps
+from lightning_saliency._model import explaining
+from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
+from lightning_saliency.methods import Method
+from lightning_saliency.methods._stream_method import StreamMethod, explain_streams, known_targets, own_images
+from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.trials import Measured, Trial, visit_trials
+
+Methods: TypeAlias = Sequence[Method] | Mapping[str, Method]
+Metrics: TypeAlias = Sequence[ExplanationMetric] | Mapping[str, ExplanationMetric]
+Named = TypeVar("Named")
+
+
+def explain(
+    model: Model, images: Images, targets: Targets | None, methods: Methods, max_batch_size: int = 64
+) -> dict[str, Maps]:
+    """Explain images with several methods; those with equal points share their passes.
+
+    The model is given back exactly as it was. A map depends on the model, its image and its target only,
+    not on the rest of the batch.
+
+    Args:
+        model: Model with one row of logits per image; best an `nn.Module`, which can be borrowed.
+        images: Images (B, C, *S) in the model's input space.
+        targets: Classes to explain (B,), or `None` for the predicted ones.
+        methods: Methods with distinct names, or a mapping from names to methods; any callable
+            `(model, images, targets) -> maps` is one.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Raw float32 maps (B, *S) by method name.
+
+    Raises:
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If shapes disagree, or names are missing or repeated.
+
+    Example:
+        >>> import torch
+        >>> from lightning_saliency.methods import Gradient, SmoothGrad
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+        >>> maps = explain(model, torch.rand(5, 3, 2, 2), None, [Gradient(), SmoothGrad(num_samples=4)])
+        >>> {name: tuple(method_maps.shape) for name, method_maps in maps.items()}
+        {'gradient': (5, 2, 2), 'smooth_grad': (5, 2, 2)}
+    """
+    named = by_name("methods", methods)
+    images = own_images(images)
+    check_integer("max_batch_size", max_batch_size, minimum=1)
+    with explaining(model):
+        targets = known_targets(model, images, targets, max_batch_size)
+        streams = {name: method for name, method in named.items() if isinstance(method, StreamMethod)}
+        maps = explain_streams(model, images, targets, streams, max_batch_size)
+        for name in named.keys() - streams.keys():
+            maps[name] = _explain_alone(model, images, targets, name, named[name], max_batch_size)
+    return {name: maps[name] for name in named}
+
+
+def score(
+    model: Model,
+    images: Images,
+    maps: Mapping[str, Maps],
+    targets: Targets,
+    metrics: Metrics,
+    *,
+    methods: Methods | None = None,
+    masks: Masks | None = None,
+    max_batch_size: int = 64,
+) -> dict[str, dict[str, Scores]]:
+    """Score the maps of several methods by several metrics; predictions that they share are made once.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S) by method name.
+        targets: Target classes (B,).
+        metrics: Metrics with distinct names, or a mapping from names to metrics. They only say what to
+            compute, and stay unchanged.
+        methods: The methods behind the maps, for metrics that explain again.
+        masks: Where the object is, (B, *S) boolean, for metrics of localisation.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,) by method and metric name.
+
+    Raises:
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If shapes disagree, maps are not finite, or names are missing or repeated.
+
+    Example:
+        >>> import torch
+        >>> from lightning_saliency.metrics import RCAP, Allegiance
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 2))
+        >>> maps = {"random": torch.rand(5, 2, 2)}
+        >>> targets = torch.zeros(5, dtype=torch.int64)
+        >>> scores = score(model, torch.rand(5, 3, 2, 2), maps, targets, [RCAP(), Allegiance()])
+        >>> {name: tuple(values.shape) for name, values in scores["random"].items()}
+        {'rcap': (5,), 'allegiance': (5,)}
+    """
+    measured = measure(
+        model, images, maps, targets, metrics, methods=methods, masks=masks, max_batch_size=max_batch_size
+    )
+    return {method: {metric: found.scores for metric, found in row.items()} for method, row in measured.items()}
+
+
+def measure(
+    model: Model,
+    images: Images,
+    maps: Mapping[str, Maps],
+    targets: Targets,
+    metrics: Metrics,
+    *,
+    methods: Methods | None = None,
+    masks: Masks | None = None,
+    max_batch_size: int = 64,
+) -> dict[str, dict[str, Measured]]:
+    """Do what `score` does and keep the curves behind the scores."""
+    named = by_name("metrics", metrics)
+    if not isinstance(maps, Mapping):
+        raise TypeError(f"Expected `maps` to map method names to maps, but got {type(maps).__name__}.")
+    explainers = None if methods is None else by_name("methods", methods)
+    for name, metric in named.items():
+        _check_metric(name, metric, {"methods": explainers, "masks": masks})
+    if explainers is not None and maps.keys() - explainers.keys():
+        raise ValueError(
+            f"Expected `methods` to have every method of `maps`, but got none named "
+            f"{sorted(maps.keys() - explainers.keys())}."
+        )
+    parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in named} for method in maps}
+
+    def visit(trials: list[Trial]) -> None:
+        for trial in trials:
+            for name, metric in named.items():
+                parts[trial.name][name].append(metric.measure(trial))
+
+    visit_trials(model, images, maps, targets, visit, methods=explainers, masks=masks, max_batch_size=max_batch_size)
+    return {method: {metric: _joined(found) for metric, found in row.items()} for method, row in parts.items()}
+
+
+def by_name(argument: str, members: Sequence[Named] | Mapping[str, Named]) -> dict[str, Named]:
+    """Key methods or metrics by their names.
+
+    Raises:
+        TypeError: If they are neither in a sequence nor in a mapping, or are classes or no callables.
+        ValueError: If there are none, or names are missing or repeated.
+    """
+    if isinstance(members, str) or not isinstance(members, Sequence | Mapping):
+        raise TypeError(f"Expected `{argument}` to be a sequence or a mapping, but got {members!r}.")
+    pairs = list(members.items()) if isinstance(members, Mapping) else [(_name_of(m, argument), m) for m in members]
+    for name, member in pairs:
+        if isinstance(member, type) or not callable(member):
+            raise TypeError(
+                f"Expected `{argument}` to hold instances that can be called, but got {member!r} as {name!r}."
+            )
+    names = [name for name, _ in pairs]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if not names or repeated:
+        problem = f"{repeated} more than once" if repeated else "none"
+        raise ValueError(
+            f"Expected `{argument}` to have distinct names, but got {problem}: "
+            "give instances a `name`, or pass a mapping from names."
+        )
+    return dict(pairs)
+
+
+def _check_metric(name: str, metric: object, given: dict[str, object]) -> None:
+    if not isinstance(metric, ExplanationMetric):
+        raise TypeError(f"Expected metric {name!r} to be an explanation metric, but got {type(metric).__name__}.")
+    missing = [need for need in metric.needs if given[need] is None]
+    if missing:
+        raise ValueError(f"Expected `{missing[0]}` for metric {name!r}, but got None: pass them, or leave it out.")
+
+
+def _name_of(member: object, argument: str) -> str:
+    name = getattr(member, "name", None) or getattr(member, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise ValueError(f"Expected {member!r} in `{argument}` to have a name: pass a mapping from names.")
+    return name
+
+
+def _explain_alone(
+    model: Model,
+    images: Images,
+    targets: Targets,
+    name: str,
+    method: Callable[[Model, Images, Targets], Maps],
+    max_batch_size: int,
+) -> Maps:
+    chunks = zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True)
+    parts = []
+    for chunk, chunk_targets in chunks:
+        maps = method(model, chunk.clone(), chunk_targets)
+        check_maps(name, maps, chunk)
+        parts.append(maps.detach().float())
+    return torch.cat(parts)
+
+
+def _joined(parts: list[Measured]) -> Measured:
+    scores = torch.cat([part.scores for part in parts])
+    curves = [part.curves for part in parts if part.curves is not None]
+    return Measured(scores, torch.cat(curves) if curves else None)

@@ -1,0 +1,1 @@
+"""One adapter per logger: pictures on their way to a front-end."""

@@ -1,0 +1,21 @@
+"""What the package takes for a saliency method: ours, a user's function, a wrapped attribution."""
+
+from typing import Protocol, runtime_checkable
+
+from lightning_saliency._types import Images, Maps, Model, Targets
+
+
+@runtime_checkable
+class Method(Protocol):
+    """Anything that maps (model, images, targets) to one map per image.
+
+    Example:
+        >>> import torch
+        >>> def brightness(model, images, targets):
+        ...     return images.mean(dim=1)
+        >>> isinstance(brightness, Method)
+        True
+    """
+
+    def __call__(self, model: Model, images: Images, targets: Targets, /) -> Maps:
+        """Explain images (B, C, *S) for targets (B,) by raw maps (B, *S)."""

@@ -1,0 +1,180 @@
+"""Find layers by name or by what reaches the logits, record their outputs, and lay these out as grids."""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency._model import logits_of
+from lightning_saliency._types import Activations, Images, Model
+
+LAST_SPATIAL: Final = "<last spatial layer>"
+MOST_PREFIX_TOKENS: Final = 16
+
+
+def find_layers(model: Model, images: Images, names: Iterable[str]) -> dict[str, nn.Module]:
+    """Look up layers; `LAST_SPATIAL` costs one forward and one backward of the first image.
+
+    Raises:
+        TypeError: If the model has no layers because it is a plain function.
+        ValueError: If a name is unknown or ambiguous, or no layer's positions reach the logits.
+    """
+    wanted = list(names)
+    if not wanted:
+        return {}
+    if not isinstance(model, nn.Module):
+        raise TypeError(
+            f"Expected an `nn.Module` to look for layer {wanted[0]!r}, but got {type(model).__name__}: "
+            "pass the module itself, or use methods that need no layer."
+        )
+    return {name: _last_spatial(model, images[:1]) if name == LAST_SPATIAL else _named(model, name) for name in wanted}
+
+
+@contextmanager
+def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+    """Record the layers' outputs while the block runs: the last one where a layer runs repeatedly.
+
+    The network goes on with a copy, since a later in-place activation would overwrite what was recorded.
+    """
+    outputs: dict[str, Tensor] = {}
+    with ExitStack() as stack:
+        for name, layer in layers.items():
+
+            def keep(_module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor:
+                if not isinstance(output, Tensor):
+                    raise TypeError(
+                        f"Expected layer {name!r} to return a tensor, but got {type(output).__name__}: "
+                        "name a layer inside it."
+                    )
+                outputs[name] = output if output.requires_grad else output.requires_grad_()
+                return output.clone()
+
+            stack.callback(layer.register_forward_hook(keep).remove)
+        yield outputs
+
+
+def as_grid(output: Activations, images: Images) -> Activations:
+    """Lay a layer's output or its gradient out as (B, C, *grid), whatever its own order is.
+
+    Understood are channels first, channels last, and tokens of shape (B, N, C) whose class and register
+    tokens come before the patches.
+    """
+    spatial = images.shape[2:]
+    if _matches(output.shape[2:], spatial):
+        return output
+    if _matches(output.shape[1:-1], spatial):
+        return output.movedim(-1, 1)
+    grid = _token_grid(output, spatial)
+    if grid is None:
+        raise ValueError(
+            f"Expected a layer whose output has positions of an image of size {tuple(spatial)}, "
+            f"but got an output of shape {tuple(output.shape)}: name another layer."
+        )
+    patches = output[:, output.shape[1] - math.prod(grid) :]
+    return patches.transpose(1, 2).reshape(output.shape[0], output.shape[2], *grid)
+
+
+def _matches(grid: torch.Size, spatial: torch.Size) -> bool:
+    """Whether a grid has more than one position and the image's proportions, up to rounding."""
+    if len(grid) != len(spatial) or math.prod(grid) <= 1:
+        return False
+    return all(abs(size - grid[0] * whole / spatial[0]) <= 1 for size, whole in zip(grid, spatial, strict=True))
+
+
+def _token_grid(output: Tensor, spatial: torch.Size) -> tuple[int, int] | None:
+    if output.ndim != 3 or len(spatial) != 2:
+        return None
+    height, width = spatial
+    tokens = output.shape[1]
+    for patches in range(tokens, max(tokens - MOST_PREFIX_TOKENS, 2) - 1, -1):
+        rows = math.isqrt(patches * height // width)
+        for row in (rows, rows + 1):
+            if row and patches % row == 0 and patches * height == row * row * width:
+                return row, patches // row
+    return None
+
+
+def _named(model: nn.Module, name: str) -> nn.Module:
+    modules: dict[str, nn.Module] = {_plain(path): module for path, module in model.named_modules() if path}
+    wanted = _plain(name)
+    if wanted in modules:
+        return modules[wanted]
+    ends = [path for path in modules if path.endswith("." + wanted)]
+    if len(ends) == 1:
+        return modules[ends[0]]
+    listed = ", ".join(ends or modules) or "none"
+    problem = "is the end of several" if ends else "is not one of the model's layers"
+    raise ValueError(f"Expected `layer` to name one layer, but {name!r} {problem}: {listed}.")
+
+
+def _plain(path: str) -> str:
+    return ".".join(part for part in path.split(".") if part != "_orig_mod")
+
+
+class _Candidate(NamedTuple):
+    name: str
+    module: nn.Module
+    output: Tensor
+
+
+def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
+    """The last layer to finish whose output has positions that the logits still depend on."""
+    candidates, logits = _trace(model, image)
+    gradients = (
+        torch.autograd.grad(logits.max(), [candidate.output for candidate in candidates], allow_unused=True)
+        if candidates
+        else ()
+    )
+    reached = [
+        candidate
+        for candidate, gradient in zip(candidates, gradients, strict=True)
+        if gradient is not None and _positions(gradient, image) > 1
+    ]
+    if reached:
+        return reached[-1].module
+    connected = [c for c, gradient in zip(candidates, gradients, strict=True) if gradient is not None]
+    if connected and not any(gradient.any() for gradient in gradients if gradient is not None):
+        # Every gradient vanishes (dead activations): where positions are is all that is left to go by.
+        return connected[-1].module
+    shapes = ", ".join(f"{c.name} {tuple(c.output.shape)}" for c in candidates[-12:]) or "none"
+    raise ValueError(
+        "Expected the model to have a layer whose positions influence the logits, but found none: "
+        f"name one with `layer`. Layers with positions: {shapes}."
+    )
+
+
+def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
+    candidates: list[_Candidate] = []
+    with ExitStack() as stack:
+        for name, module in model.named_modules():
+
+            def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor | None:
+                if not (
+                    name and isinstance(output, Tensor) and output.requires_grad and _has_grid(module, output, image)
+                ):
+                    return None
+                candidates.append(_Candidate(name, module, output))
+                return output.clone()
+
+            stack.callback(module.register_forward_hook(keep).remove)
+        logits = logits_of(model, image.detach().clone().requires_grad_())
+    return candidates, logits
+
+
+def _has_grid(module: nn.Module, output: Tensor, image: Tensor) -> bool:
+    spatial = image.shape[2:]
+    # Dropout, softmax and identity also see attention weights and heads, whose sizes can pass for a grid.
+    if output.shape[:1] != image.shape[:1] or isinstance(module, (nn.Dropout, nn.Softmax, nn.Identity)):
+        return False
+    if _matches(output.shape[2:], spatial) or _matches(output.shape[1:-1], spatial):
+        return True
+    # Of token layers only norms and blocks: queries, keys and hidden features are no description of a patch.
+    return ("Norm" in type(module).__name__ or any(module.children())) and _token_grid(output, spatial) is not None
+
+
+def _positions(gradient: Tensor, image: Tensor) -> int:
+    """Count the positions at which the gradient does not vanish."""
+    return int((as_grid(gradient, image) != 0).any(dim=1).sum())

@@ -1,0 +1,75 @@
+"""Where gradients are taken: frozen descriptions of points, equal ones of which share their passes."""
+
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._random import keyed_generator
+from lightning_saliency._types import Images
+
+
+class Sample(NamedTuple):
+    """One point for every image of a batch.
+
+    Attributes:
+        inputs: What the model is fed, of the images' shape.
+        weight: What the point counts in an average over all points of its images.
+        direction: How the inputs move along a path here; `None` where there is no path.
+    """
+
+    inputs: Tensor
+    weight: float = 1.0
+    direction: Tensor | None = None
+
+
+@runtime_checkable
+class Points(Protocol):
+    """A rule that gives every image its `num_steps` points; equal rules must give equal points."""
+
+    @property
+    def num_steps(self) -> int:
+        """How many points each image has."""
+
+    def sample(self, images: Images, step: int) -> Sample:
+        """Make the point of this step for every image, from that image alone."""
+
+
+@dataclass(frozen=True)
+class Clean:
+    """The image itself."""
+
+    @property
+    def num_steps(self) -> int:
+        """One: the image."""
+        return 1
+
+    def sample(self, images: Images, step: int) -> Sample:  # noqa: ARG002
+        """Return the images."""
+        return Sample(images)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Gaussian noise around the image, of standard deviation `noise_level` times that image's own range.
+
+    A step draws once, for all images alike, so that a map does not depend on the image's neighbours.
+    """
+
+    num_samples: int
+    noise_level: float
+    seed: int
+
+    @property
+    def num_steps(self) -> int:
+        """One step a draw."""
+        return self.num_samples
+
+    def sample(self, images: Images, step: int) -> Sample:
+        """Add this step's draw to every image."""
+        draw = torch.randn(images.shape[1:], generator=keyed_generator("noise", self.seed, step))
+        flat = images.flatten(1)
+        spread = flat.amax(dim=1) - flat.amin(dim=1)
+        scale = (self.noise_level * spread).reshape(-1, *[1] * (images.ndim - 1))
+        return Sample(images + scale * draw.to(images), weight=1 / self.num_samples)

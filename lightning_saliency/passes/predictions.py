@@ -1,0 +1,53 @@
+"""Predict changed images in full batches, each distinct change once."""
+
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
+
+import torch
+
+from lightning_saliency._model import logits_of
+from lightning_saliency._types import Images, Logits, Model
+
+
+class Change(NamedTuple):
+    """A changed version of every image of a batch.
+
+    Attributes:
+        key: What was done, in full: changes of equal keys are taken for the same and predicted once.
+        make: Makes the changed images.
+    """
+
+    key: Hashable
+    make: Callable[[], Images]
+
+
+class Predictor:
+    """Logits of changed versions of one batch of images, kept by their keys.
+
+    Args:
+        model: The model.
+        images: The batch, of at most `max_batch_size` images.
+        max_batch_size: Most images in one pass; several changes of a small batch share a pass.
+    """
+
+    def __init__(self, model: Model, images: Images, max_batch_size: int) -> None:
+        self.model = model
+        self.images = images
+        self.stride = max(1, max_batch_size // len(images))
+        self._known: dict[Hashable, Logits] = {}
+
+    @property
+    def intact(self) -> Change:
+        """The change that changes nothing."""
+        return Change("intact", lambda: self.images)
+
+    @torch.no_grad()
+    def __call__(self, changes: Sequence[Change]) -> list[Logits]:
+        """Predict the changes not met before, and return the logits (B, K) of all in their order."""
+        news = list({change.key: change for change in changes if change.key not in self._known}.values())
+        for start in range(0, len(news), self.stride):
+            batch = news[start : start + self.stride]
+            logits = logits_of(self.model, torch.cat([change.make() for change in batch]))
+            parts = logits.split(len(self.images))
+            self._known |= {change.key: part for change, part in zip(batch, parts, strict=True)}
+        return [self._known[change.key] for change in changes]

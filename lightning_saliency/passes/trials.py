@@ -1,0 +1,145 @@
+"""One batch of images and one map of each: what a faithfulness metric looks at."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._checks import (
+    check_classes,
+    check_images,
+    check_integer,
+    check_maps,
+    check_masks,
+    check_targets,
+)
+from lightning_saliency._model import explaining
+from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
+from lightning_saliency.passes._normalize import normalize
+from lightning_saliency.passes.predictions import Change, Predictor
+
+
+class Measured(NamedTuple):
+    """What a metric found.
+
+    Attributes:
+        scores: One score per image, (B,).
+        curves: The curve behind each score, (B, P), where there is one.
+    """
+
+    scores: Scores
+    curves: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A batch of images with their maps from one method.
+
+    Attributes:
+        name: The method's key; with it, a change that depends on the map has a key of its own.
+        maps: Raw maps, (B, *S).
+        targets: Target classes, (B,).
+        predict: Predicts changed versions of the images, shared by all maps and metrics.
+        method: The method itself, where a metric explains again.
+        masks: Where the object is, (B, *S), where that is known.
+    """
+
+    name: str
+    maps: Maps
+    targets: Targets
+    predict: Predictor
+    method: Callable[..., Maps] | None = None
+    masks: Masks | None = None
+
+    @property
+    def images(self) -> Images:
+        """The images, (B, C, *S)."""
+        return self.predict.images
+
+    @property
+    def num_positions(self) -> int:
+        """Number of pixels of a map."""
+        return self.maps[0].numel()
+
+    @cached_property
+    def normalized(self) -> Maps:
+        """The maps in [0, 1]."""
+        return normalize(self.maps)
+
+    @cached_property
+    def descending(self) -> Tensor:
+        """Values of the normalised maps from the most salient down, (B, positions)."""
+        return self.normalized.flatten(1).sort(dim=1, descending=True).values
+
+    def above_rank(self, rank: int) -> Masks:
+        """Positions more salient than the one at this rank (0 is the most salient); ties go together."""
+        return self.above(self.descending[:, min(rank, self.num_positions - 1)])
+
+    def above(self, thresholds: Scores) -> Masks:
+        """Positions whose normalised value exceeds each image's threshold."""
+        return self.normalized > thresholds.reshape(-1, *[1] * (self.maps.ndim - 1))
+
+    def covered(self, mask: Masks, canvas: Tensor) -> Images:
+        """Paint the canvas over the masked positions."""
+        return torch.where(mask[:, None], canvas, self.images)
+
+    def change(self, *key: object, make: Callable[[], Images]) -> Change:
+        """A change that depends on this trial's maps."""
+        return Change((self.name, *key), make)
+
+
+def visit_trials(
+    model: Model,
+    images: Images,
+    maps: Mapping[str, Maps],
+    targets: Targets,
+    visit: Callable[[list[Trial]], None],
+    *,
+    methods: Mapping[str, Callable[..., Maps]] | None = None,
+    masks: Masks | None = None,
+    max_batch_size: int,
+) -> None:
+    """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
+
+    Raises:
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If shapes disagree, maps are not finite, or targets are not classes of the model.
+    """
+    check_images(images)
+    check_targets(targets, len(images))
+    check_integer("max_batch_size", max_batch_size, minimum=1)
+    for name, method_maps in maps.items():
+        check_maps(name, method_maps, images)
+        _check_finite(name, method_maps)
+    if masks is not None:
+        check_masks(masks, images)
+    with explaining(model), torch.no_grad():
+        for start in range(0, len(images), max_batch_size):
+            part = slice(start, start + max_batch_size)
+            predict = Predictor(model, images[part], max_batch_size)
+            check_classes(targets[part], predict([predict.intact])[0].shape[1])
+            visit(
+                [
+                    Trial(
+                        name,
+                        method_maps[part],
+                        targets[part],
+                        predict,
+                        None if methods is None else methods[name],
+                        None if masks is None else masks[part],
+                    )
+                    for name, method_maps in maps.items()
+                ]
+            )
+
+
+def _check_finite(name: str, maps: Maps) -> None:
+    if not bool(torch.isfinite(maps).all()):
+        bad = (~torch.isfinite(maps.flatten(1)).all(dim=1)).nonzero().flatten().tolist()
+        raise ValueError(
+            f"Expected the maps of {name!r} to be finite, but got NaN or infinity in {len(bad)} of {len(maps)} maps, "
+            f"the first at index {bad[0]}: leave those images out."
+        )
