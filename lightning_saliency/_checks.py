@@ -4,7 +4,6 @@ import functools
 import math
 import warnings
 from collections.abc import Collection
-from numbers import Real
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ def check_integer(name: str, value: object, *, minimum: int) -> None:
 
 def check_number(name: str, value: Any, *, minimum: float = -math.inf, below: float = math.inf) -> None:
     """Refuse anything but a finite number in [`minimum`, `below`)."""
-    if isinstance(value, bool) or not isinstance(value, Real):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"Expected `{name}` to be a number, but got {value!r}.")
     if not (math.isfinite(value) and minimum <= value < below):
         raise ValueError(f"Expected `{name}` to lie in [{minimum}, {below}), but got {value}.")

@@ -86,7 +86,7 @@ class MeanMagnitude(OfTarget):
 
 
 class _Moments(NamedTuple):
-    count: int
+    samples: int
     mean: Tensor
     squares: Tensor
 
@@ -103,14 +103,14 @@ class Variance(OfTarget):
         """Fold in one gradient."""
         if state is None:
             return _Moments(1, seen.gradient.clone(), torch.zeros_like(seen.gradient))
-        count = state.count + 1
+        count = state.samples + 1
         gap = seen.gradient - state.mean
         mean = state.mean.add_(gap, alpha=1 / count)
         return _Moments(count, mean, state.squares.addcmul_(gap, seen.gradient - mean))
 
     def value(self, state: _Moments) -> Tensor:
         """Return the variance."""
-        variance = state.squares / max(state.count - 1, 1)
+        variance = state.squares / max(state.samples - 1, 1)
         rounding = (16 * torch.finfo(variance.dtype).eps) ** 2 * state.mean.square()
         return torch.where(variance <= rounding, 0.0, variance)
 
