@@ -1,6 +1,7 @@
 """Watch, score and gate the explanations of a vision model while PyTorch Lightning trains it."""
 
 from lightning_saliency import methods, metrics
+from lightning_saliency.callbacks import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.evaluation import explain, score
 from lightning_saliency.passes import normalize
 

@@ -4,13 +4,16 @@ import random
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import numpy as np
 import torch
 
+CPU: Final = torch.device("cpu")
+
 
 @contextmanager
-def private_random_state(seed: int, device: torch.device) -> Iterator[None]:
+def private_random_state(seed: int, device: torch.device = CPU) -> Iterator[None]:
     """Seed torch, Python and NumPy for a while and put their states back, also after an exception.
 
     Lightning's `isolate_rng` is not used because it restores nothing when its body raises.

@@ -52,7 +52,7 @@ class Gradient(StreamMethod):
         """The gradient at the image."""
         return (Reading(Clean(), Mean()),)
 
-    def formula(self, images: Images, gradient: Tensor) -> Maps:  # noqa: ARG002
+    def formula(self, images: Images, gradient: Tensor) -> Maps:
         """Reduce channels."""
         magnitude = gradient.abs()
         return magnitude.amax(dim=1) if self.reduce == "max_abs" else magnitude.sum(dim=1)

@@ -74,7 +74,7 @@ class GuidedAbsoluteGrad(StreamMethod):
         magnitude = Reading(noise, MeanMagnitude())
         return (magnitude, Reading(noise, Variance())) if self.percentile else (magnitude,)
 
-    def formula(self, images: Images, magnitude: Tensor, variance: Tensor | None = None) -> Maps:  # noqa: ARG002
+    def formula(self, images: Images, magnitude: Tensor, variance: Tensor | None = None) -> Maps:
         """Weight the summed magnitudes by the guide and sum the channels."""
         total = magnitude * self.num_samples
         if variance is not None and self.percentile is not None:

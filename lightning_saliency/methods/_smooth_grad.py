@@ -54,6 +54,6 @@ class SmoothGrad(StreamMethod):
         """The mean gradient around the image."""
         return (Reading(Noise(self.num_samples, self.noise_level, self.seed), Mean()),)
 
-    def formula(self, images: Images, gradient: Tensor) -> Maps:  # noqa: ARG002
+    def formula(self, images: Images, gradient: Tensor) -> Maps:
         """Sum the channels' magnitudes."""
         return gradient.abs().sum(dim=1)

@@ -4,13 +4,15 @@ import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar, Literal
+from copy import deepcopy
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
+from lightning_saliency.passes.colours import ChannelValues
 from lightning_saliency.passes.trials import Measured, Trial, visit_trials
 
 
@@ -32,6 +34,8 @@ class ExplanationMetric(Metric, ABC):
     needs_colours: ClassVar[bool] = False
     needs: ClassVar[tuple[Literal["methods", "masks"], ...]] = ()
     name: str
+    mean: ChannelValues | None = None
+    std: ChannelValues | None = None
 
     def __init__(self, *options: object, num_points: int = 0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -40,6 +44,17 @@ class ExplanationMetric(Metric, ABC):
             self._add_sum(sum_of, torch.zeros((), dtype=torch.float64))
         if num_points:
             self._add_sum("curve", torch.zeros(num_points, dtype=torch.float64))
+
+    @property
+    def knows_colours(self) -> bool:
+        """Whether it has been told how images were normalised."""
+        return self.mean is not None
+
+    def with_colours(self, mean: ChannelValues, std: ChannelValues) -> Self:
+        """Return a copy that takes images normalised with `mean` and `std`."""
+        copy = deepcopy(self)
+        copy.mean, copy.std = mean, std
+        return copy
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measured:

@@ -1,0 +1,77 @@
+"""Find out how the images were normalised: from the data set's transforms, the pixels, the network."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.data import ConcatDataset, Subset
+
+from lightning_saliency._types import Images
+from lightning_saliency.passes.colours import ChannelValues, is_raw
+
+
+class Colours(NamedTuple):
+    """How raw pixels in [0, 1] became what the model is fed: minus `mean`, over `std`."""
+
+    mean: ChannelValues
+    std: ChannelValues
+
+
+def find_colours(dataset: Any, network: nn.Module, images: Images) -> Colours | None:
+    """Find the normalisation; `None` where it cannot be known.
+
+    Pixels in [0, 1] are taken as raw before the network's default configuration is asked, since a network
+    that is trained from scratch on raw pixels has one too.
+    """
+    for transform in _transforms(dataset):
+        if type(transform).__name__ == "Normalize" and hasattr(transform, "mean") and hasattr(transform, "std"):
+            return Colours(_floats(transform.mean), _floats(transform.std))
+    if is_raw(images):
+        return Colours(0.0, 1.0)
+    for module in network.modules():
+        config = getattr(module, "pretrained_cfg", None)
+        if isinstance(config, dict) and config.get("mean") and len(config["mean"]) == images.shape[1]:
+            return Colours(_floats(config["mean"]), _floats(config["std"]))
+    return None
+
+
+def class_names_of(dataset: Any) -> list[str] | None:
+    """Find the data set's names of classes."""
+    for part in _layers_of(dataset):
+        names = getattr(part, "classes", None)
+        if isinstance(names, list | tuple) and names:
+            return [str(name) for name in names]
+    return None
+
+
+def _floats(values: Any) -> tuple[float, ...]:
+    return tuple(torch.as_tensor(values, dtype=torch.float64).flatten().tolist())
+
+
+def _layers_of(dataset: Any) -> Iterator[Any]:
+    """Walk from a data set through subsets and the first of concatenated ones."""
+    while dataset is not None:
+        yield dataset
+        if isinstance(dataset, ConcatDataset):
+            dataset = dataset.datasets[0]
+        else:
+            dataset = dataset.dataset if isinstance(dataset, Subset) else None
+
+
+def _transforms(dataset: Any) -> Iterator[Any]:
+    for part in _layers_of(dataset):
+        for attribute in ("transform", "transforms"):
+            yield from _flat(getattr(part, attribute, None))
+
+
+def _flat(transform: Any) -> Iterator[Any]:
+    """Walk through composed transforms; torchvision wraps a data set's transform once more."""
+    inner = getattr(transform, "transforms", None)
+    if inner is None:
+        inner = getattr(transform, "transform", None)
+    if inner is None:
+        yield transform
+    else:
+        for part in inner if isinstance(inner, list | tuple | nn.ModuleList) else [inner]:
+            yield from _flat(part)

@@ -1,0 +1,162 @@
+"""Explain and score a share of the images, batch by batch."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency._checks import check_classes, check_targets
+from lightning_saliency._model import logits_of
+from lightning_saliency._types import Images, Logits, Maps, Targets
+from lightning_saliency.callbacks._colours import Colours
+from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.evaluation import explain, measure
+from lightning_saliency.methods import Method
+from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.colours import to_raw
+from lightning_saliency.visualization import draw_panel
+
+TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[[Logits, Targets | None], Targets] | None
+
+
+class LabelledImages(NamedTuple):
+    """A batch on the model's device with the images' data set indices."""
+
+    indices: list[int]
+    images: Images
+    labels: Targets | None
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to compute for every image.
+
+    Attributes:
+        methods: Methods by name.
+        metrics: Metrics by name, told about the colours.
+        target: Which class to explain.
+        min_confidence: Least probability of the target for an image to be used.
+        max_batch_size: Most images in one pass.
+        colours: How to get back to raw pixels for pictures.
+        drawn: Indices of the images to draw.
+        class_names: Names for captions.
+    """
+
+    methods: Mapping[str, Method]
+    metrics: Mapping[str, ExplanationMetric]
+    target: TargetChoice
+    min_confidence: float
+    max_batch_size: int
+    colours: Colours | None
+    drawn: frozenset[int]
+    class_names: list[str] | None
+
+
+class _Batch(NamedTuple):
+    indices: list[int]
+    images: Images
+    labels: Targets | None
+    targets: Targets
+    logits: Logits
+
+    def where(self, keep: Tensor) -> "_Batch":
+        """Take the images that are to be kept."""
+        rows = keep.nonzero().flatten()
+        chosen = [self.indices[row] for row in rows.tolist()]
+        labels = None if self.labels is None else self.labels[rows]
+        return _Batch(chosen, self.images[rows], labels, self.targets[rows], self.logits[rows])
+
+
+def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Findings:
+    """Explain, score and draw; the network is borrowed by the caller."""
+    findings = Findings()
+    for indices, images, labels in batches:
+        findings.seen += len(indices)
+        with torch.no_grad():
+            logits = logits_of(network, images)
+        targets = choose_targets(task.target, logits, labels)
+        batch = _Batch(indices, images, labels, targets, logits)
+        if task.min_confidence > 0:
+            confidence = logits.softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
+            batch = batch.where(confidence >= task.min_confidence)
+        if batch.indices:
+            _evaluate_batch(network, batch, task, findings)
+    return findings
+
+
+def choose_targets(choice: TargetChoice, logits: Logits, labels: Targets | None) -> Targets:
+    """Return the classes to explain.
+
+    Raises:
+        ValueError: If labels are wanted and there are none, or a target is not a class of the model.
+    """
+    if choice == "label" and labels is None:
+        raise ValueError(
+            "Expected labels in the batch for `target` 'label', but got none: pass 'predicted' or `batch`."
+        )
+    if callable(choice):
+        targets = choice(logits, labels)
+        check_targets(targets, len(logits))
+    elif isinstance(choice, int):
+        targets = torch.full((len(logits),), choice, device=logits.device)
+    elif choice == "predicted" or labels is None:
+        targets = logits.argmax(dim=1)
+    else:
+        targets = labels
+    check_classes(targets, logits.shape[1])
+    return targets.to(logits.device, torch.int64)
+
+
+def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, findings: Findings) -> None:
+    findings.used += len(batch.indices)
+    maps = explain(network, batch.images, batch.targets, task.methods, task.max_batch_size)
+    valid = {name: torch.isfinite(found.flatten(1)).all(dim=1) for name, found in maps.items()}
+    # A map that cannot be scored is scored as a blank one beside the others, and its score thrown away.
+    maps = {name: torch.where(_beside(valid[name], found), found, 0.0) for name, found in maps.items()}
+    for name, found in maps.items():
+        flat = found.flatten(1)
+        findings.invalid[name] += int((~valid[name]).sum())
+        findings.blank[name] += int((valid[name] & (flat.amax(dim=1) == flat.amin(dim=1))).sum())
+    if task.metrics:
+        measured = measure(network, batch.images, maps, batch.targets, task.metrics, max_batch_size=task.max_batch_size)
+        for method, row in measured.items():
+            for metric, scored in row.items():
+                findings.add_scores((method, metric), batch.indices, scored, valid[method])
+    _draw(batch, maps, task, findings)
+
+
+def _draw(batch: _Batch, maps: Mapping[str, Maps], task: Task, findings: Findings) -> None:
+    drawn = torch.tensor([index in task.drawn for index in batch.indices], device=batch.images.device)
+    chosen = batch.where(drawn)
+    if not chosen.indices or batch.images.ndim != 4:
+        return
+    raw = to_raw(chosen.images, *(task.colours or (None, None))).float().cpu()
+    captions = _captions(chosen, task.class_names)
+    for name, found in maps.items():
+        for index, image, saliency, caption in zip(chosen.indices, raw, found[drawn].cpu(), captions, strict=True):
+            findings.pictures[name, index] = draw_panel(image, saliency, caption)
+
+
+def _captions(batch: _Batch, class_names: list[str] | None) -> list[list[str]]:
+    """Write for each image its index, and its true, predicted and explained class with their probabilities."""
+    probabilities = batch.logits.softmax(dim=1)
+    roles = {"predicted": batch.logits.argmax(dim=1)}
+    if batch.labels is not None:
+        roles = {"true": batch.labels, **roles}
+    if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
+        roles["explained"] = batch.targets
+    captions = []
+    for row, index in enumerate(batch.indices):
+        lines = [f"image {index}"]
+        for role, classes in roles.items():
+            label = int(classes[row])
+            name = class_names[label] if class_names and label < len(class_names) else str(label)
+            lines.append(f"{role} {name} ({probabilities[row, label]:.2f})")
+        captions.append(lines)
+    return captions
+
+
+def _beside(per_image: Tensor, maps: Maps) -> Tensor:
+    return per_image.reshape(-1, *[1] * (maps.ndim - 1))

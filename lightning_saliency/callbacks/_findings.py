@@ -1,0 +1,85 @@
+"""What one process found in an evaluation, and how the processes put it together."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, distributed
+
+from lightning_saliency.passes.trials import Measured
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An exception, in a form that travels between processes.
+
+    Attributes:
+        is_configuration: Whether the user's arguments are to blame rather than the moment.
+        description: Kind and message.
+    """
+
+    is_configuration: bool
+    description: str
+
+
+@dataclass
+class Findings:
+    """Results for a share of the images, keyed by data set index so that their order is that of one process.
+
+    Attributes:
+        scores: Score and curve by image for every (method, metric).
+        invalid: Images whose map was not finite, by method.
+        blank: Images whose map was constant, by method.
+        seen: Images read.
+        used: Images confident enough to be explained.
+        pictures: Pictures (3, H, W) uint8 by (method, image).
+        seconds: Time spent.
+        fault: What went wrong.
+    """
+
+    scores: dict[Key, dict[int, Measured]] = field(default_factory=dict)
+    invalid: Counter[str] = field(default_factory=Counter)
+    blank: Counter[str] = field(default_factory=Counter)
+    seen: int = 0
+    used: int = 0
+    pictures: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    seconds: float = 0.0
+    fault: Fault | None = None
+
+    def add_scores(self, key: Key, indices: list[int], found: Measured, valid: Tensor) -> None:
+        """Keep the scores of the valid ones among the images with these indices."""
+        entries = self.scores.setdefault(key, {})
+        for row in valid.nonzero().flatten().tolist():
+            curve = None if found.curves is None else found.curves[row].cpu()
+            entries[indices[row]] = Measured(found.scores[row].cpu(), curve)
+
+
+def gather(own: Findings) -> Findings:
+    """Put the findings of all processes together, the same on each; a collective where there are several."""
+    everyone: list[Findings] = [own]
+    if distributed.is_available() and distributed.is_initialized():
+        everyone = [own] * distributed.get_world_size()
+        distributed.all_gather_object(everyone, own)
+    whole = Findings()
+    for rank, part in enumerate(everyone):
+        for key, scores in part.scores.items():
+            whole.scores.setdefault(key, {}).update(scores)
+        whole.invalid += part.invalid
+        whole.blank += part.blank
+        whole.seen += part.seen
+        whole.used += part.used
+        whole.pictures |= part.pictures
+        whole.seconds = max(whole.seconds, part.seconds)
+        if whole.fault is None and part.fault is not None:
+            where = f" on rank {rank}" if len(everyone) > 1 else ""
+            whole.fault = Fault(part.fault.is_configuration, part.fault.description + where)
+    return whole
+
+
+def in_order(found: dict[int, Measured]) -> Measured:
+    """Stack the images' scores by their indices: sums then do not depend on who computed what."""
+    ordered = [found[index] for index in sorted(found)]
+    curves = [one.curves for one in ordered if one.curves is not None]
+    return Measured(torch.stack([one.scores for one in ordered]), torch.stack(curves) if curves else None)

@@ -1,0 +1,140 @@
+"""One process's part of an evaluation: read its share of the images, explain and score them."""
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+
+from lightning_saliency._model import explaining
+from lightning_saliency.callbacks._batches import read_batch
+from lightning_saliency.callbacks._colours import Colours, class_names_of, find_colours
+from lightning_saliency.callbacks._evaluation import LabelledImages, Task, evaluate
+from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.callbacks._loading import Source, read_items
+from lightning_saliency.callbacks._network import network_of
+from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._subset import choose_indices
+from lightning_saliency.metrics import ExplanationMetric
+
+IMAGES_IN_CHECK = 2
+
+
+def watch(
+    trainer: pl.Trainer,
+    pl_module: pl.LightningModule,
+    settings: Settings,
+    source: Source,
+    kept: list[LabelledImages] | None,
+    *,
+    check: bool,
+) -> Findings:
+    """Explain this process's share; a check takes the same two images on every process.
+
+    Args:
+        trainer: The trainer.
+        pl_module: The module, which is borrowed and given back.
+        settings: What to do.
+        source: The user's loader.
+        kept: Images kept from the loader where its data cannot be read by index.
+        check: Whether this is the sanity run.
+    """
+    with explaining(pl_module, seed=settings.seed):
+        network = network_of(pl_module, settings.model, settings.output)
+        reader = _Reader(trainer, pl_module, settings, source, kept)
+        first = next(reader.read(reader.indices[:IMAGES_IN_CHECK]), None)
+        if first is None:
+            return Findings()
+        colours = settings.colours or find_colours(source.dataset, network, first.images)
+        task = Task(
+            settings.methods,
+            _prepared_metrics(settings, colours),
+            settings.target,
+            settings.min_confidence,
+            settings.max_batch_size,
+            colours,
+            frozenset(reader.indices[: settings.num_panels]),
+            class_names_of(source.dataset),
+        )
+        if check:
+            return evaluate(network, [first], task)
+        return evaluate(network, reader.read(reader.share), task)
+
+
+class _Reader:
+    """The chosen images by index, from the data set or from those kept."""
+
+    def __init__(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        settings: Settings,
+        source: Source,
+        kept: list[LabelledImages] | None,
+    ) -> None:
+        self.trainer = trainer
+        self.pl_module = pl_module
+        self.settings = settings
+        self.source = source
+        self.kept = kept
+        if kept is None:
+            size = source.size or 0
+            self.indices = choose_indices(source.dataset, size, settings.num_images, settings.seed)
+            self.share = self.indices[trainer.global_rank :: trainer.world_size]
+        else:
+            self.indices = self.share = [index for batch in kept for index in batch.indices]
+
+    def read(self, indices: list[int]) -> Iterator[LabelledImages]:
+        """Yield labelled images on the module's device."""
+        if self.kept is not None:
+            wanted = set(indices)
+            for batch in self.kept:
+                rows = [row for row, index in enumerate(batch.indices) if index in wanted]
+                if rows:
+                    yield _to_device(_take(batch, rows), self.pl_module.device)
+            return
+        settings = self.settings
+        items = read_items(self.trainer, self.pl_module, self.source, indices, settings.max_batch_size, settings.seed)
+        for chosen, batch in items:
+            images, labels = read_batch(batch, settings.batch)
+            yield LabelledImages(chosen, images, labels)
+
+
+def keep_images(batch: object, settings: Settings, numbers: Iterator[int], most: int) -> LabelledImages:
+    """Keep the first images of a batch of the user's loader on the CPU, numbered as they come."""
+    images, labels = read_batch(batch, settings.batch)
+    kept = LabelledImages(list(islice(numbers, min(most, len(images)))), images, labels)
+    return _to_device(_take(kept, range(len(kept.indices))), torch.device("cpu"))
+
+
+def _take(batch: LabelledImages, rows: list[int] | range) -> LabelledImages:
+    places = torch.tensor(list(rows), device=batch.images.device)
+    labels = None if batch.labels is None else batch.labels[places]
+    return LabelledImages([batch.indices[row] for row in rows], batch.images[places].clone(), labels)
+
+
+def _to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
+    labels = None if batch.labels is None else batch.labels.to(device)
+    return LabelledImages(batch.indices, batch.images.to(device), labels)
+
+
+def _prepared_metrics(settings: Settings, colours: Colours | None) -> Mapping[str, ExplanationMetric]:
+    """Tell metrics that need raw colours how the images were normalised, or leave them out of the default set."""
+    blind = [name for name, metric in settings.metrics.items() if metric.needs_colours and not metric.knows_colours]
+    if colours is not None:
+        return {
+            name: metric.with_colours(*colours) if name in blind else metric
+            for name, metric in settings.metrics.items()
+        }
+    if blind and not settings.metrics_are_default:
+        raise ValueError(
+            f"Expected to find how images were normalised for metric {blind[0]!r}, since they do not lie in [0, 1], "
+            "but got no `Normalize` among the data set's transforms and no timm configuration: pass `mean` and `std`."
+        )
+    if blind:
+        rank_zero_warn(
+            f"Metrics {blind} are left out, because images do not lie in [0, 1] and their normalisation is unknown: "
+            "pass `mean` and `std` to SaliencyMonitor."
+        )
+    return {name: metric for name, metric in settings.metrics.items() if name not in blind}
