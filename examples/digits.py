@@ -113,7 +113,8 @@ def main() -> None:
     parser.add_argument("--log-dir", default="runs/digits", help="where TensorBoard files and checkpoints go")
     options = parser.parse_args()
 
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    for noise in ("does not have many workers", "LeafSpec"):
+        warnings.filterwarnings("ignore", message=f".*{noise}.*")
     pl.seed_everything(0, verbose=False)
     logger = TensorBoardLogger(options.log_dir, name="")
     monitor = SaliencyMonitor(num_images=options.num_images, mean=MEAN, std=STD)

@@ -88,11 +88,7 @@ class _Reader:
     def read(self, indices: list[int]) -> Iterator[LabelledImages]:
         """Yield labelled images on the module's device."""
         if self.kept is not None:
-            wanted = set(indices)
-            for batch in self.kept:
-                rows = [row for row, index in enumerate(batch.indices) if index in wanted]
-                if rows:
-                    yield _to_device(_take(batch, rows), self.pl_module.device)
+            yield from self._read_kept(indices)
             return
         settings = self.settings
         items = read_items(self.trainer, self.pl_module, self.source, indices, settings.max_batch_size, settings.seed)
@@ -100,12 +96,28 @@ class _Reader:
             images, labels = read_batch(batch, settings.batch)
             yield LabelledImages(chosen, images, labels)
 
+    def _read_kept(self, indices: list[int]) -> Iterator[LabelledImages]:
+        if not self.kept:
+            return
+        whole = _joined(self.kept)
+        rows = [row for row, index in enumerate(whole.indices) if index in set(indices)]
+        for start in range(0, len(rows), self.settings.max_batch_size):
+            part = rows[start : start + self.settings.max_batch_size]
+            yield _to_device(_take(whole, part), self.pl_module.device)
+
 
 def keep_images(batch: object, settings: Settings, numbers: Iterator[int], most: int) -> LabelledImages:
     """Keep the first images of a batch of the user's loader on the CPU, numbered as they come."""
     images, labels = read_batch(batch, settings.batch)
     kept = LabelledImages(list(islice(numbers, min(most, len(images)))), images, labels)
     return _to_device(_take(kept, range(len(kept.indices))), torch.device("cpu"))
+
+
+def _joined(batches: list[LabelledImages]) -> LabelledImages:
+    indices = [index for batch in batches for index in batch.indices]
+    labels = [batch.labels for batch in batches if batch.labels is not None]
+    images = torch.cat([batch.images for batch in batches])
+    return LabelledImages(indices, images, torch.cat(labels) if len(labels) == len(batches) else None)
 
 
 def _take(batch: LabelledImages, rows: list[int] | range) -> LabelledImages:
