@@ -48,7 +48,7 @@ def complaints(findings: Findings, settings: Settings) -> dict[str, str]:
                 f"{findings.invalid[method]} of {findings.used} maps of {method!r} are not finite and left out: "
                 "look for exploding weights or logits, or for a division or root whose gradient is infinite."
             )
-        if findings.blank[method]:
+        if 2 * findings.blank[method] >= max(findings.used, 1):  # a few blank maps are usual, and logged
             said[f"blank {method}"] = (
                 f"{findings.blank[method]} of {findings.used} maps of {method!r} are constant and score as such: "
                 "gradients may vanish (dead or saturated activations), be all negative (class activation maps), "

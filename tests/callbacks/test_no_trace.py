@@ -8,9 +8,6 @@ from lightning_saliency import SaliencyMonitor, methods
 from lightning_saliency.methods import GuidedAbsoluteGrad, SmoothGrad
 from tests.callbacks.training import MEAN, STD, Classifier, assert_identical, fit, trace
 
-# A network of so few steps has dead channels now and then.
-pytestmark = pytest.mark.filterwarnings("ignore:.*are constant and score as such")
-
 MODES = {
     "plain": {},
     "no sanity run": {"num_sanity_val_steps": 0},
