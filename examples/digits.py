@@ -4,6 +4,7 @@ Nothing is downloaded. A table shows the scores of every epoch and what became o
 """
 
 import argparse
+import io
 import warnings
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import lightning.pytorch as pl
 import timm
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
 from sklearn.datasets import load_digits
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -101,6 +104,23 @@ def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
     print(f"Look at the explanations: tensorboard --logdir {log_dir}")
 
 
+def save_strip(log_dir: str, path: Path) -> None:
+    """Paste the pictures of one image, a row for each method and a column for each epoch."""
+    events = EventAccumulator(log_dir, size_guidance={"images": 0})
+    events.Reload()
+    tags = events.Tags()["images"]
+    index = tags[0].split("_")[-1]
+    rows = [events.Images(tag) for tag in tags if tag.endswith(f"_{index}")]
+    pictures = [[Image.open(io.BytesIO(event.encoded_image_string)) for event in row] for row in rows]
+    width, height = pictures[0][0].size
+    strip = Image.new("RGB", (width * len(pictures[0]), height * len(rows)), "white")
+    for top, row in enumerate(pictures):
+        for left, picture in enumerate(row):
+            strip.paste(picture, (left * width, top * height))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    strip.save(path)
+
+
 def main() -> None:
     """Read the options and train."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -111,6 +131,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=64, help="validation images to explain")
     parser.add_argument("--gate", default=">= 0.2", help="bound on the RCAP of Guided AbsoluteGrad")
     parser.add_argument("--log-dir", default="runs/digits", help="where TensorBoard files and checkpoints go")
+    parser.add_argument("--picture", type=Path, help="also save one image's explanations over the epochs as PNG")
     options = parser.parse_args()
 
     for noise in ("does not have many workers", "LeafSpec"):
@@ -136,6 +157,8 @@ def main() -> None:
     )
     trainer.fit(Classifier(options.network, options.learning_rate), Digits(options.batch_size))
     print_report(history, gate, logger.log_dir)
+    if options.picture:
+        save_strip(logger.log_dir, options.picture)
 
 
 if __name__ == "__main__":
