@@ -160,7 +160,8 @@ def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
                 return output.clone()
 
             stack.callback(module.register_forward_hook(keep).remove)
-        logits = logits_of(model, image.detach().clone().requires_grad_())
+        # The network gets a copy of the leaf, because in-place operations are refused on leaves.
+        logits = logits_of(model, image.detach().requires_grad_().clone())
     return candidates, logits
 
 
