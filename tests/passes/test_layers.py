@@ -101,7 +101,7 @@ def test_an_unknown_name_lists_the_layers() -> None:
 
 
 def test_a_plain_function_has_no_layers() -> None:
-    with pytest.raises(TypeError, match="Expected an `nn.Module` to look for layer 'layer4', but got function: pass"):
+    with pytest.raises(TypeError, match=r"`nn\.Module` to look for layer 'layer4', but got function: pass"):
         GradCAM("layer4")(lambda images: images.mean(dim=(2, 3)), torch.zeros(1, 3, 2, 2), torch.tensor([0]))
 
 
@@ -184,7 +184,7 @@ def test_of_a_layer_that_runs_twice_the_last_output_is_recorded() -> None:
 def test_recording_removes_its_hooks_after_an_exception() -> None:
     model = small_cnn()
     with pytest.raises(ValueError, match="logits"), recording({"0": model[0]}):
-        logits_of(lambda images: model[0](images), pictures(1)[0])
+        logits_of(model[0], pictures(1)[0])
     assert not model[0]._forward_hooks
 
 
