@@ -19,7 +19,7 @@ WAY_OUT: Final = (
 
 @contextmanager
 def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
-    """Borrow a model: evaluation mode, gradients on, parameters frozen, eager, random state private.
+    """Borrow a model: evaluation mode, gradients on, parameters frozen, buffers copied, eager, chance private.
 
     Everything is given back on leaving, also after an exception. Of a plain function nothing can be
     borrowed but gradients and random state: pass an `nn.Module`, or a method of one, where there is one.
@@ -35,6 +35,7 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
         if module is not None:
             stack.enter_context(_in_eval_mode(module))
             stack.enter_context(_frozen(module))
+            stack.enter_context(_on_copies_of_buffers(module))
         yield
 
 
@@ -102,6 +103,24 @@ def _frozen(module: nn.Module) -> Iterator[None]:
         for name, parameter in wanted.items():
             parameter.requires_grad_(True)
             now.get(name, parameter).requires_grad_(True)
+
+
+@contextmanager
+def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
+    """Lend copies: some modules write to their buffers in evaluation mode too (observers, lazy tables).
+
+    A copy also stands in for a buffer made in inference mode, which autograd could not save.
+    """
+    lent = [(part, name, buffer) for part in module.modules() for name, buffer in part._buffers.items()]
+    copies = {id(buffer): buffer.clone() for _, _, buffer in lent if buffer is not None}
+    try:
+        for part, name, buffer in lent:
+            if buffer is not None:
+                part._buffers[name] = copies[id(buffer)]
+        yield
+    finally:
+        for part, name, buffer in lent:
+            part._buffers[name] = buffer
 
 
 def _is_sharded(parameter: nn.Parameter) -> bool:

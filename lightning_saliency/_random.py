@@ -2,12 +2,13 @@
 
 import random
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
 import torch
+from torch import Tensor
 
 CPU: Final = torch.device("cpu")
 
@@ -36,4 +37,9 @@ def private_random_state(seed: int, device: torch.device = CPU) -> Iterator[None
 
 def keyed_generator(*key: int | str) -> torch.Generator:
     """Make a CPU generator whose draws depend on the key alone."""
-    return torch.Generator().manual_seed(zlib.crc32(repr(key).encode()))
+    return torch.Generator("cpu").manual_seed(zlib.crc32(repr(key).encode()))
+
+
+def keyed_normal(shape: Sequence[int], *key: int | str) -> Tensor:
+    """Draw standard normal numbers that depend on shape and key alone, whatever torch's default type and device are."""
+    return torch.randn(tuple(shape), generator=keyed_generator(*key), dtype=torch.float32, device="cpu")

@@ -56,8 +56,9 @@ def explain(
         targets = known_targets(model, images, targets, max_batch_size)
         streams = {name: method for name, method in named.items() if isinstance(method, StreamMethod)}
         maps = explain_streams(model, images, targets, streams, max_batch_size)
-        for name in named.keys() - streams.keys():
-            maps[name] = _explain_alone(model, images, targets, name, named[name], max_batch_size)
+        for name, method in named.items():
+            if name not in streams:
+                maps[name] = _explain_alone(model, images, targets, name, method, max_batch_size)
     return {name: maps[name] for name in named}
 
 
@@ -150,13 +151,14 @@ def by_name(argument: str, members: Sequence[Named] | Mapping[str, Named]) -> di
         ValueError: If there are none, or names are missing or repeated.
     """
     if isinstance(members, str) or not isinstance(members, Sequence | Mapping):
-        raise TypeError(f"Expected `{argument}` to be a sequence or a mapping, but got {members!r}.")
-    pairs = list(members.items()) if isinstance(members, Mapping) else [(_name_of(m, argument), m) for m in members]
-    for name, member in pairs:
+        raise TypeError(f"Expected `{argument}` to be a sequence or a mapping, but got {members!r}: put it in a list.")
+    for member in members.values() if isinstance(members, Mapping) else members:
         if isinstance(member, type) or not callable(member):
             raise TypeError(
-                f"Expected `{argument}` to hold instances that can be called, but got {member!r} as {name!r}."
+                f"Expected `{argument}` to hold instances that can be called, but got {member!r}: "
+                "make an instance, or wrap it in a function."
             )
+    pairs = list(members.items()) if isinstance(members, Mapping) else [(_name_of(m, argument), m) for m in members]
     names = [name for name, _ in pairs]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if not names or repeated:
@@ -193,10 +195,11 @@ def _explain_alone(
 ) -> Maps:
     chunks = zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True)
     parts = []
-    for chunk, chunk_targets in chunks:
-        maps = method(model, chunk.clone(), chunk_targets)
-        check_maps(name, maps, chunk)
-        parts.append(maps.detach().float())
+    with explaining(model):  # anew for each method, so that what it draws does not depend on what ran before
+        for chunk, chunk_targets in chunks:
+            maps = method(model, chunk.clone(), chunk_targets.clone())
+            check_maps(name, maps, chunk)
+            parts.append(maps.detach().float())
     return torch.cat(parts)
 
 

@@ -77,4 +77,5 @@ def known_targets(model: Model, images: Images, targets: Targets | None, max_bat
         check_targets(targets, len(images))
         return targets.to(images.device, torch.int64)
     with torch.no_grad():
-        return torch.cat([logits_of(model, chunk).argmax(dim=1) for chunk in images.split(max_batch_size)])
+        # Copies, since models may work on their input in place.
+        return torch.cat([logits_of(model, chunk.clone()).argmax(dim=1) for chunk in images.split(max_batch_size)])

@@ -12,8 +12,8 @@ def normalize(maps: Maps) -> Maps:
         maps: Raw maps of shape (B, *S).
 
     Returns:
-        Maps of the same shape; a constant map becomes zeros (where the official code of Guided
-        AbsoluteGrad gives ones, and others NaN).
+        Maps of the same shape, at least in single precision; a constant map becomes zeros (where the official
+        code of Guided AbsoluteGrad gives ones, and others NaN).
 
     Example:
         >>> import torch
@@ -25,6 +25,8 @@ def normalize(maps: Maps) -> Maps:
                  [0.0000, 0.0000]]])
     """
     flat = maps.flatten(1)
+    # Halved, so that the spread of huge values stays finite.
+    flat = (flat if flat.dtype == torch.float64 else flat.float()) / 2
     lowest, highest = flat.amin(dim=1, keepdim=True), flat.amax(dim=1, keepdim=True)
     spread = highest - lowest
     scaled = torch.where(spread == 0, 0.0, (flat - lowest) / torch.where(spread == 0, 1.0, spread))

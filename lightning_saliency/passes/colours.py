@@ -59,8 +59,11 @@ def check_raw(images: Images) -> None:
 
 
 def check_colours(mean: object, std: object) -> None:
-    """Refuse half a normalisation, and a standard deviation that is not positive."""
+    """Refuse half a normalisation, values that are not finite, and a standard deviation that is not positive."""
     if (mean is None) != (std is None):
         raise ValueError(f"Expected both `mean` and `std` or neither, but got mean={mean!r} and std={std!r}.")
+    for name, values in (("mean", mean), ("std", std)):
+        if values is not None and not bool(torch.isfinite(torch.as_tensor(values)).all()):
+            raise ValueError(f"Expected `{name}` to be finite, but got {values!r}.")
     if std is not None and not bool((torch.as_tensor(std) > 0).all()):
         raise ValueError(f"Expected `std` to be positive, but got {std!r}.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency._model import logits_of
+from lightning_saliency._random import keyed_normal
 from lightning_saliency._types import Activations, Images, Model
 
 LAST_SPATIAL: Final = "<last spatial layer>"
@@ -16,7 +17,9 @@ MOST_PREFIX_TOKENS: Final = 16
 
 
 def find_layers(model: Model, images: Images, names: Iterable[str]) -> dict[str, nn.Module]:
-    """Look up layers; `LAST_SPATIAL` costs one forward and one backward of the first image.
+    """Look up layers; `LAST_SPATIAL` costs one forward and one backward of a single image of noise.
+
+    Noise and not the first image, because with pooling by maximum the layer found can depend on the image.
 
     Raises:
         TypeError: If the model has no layers because it is a plain function.
@@ -30,7 +33,10 @@ def find_layers(model: Model, images: Images, names: Iterable[str]) -> dict[str,
             f"Expected an `nn.Module` to look for layer {wanted[0]!r}, but got {type(model).__name__}: "
             "pass the module itself, or use methods that need no layer."
         )
-    return {name: _last_spatial(model, images[:1]) if name == LAST_SPATIAL else _named(model, name) for name in wanted}
+    return {
+        name: _last_spatial(model, _noise_like(images)) if name == LAST_SPATIAL else _named(model, name)
+        for name in wanted
+    }
 
 
 @contextmanager
@@ -56,7 +62,7 @@ def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
         yield outputs
 
 
-def as_grid(output: Activations, images: Images) -> Activations:
+def as_grid(output: Tensor, images: Images) -> Activations:
     """Lay a layer's output or its gradient out as (B, C, *grid), whatever its own order is.
 
     Understood are channels first, channels last, and tokens of shape (B, N, C) whose class and register
@@ -65,7 +71,7 @@ def as_grid(output: Activations, images: Images) -> Activations:
     spatial = images.shape[2:]
     if _matches(output.shape[2:], spatial):
         return output
-    if _matches(output.shape[1:-1], spatial):
+    if _matches_last(output, spatial):
         return output.movedim(-1, 1)
     grid = _token_grid(output, spatial)
     if grid is None:
@@ -84,6 +90,11 @@ def _matches(grid: torch.Size, spatial: torch.Size) -> bool:
     return all(abs(size - grid[0] * whole / spatial[0]) <= 1 for size, whole in zip(grid, spatial, strict=True))
 
 
+def _matches_last(output: Tensor, spatial: torch.Size) -> bool:
+    """Whether an output has positions before its features, of which one alone would be a pooled (B, C, 1...)."""
+    return output.shape[-1] > 1 and _matches(output.shape[1:-1], spatial)
+
+
 def _token_grid(output: Tensor, spatial: torch.Size) -> tuple[int, int] | None:
     if output.ndim != 3 or len(spatial) != 2:
         return None
@@ -95,6 +106,11 @@ def _token_grid(output: Tensor, spatial: torch.Size) -> tuple[int, int] | None:
             if row and patches % row == 0 and patches * height == row * row * width:
                 return row, patches // row
     return None
+
+
+def _noise_like(images: Images) -> Tensor:
+    """Make one image (1, C, *S) that depends on the images' shape only."""
+    return keyed_normal(images.shape[1:], "last spatial layer")[None].to(images)
 
 
 def _named(model: nn.Module, name: str) -> nn.Module:
@@ -160,7 +176,8 @@ def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
                 return output.clone()
 
             stack.callback(module.register_forward_hook(keep).remove)
-        logits = logits_of(model, image.detach().clone().requires_grad_())
+        # The network gets a copy of the leaf, because in-place operations are refused on leaves.
+        logits = logits_of(model, image.detach().requires_grad_().clone())
     return candidates, logits
 
 
@@ -169,7 +186,7 @@ def _has_grid(module: nn.Module, output: Tensor, image: Tensor) -> bool:
     # Dropout, softmax and identity also see attention weights and heads, whose sizes can pass for a grid.
     if output.shape[:1] != image.shape[:1] or isinstance(module, (nn.Dropout, nn.Softmax, nn.Identity)):
         return False
-    if _matches(output.shape[2:], spatial) or _matches(output.shape[1:-1], spatial):
+    if _matches(output.shape[2:], spatial) or _matches_last(output, spatial):
         return True
     # Of token layers only norms and blocks: queries, keys and hidden features are no description of a patch.
     return ("Norm" in type(module).__name__ or any(module.children())) and _token_grid(output, spatial) is not None

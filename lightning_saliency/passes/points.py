@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
-import torch
 from torch import Tensor
 
-from lightning_saliency._random import keyed_generator
+from lightning_saliency._random import keyed_normal
 from lightning_saliency._types import Images
 
 
@@ -68,7 +67,7 @@ class Noise:
 
     def sample(self, images: Images, step: int) -> Sample:
         """Add this step's draw to every image."""
-        draw = torch.randn(images.shape[1:], generator=keyed_generator("noise", self.seed, step))
+        draw = keyed_normal(images.shape[1:], "noise", self.seed, step)
         flat = images.flatten(1)
         spread = flat.amax(dim=1) - flat.amin(dim=1)
         scale = (self.noise_level * spread).reshape(-1, *[1] * (images.ndim - 1))

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -93,16 +93,18 @@ class Trial:
 
 def visit_trials(
     model: Model,
-    images: Images,
-    maps: Mapping[str, Maps],
-    targets: Targets,
+    images: Any,
+    maps: Mapping[str, Any],
+    targets: Any,
     visit: Callable[[list[Trial]], None],
     *,
     methods: Mapping[str, Callable[..., Maps]] | None = None,
-    masks: Masks | None = None,
-    max_batch_size: int,
+    masks: Any = None,
+    max_batch_size: Any,
 ) -> None:
     """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
+
+    This is where a caller's tensors are checked: only behind it are they what their names say.
 
     Raises:
         TypeError: If an argument is not of the kind expected.
@@ -116,6 +118,8 @@ def visit_trials(
         _check_finite(name, method_maps)
     if masks is not None:
         check_masks(masks, images)
+    maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
+    targets = targets.to(images.device, torch.int64)
     with explaining(model), torch.no_grad():
         for start in range(0, len(images), max_batch_size):
             part = slice(start, start + max_batch_size)
@@ -136,7 +140,12 @@ def visit_trials(
             )
 
 
-def _check_finite(name: str, maps: Maps) -> None:
+def _in_floating_point(maps: Tensor) -> Maps:
+    """Widen whole numbers, booleans and half precision, in which scores would be rounded away."""
+    return maps if maps.dtype == torch.float64 else maps.float()
+
+
+def _check_finite(name: str, maps: Tensor) -> None:
     if not bool(torch.isfinite(maps).all()):
         bad = (~torch.isfinite(maps.flatten(1)).all(dim=1)).nonzero().flatten().tolist()
         raise ValueError(

@@ -1,0 +1,26 @@
+"""What all tests share: one thread, and warnings that are forgotten between tests."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+
+from lightning_saliency._checks import warn_once
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True)
+def _forgotten_warnings() -> None:
+    warn_once.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(0)

@@ -1,0 +1,63 @@
+"""Every exported method and metric, so that new ones are in the contract by being exported."""
+
+import inspect
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lightning_saliency import methods, metrics
+from lightning_saliency.methods import Method
+from lightning_saliency.metrics import ExplanationMetric
+
+METHOD_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {}
+"""How to construct methods that need arguments, by class name."""
+
+METRIC_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {}
+"""How to construct metrics that need arguments, by class name."""
+
+RANGES: dict[str, tuple[float, float]] = {"RCAP": (0.0, 1.0), "Allegiance": (0.015, 0.9)}
+"""Least and greatest score, by class name; others need only be finite."""
+
+
+def concrete(module: ModuleType) -> list[type]:
+    """List the exported classes that can be called once they are constructed."""
+    exported = [getattr(module, name) for name in module.__all__]
+    return [
+        member
+        for member in exported
+        if inspect.isclass(member)
+        and not inspect.isabstract(member)
+        and not getattr(member, "_is_protocol", False)
+        and any("__call__" in vars(base) for base in member.__mro__)
+    ]
+
+
+METHODS: list[type] = concrete(methods)
+METRICS: list[type[ExplanationMetric]] = [
+    member for member in concrete(metrics) if issubclass(member, ExplanationMetric)
+]
+
+
+def build_method(kind: type, **options: Any) -> Method:
+    return kind(**METHOD_ARGUMENTS.get(kind.__name__, dict)(), **options)
+
+
+def build_metric(kind: type[ExplanationMetric], **options: Any) -> ExplanationMetric:
+    return kind(**METRIC_ARGUMENTS.get(kind.__name__, dict)(), **options)
+
+
+def function_of(kind: type[ExplanationMetric]) -> Callable[..., Tensor]:
+    """Find the function that a metric's class is the mean of: the same name in lower case."""
+    wanted = kind.__name__.lower()
+    return next(getattr(metrics, name) for name in metrics.__all__ if name.replace("_", "") == wanted)
+
+
+def needs_of(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
+    """Give a metric what it declares to need."""
+    masks = torch.zeros_like(maps, dtype=torch.bool)
+    masks[..., : maps.shape[-1] // 2] = True
+    given = {"methods": {"maps": methods.Gradient()}, "masks": masks}
+    return {need: given[need] for need in metric.needs}

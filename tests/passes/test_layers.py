@@ -1,0 +1,233 @@
+"""Layers are found by name or by what reaches the logits, recorded, and laid out as grids."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency._model import explaining, logits_of
+from lightning_saliency.methods import GradCAM
+from lightning_saliency.passes import LAST_SPATIAL
+from lightning_saliency.passes.layers import as_grid, find_layers, recording
+from tests.models import NUM_CLASSES, linear_model, pictures, small_cnn, tiny_vit
+
+
+def found(model: nn.Module, name: str = LAST_SPATIAL, size: int = 32) -> str:
+    with explaining(model):
+        layer = find_layers(model, torch.zeros(1, 3, size, size), [name])[name]
+    return next(path for path, module in model.named_modules() if module is layer)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size", "layer"),
+    [
+        ("resnet18", {}, 64, "layer4"),
+        # Residual branches of weight zero, as at the start of training, would leave single positions.
+        ("resnet18", {"zero_init_last": False}, 32, "layer3"),
+        ("vgg11_bn", {"mlp_ratio": 0.01}, 64, "features"),
+        ("densenet121", {}, 64, "features"),
+        ("mobilenetv3_small_100", {}, 64, "blocks"),
+        ("convnext_atto", {}, 64, "stages"),
+    ],
+)
+def test_the_last_spatial_layer_of_a_cnn_enters_global_pooling(
+    name: str, options: dict[str, Any], size: int, layer: str
+) -> None:
+    import timm
+
+    model = timm.create_model(name, num_classes=5, **options)
+    assert found(model, size=size) == layer
+
+
+def test_the_last_spatial_layer_of_a_vision_transformer_is_the_last_blocks_first_norm() -> None:
+    model = tiny_vit()
+    assert found(model) == "blocks.1.norm1"
+    images, targets = pictures(2, size=32)
+    maps = GradCAM()(model, images, targets)
+    assert torch.equal(maps, GradCAM("blocks.1.norm1")(model, images, targets))
+    assert (maps.amax(dim=(1, 2)) > maps.amin(dim=(1, 2))).all()
+    # What would be found by looking at shapes alone: patches there do not reach the logits.
+    assert not GradCAM("blocks.1")(model, images, targets).any()
+
+
+def test_the_layer_found_does_not_depend_on_the_images() -> None:
+    """Under pooling by maximum, how many positions reach the logits differs from image to image."""
+
+    class MaxPooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 4, 3, padding=1, stride=2)
+            self.head = nn.Linear(4, NUM_CLASSES)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.head(self.second(self.first(images).relu()).amax(dim=(2, 3)))
+
+    torch.manual_seed(0)
+    model, (images, targets) = MaxPooled(), pictures(12, size=4)
+    together = GradCAM()(model, images, targets)
+    alone = torch.cat([GradCAM()(model, *one) for one in zip(images.split(1), targets.split(1), strict=True)])
+    torch.testing.assert_close(together, alone)
+
+
+def test_names_are_paths_or_their_ends() -> None:
+    model = nn.Sequential(small_cnn(), nn.ReLU())
+    model.add_module("backbone", nn.Sequential(nn.Flatten(), nn.Linear(4, 4)))
+    assert found(model, "0.3") == "0.3"
+    assert found(model, "0") == "0"
+    assert found(model, "12") == "0.12"
+    assert found(model, "backbone") == "backbone"
+
+
+def test_names_ignore_the_prefix_of_compiled_modules() -> None:
+    inner = nn.Sequential(nn.Conv2d(3, 4, 1))
+    outer = nn.Module()
+    outer.add_module("_orig_mod", inner)
+    assert found(outer, "0") == "_orig_mod.0"
+    assert found(outer, "_orig_mod.0") == "_orig_mod.0"
+    assert found(inner, "_orig_mod.0") == "0"
+
+
+def test_an_ambiguous_name_lists_what_it_could_mean() -> None:
+    model = nn.ModuleDict({"a": nn.Sequential(nn.ReLU()), "b": nn.Sequential(nn.ReLU())})
+    with pytest.raises(ValueError, match=r"`layer` to name one layer, but '0' is the end of several: a\.0, b\.0\."):
+        find_layers(model, torch.zeros(1, 3, 2, 2), ["0"])
+
+
+def test_an_unknown_name_lists_the_layers() -> None:
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    with pytest.raises(ValueError, match=r"'layer4' is not one of the model's layers: 0, 1\."):
+        GradCAM("layer4")(model, torch.zeros(1, 3, 2, 2), torch.tensor([0]))
+
+
+def test_a_plain_function_has_no_layers() -> None:
+    with pytest.raises(TypeError, match=r"`nn\.Module` to look for layer 'layer4', but got function: pass"):
+        GradCAM("layer4")(lambda images: images.mean(dim=(2, 3)), torch.zeros(1, 3, 2, 2), torch.tensor([0]))
+
+
+def test_a_fully_connected_model_has_no_spatial_layer() -> None:
+    with pytest.raises(ValueError, match=r"name one with `layer`. Layers with positions: none\."):
+        GradCAM()(linear_model(torch.randn(2, 12)), torch.zeros(1, 3, 2, 2), torch.tensor([0]))
+
+
+def test_layers_whose_positions_do_not_count_are_listed_as_candidates() -> None:
+    class FirstPositionOnly(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = nn.Conv2d(3, 2, 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.features(images)[:, :, 0, 0]
+
+    with pytest.raises(ValueError, match=r"Layers with positions: features \(1, 2, 4, 4\)\."):
+        GradCAM()(FirstPositionOnly(), torch.ones(2, 3, 4, 4), torch.tensor([0, 1]))
+
+
+def test_where_every_gradient_vanishes_the_last_layer_with_positions_is_taken() -> None:
+    model = small_cnn()
+    nn.init.zeros_(model[12].weight)
+    images, targets = pictures(2)
+    assert found(model, size=8) == "8"
+    assert not GradCAM()(model, images, targets).any()
+
+
+def test_a_layer_that_does_not_run_is_refused() -> None:
+    model = small_cnn()
+    model[3].add_module("spare", nn.Conv2d(1, 1, 1))
+    with pytest.raises(ValueError, match=r"layer 'spare' to run in the model's forward, but it did not: name another"):
+        GradCAM("spare")(model, *pictures(1))
+
+
+def test_a_layer_that_returns_no_tensor_is_refused() -> None:
+    class Pair(nn.Module):
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+            return images, images
+
+    class Model(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.pair, self.network = Pair(), small_cnn()
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.network(self.pair(images)[0])
+
+    with pytest.raises(TypeError, match="layer 'pair' to return a tensor, but got tuple: name a layer inside it"):
+        GradCAM("pair")(Model(), *pictures(1))
+
+
+def test_a_layer_without_positions_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"image of size \(8, 8\), but got an output of shape \(1, 4\): name another"):
+        GradCAM("12")(small_cnn(), *pictures(1))
+
+
+def test_an_in_place_activation_does_not_overwrite_what_was_recorded() -> None:
+    images, targets = pictures(2)
+    in_place, out_of_place = small_cnn(), small_cnn()
+    for module in out_of_place.modules():
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    for layer in ("1", "4"):
+        maps = GradCAM(layer)(in_place, images, targets)
+        assert torch.equal(maps, GradCAM(layer)(out_of_place, images, targets))
+        assert maps.any()
+
+
+def test_of_a_layer_that_runs_twice_the_last_output_is_recorded() -> None:
+    relu = nn.ReLU()
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), relu, nn.Conv2d(4, 4, 1), relu)
+    images, _ = pictures(2)
+    with torch.no_grad(), recording({"relu": relu}) as outputs:
+        last = model(images)
+    assert torch.equal(outputs["relu"], last)
+
+
+def test_recording_removes_its_hooks_after_an_exception() -> None:
+    model = small_cnn()
+    with pytest.raises(ValueError, match="logits"), recording({"0": model[0]}):
+        logits_of(model[0], pictures(1)[0])
+    assert not model[0]._forward_hooks
+
+
+@pytest.mark.parametrize(
+    ("shape", "grid"),
+    [
+        ((2, 9, 4, 4), (2, 9, 4, 4)),
+        ((2, 4, 4, 9), (2, 9, 4, 4)),
+        ((2, 16, 9), (2, 9, 4, 4)),
+        ((2, 17, 9), (2, 9, 4, 4)),
+        ((2, 20, 9), (2, 9, 4, 4)),
+    ],
+)
+def test_channels_first_last_and_tokens_become_one_layout(shape: tuple[int, ...], grid: tuple[int, ...]) -> None:
+    assert as_grid(torch.rand(shape), torch.rand(2, 3, 8, 8)).shape == grid
+
+
+def test_class_and_register_tokens_come_before_the_patches() -> None:
+    patches = torch.rand(1, 8, 5)
+    tokens = torch.cat([torch.full((1, 3, 5), 9.0), patches], dim=1)
+    grid = as_grid(tokens, torch.rand(1, 3, 8, 16))
+    assert torch.equal(grid, patches.reshape(1, 2, 4, 5).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize("num_classes", [1, 2, 3])
+def test_a_pooled_output_has_no_positions_however_few_its_channels(num_classes: int) -> None:
+    layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, num_classes, 1), nn.AdaptiveAvgPool2d(1)
+    assert found(nn.Sequential(*layers, nn.Flatten()), size=8) == "2"
+
+
+def test_images_that_are_not_square_keep_their_proportions() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=4, padding=1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    maps = GradCAM()(model, torch.rand(2, 3, 24, 32), torch.tensor([0, 1]))
+    assert maps.shape == (2, 24, 32)
+
+
+def test_signals_and_volumes_have_layers_too() -> None:
+    for space, convolution, pooling in [
+        ((12,), nn.Conv1d, nn.AdaptiveAvgPool1d),
+        ((6, 6, 6), nn.Conv3d, nn.AdaptiveAvgPool3d),
+    ]:
+        model = nn.Sequential(convolution(2, 4, 3, stride=2, padding=1), pooling(1), nn.Flatten())
+        images, targets = torch.rand(2, 2, *space), torch.tensor([0, 1])
+        maps = GradCAM()(model, images, targets)
+        assert maps.shape == (2, *space)
+        assert torch.equal(maps, GradCAM("0")(model, images, targets))

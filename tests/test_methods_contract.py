@@ -1,0 +1,253 @@
+"""Promises that every exported method makes."""
+
+import contextlib
+import copy
+import dataclasses
+import inspect
+import pickle
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency import explain
+from lightning_saliency._model import explaining
+from lightning_saliency.methods import Method, _stream_method
+from lightning_saliency.passes.stream import read_streams
+from tests.members import METHOD_ARGUMENTS, METHODS, build_method
+from tests.models import NUM_CLASSES, digits, pictures, small_cnn, trained_on_digits
+from tests.traces import assert_no_trace, mixed_modes, trace_of
+
+CHUNKS = (1, 7, 32)
+
+
+@pytest.fixture(params=METHODS, ids=lambda kind: kind.__name__)
+def kind(request: pytest.FixtureRequest) -> type:
+    return request.param
+
+
+@pytest.fixture
+def method(kind: type) -> Method:
+    return build_method(kind)
+
+
+def explained(method: Method, model: nn.Module, images: Tensor, targets: Tensor, chunk: int = 64) -> Tensor:
+    return explain(model, images, targets, {"maps": method}, max_batch_size=chunk)["maps"]
+
+
+def in_double_precision(method: Method, model: nn.Module, images: Tensor, targets: Tensor, chunk: int) -> Tensor:
+    """Explain without the final rounding to single precision, where the method lets us."""
+    model, images = copy.deepcopy(model).double(), images.double()
+    if not isinstance(method, _stream_method.StreamMethod):
+        return explained(method, model, images, targets, chunk)
+    with explaining(model):
+        chunks = read_streams(model, images, targets, method.readings, chunk)
+        return torch.cat([method.formula(part, *(values[r] for r in method.readings)) for part, values in chunks])
+
+
+def assert_same_maps(found: Tensor, expected: Tensor, tolerance: float = 1e-5, near_ties: float = 0.01) -> None:
+    """Compare relative to each map's maximum; a threshold may fall between near-ties at a few pixels."""
+    scale = expected.abs().flatten(1).amax(dim=1).reshape(-1, *[1] * (expected.ndim - 1))
+    apart = (found - expected).abs() > tolerance * scale
+    assert apart.float().mean() <= near_ties, f"{int(apart.sum())} of {apart.numel()} values differ"
+
+
+def test_every_method_of_the_roof_is_enrolled() -> None:
+    assert {"Gradient", "SmoothGrad", "GuidedAbsoluteGrad", "GradCAM"} <= {kind.__name__ for kind in METHODS}
+
+
+def test_maps_are_finite_single_precision_and_of_the_images_size(method: Method) -> None:
+    images, targets = pictures(3)
+    maps = method(small_cnn(), images, targets)
+    assert maps.shape == (3, 8, 8)
+    assert maps.dtype == torch.float32
+    assert maps.isfinite().all()
+    assert not maps.requires_grad
+
+
+def test_maps_are_the_same_every_time(method: Method) -> None:
+    model, (images, targets) = small_cnn(), pictures(3)
+    maps = method(model, images, targets)
+    torch.rand(1)
+    random.random()
+    np.random.rand()
+    assert torch.equal(method(model, images, targets), maps)
+
+
+def test_a_model_in_any_mode_is_given_back_and_explained_in_evaluation_mode(method: Method) -> None:
+    images, targets = pictures(3)
+    model = mixed_modes(small_cnn())
+    before = trace_of(model)
+    maps = method(model, images, targets)
+    assert_no_trace(model, before)
+    assert torch.equal(method(small_cnn().eval(), images, targets), maps)
+
+
+def test_a_model_that_raises_in_mid_explanation_is_given_back(method: Method) -> None:
+    class OutOfLuckError(Exception):
+        pass
+
+    class Failing(nn.Module):
+        def __init__(self, last: int) -> None:
+            super().__init__()
+            self.network, self.left = small_cnn(), last
+
+        def forward(self, images: Tensor) -> Tensor:
+            if self.left == 0:
+                raise OutOfLuckError
+            self.left -= 1
+            return self.network(images)
+
+    for last in (0, 1, 2):
+        model = mixed_modes(Failing(last))
+        before = trace_of(model)
+        with contextlib.suppress(OutOfLuckError):  # a method may not need the model, or not so often
+            explained(method, model, *pictures(3), chunk=1)
+        assert_no_trace(model, before)
+
+
+def test_the_callers_tensors_are_unchanged(method: Method) -> None:
+    images, targets = pictures(3)
+    images.requires_grad_()
+    kept, kept_targets = images.detach().clone(), targets.clone()
+    method(small_cnn(), images, targets)
+    assert torch.equal(images, kept)
+    assert torch.equal(targets, kept_targets)
+    assert images.grad is None
+    assert images.requires_grad
+
+
+def test_a_map_is_the_same_alone_in_a_batch_and_in_another_position(method: Method) -> None:
+    model, (images, targets) = small_cnn(), pictures(5)
+    together = explained(method, model, images, targets)
+    alone = torch.cat([explained(method, model, *one) for one in zip(images.split(1), targets.split(1), strict=True)])
+    assert_same_maps(alone, together)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    assert_same_maps(explained(method, model, images[order], targets[order]), together[order])
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_the_size_of_chunks_does_not_matter(method: Method, chunk: int) -> None:
+    model, (images, targets) = small_cnn(), pictures(9)
+    assert_same_maps(explained(method, model, images, targets, chunk), explained(method, model, images, targets))
+
+
+@pytest.mark.parametrize("chunk", CHUNKS)
+def test_in_double_precision_the_size_of_chunks_matters_even_less(method: Method, chunk: int) -> None:
+    model, (images, targets) = small_cnn(), pictures(9)
+    found = in_double_precision(method, model, images, targets, chunk)
+    expected = in_double_precision(method, model, images, targets, 64)
+    # Maps in single precision can round to neighbouring numbers.
+    assert_same_maps(found, expected, 1e-9 if found.dtype == torch.float64 else 2e-7, near_ties=0)
+
+
+@pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode])
+def test_it_works_where_gradients_are_off(method: Method, ambient: Callable[[], torch.no_grad]) -> None:
+    model, (images, targets) = small_cnn(), pictures(3)
+    expected = method(model, images, targets)
+    with ambient():
+        assert torch.equal(method(model, images, targets), expected)
+
+
+def test_it_takes_tensors_made_in_inference_mode(method: Method) -> None:
+    model, (images, targets) = small_cnn(), pictures(3)
+    with torch.inference_mode():
+        made, made_targets = images.clone(), targets.clone()
+    expected = method(model, images, targets)
+    assert torch.equal(method(model, made, made_targets), expected)
+    with torch.inference_mode():
+        assert torch.equal(method(model, made, made_targets), expected)
+
+
+def test_maps_are_not_constant_on_a_trained_network(method: Method) -> None:
+    images, labels = digits()
+    maps = method(trained_on_digits(), images[:12], labels[:12])
+    spread = maps.flatten(1).amax(dim=1) - maps.flatten(1).amin(dim=1)
+    assert (spread > 0).sum() >= 11, "an image may have a blank class activation map, most must not"
+
+
+def test_it_gives_the_same_through_explain_and_beside_others(method: Method) -> None:
+    model, (images, targets) = small_cnn(), pictures(4)
+    alone = method(model, images, targets)
+    others = {f"other {index}": build_method(other) for index, other in enumerate(METHODS)}
+    among = explain(model, images, targets, {"first": method, **others, "last": method})
+    assert torch.equal(among["first"], alone)
+    assert torch.equal(among["last"], alone)
+
+
+def test_without_targets_it_explains_the_predicted_class(method: Method) -> None:
+    model, (images, _) = small_cnn().eval(), pictures(4)
+    predicted = model(images).argmax(dim=1)
+    assert torch.equal(method(model, images, None), method(model, images, predicted))
+
+
+def test_targets_beyond_the_models_classes_are_refused(method: Method) -> None:
+    images, targets = pictures(3)
+    model, calls = small_cnn(), []
+    model.register_forward_hook(lambda *_: calls.append(1))
+    explained(method, model, images, targets)
+    if not calls:
+        pytest.skip("does not look at the model")
+    targets[1] = NUM_CLASSES
+    with pytest.raises(ValueError, match=f"`targets` to lie in .* but got {NUM_CLASSES}"):
+        explained(method, model, images, targets)
+
+
+def test_it_is_frozen_equal_by_value_and_hashable(kind: type, method: Method) -> None:
+    assert dataclasses.is_dataclass(kind)
+    assert not any(dataclasses.is_dataclass(base) for base in kind.__mro__[1:]), "jsonargparse needs a plain base"
+    assert not hasattr(method, "__dict__") or set(vars(method)) <= {field.name for field in dataclasses.fields(kind)}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        method.name = "other"
+    twin, other = dataclasses.replace(method), dataclasses.replace(method, name="other")
+    assert twin == method
+    assert hash(twin) == hash(method)
+    assert other != method
+    assert other.name == "other"
+    assert repr(method).startswith(kind.__name__ + "(")
+    assert f"name={method.name!r}" in repr(method)
+
+
+def test_its_last_field_is_its_name_and_names_are_distinct(kind: type) -> None:
+    fields = dataclasses.fields(kind)
+    assert fields[-1].name == "name"
+    names = [build_method(other).name for other in METHODS]
+    assert names.count(fields[-1].default) == 1
+
+
+def test_it_pickles_and_copies(method: Method) -> None:
+    model, (images, targets) = small_cnn(), pictures(2)
+    expected = method(model, images, targets)
+    for twin in (pickle.loads(pickle.dumps(method)), copy.copy(method), copy.deepcopy(method)):
+        assert type(twin) is type(method)
+        assert repr(twin) == repr(method)
+        assert torch.equal(twin(model, images, targets), expected)
+
+
+def test_its_repr_can_be_evaluated(kind: type, method: Method) -> None:
+    if kind.__name__ in METHOD_ARGUMENTS:
+        pytest.skip("holds tensors")
+    assert eval(repr(method), {kind.__name__: kind}) == method
+
+
+def test_it_can_be_written_in_a_configuration_file(kind: type, method: Method) -> None:
+    from jsonargparse import ArgumentParser
+
+    if kind.__name__ in METHOD_ARGUMENTS:
+        pytest.skip("holds tensors")
+    parent = _stream_method.StreamMethod if isinstance(method, _stream_method.StreamMethod) else kind
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--methods", type=list[parent])
+    options = {field.name: getattr(method, field.name) for field in dataclasses.fields(kind)} | {"name": "mine"}
+    written = [{"class_path": f"lightning_saliency.methods.{kind.__name__}", "init_args": options}]
+    parsed = parser.parse_object({"methods": written})
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    assert instantiate(parsed).methods == [dataclasses.replace(method, name="mine")]
+
+
+def test_it_satisfies_the_protocol_and_says_what_it_is(kind: type, method: Method) -> None:
+    assert isinstance(method, Method)
+    assert inspect.signature(method).parameters.keys() >= {"model", "images", "targets"}

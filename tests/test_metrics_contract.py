@@ -1,0 +1,298 @@
+"""Promises that every exported metric makes."""
+
+import copy
+import inspect
+import math
+import pickle
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency import score
+from lightning_saliency.metrics import ExplanationMetric
+from tests.members import METRICS, RANGES, build_metric, function_of, needs_of
+from tests.models import digits, pictures, small_cnn, trained_on_digits
+from tests.traces import assert_no_trace, mixed_modes, trace_of
+
+Kind = type[ExplanationMetric]
+
+
+@pytest.fixture(params=METRICS, ids=lambda kind: kind.__name__)
+def kind(request: pytest.FixtureRequest) -> Kind:
+    return request.param
+
+
+def random_maps(batch: int) -> Tensor:
+    return torch.rand(batch, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def scored(
+    metric: ExplanationMetric, model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor, chunk: int = 64
+) -> Tensor:
+    needs = needs_of(metric, maps)
+    return score(model, images, {"maps": maps}, targets, {"it": metric}, max_batch_size=chunk, **needs)["maps"]["it"]
+
+
+def extras(called: Callable[..., Any], metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
+    """Give `update` or a function what the metric needs, by the name under which it takes that."""
+    given = needs_of(metric, maps)
+    if "methods" in given:
+        given["method"] = given["methods"]["maps"]
+    return {name: value for name, value in given.items() if name in inspect.signature(called).parameters}
+
+
+def updated(metric: ExplanationMetric, model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor) -> None:
+    metric.update(model, images, maps, targets, **extras(type(metric).update, metric, maps))
+
+
+def test_every_metric_of_the_roof_is_enrolled() -> None:
+    assert {"RCAP", "Allegiance"} <= {kind.__name__ for kind in METRICS}
+
+
+def test_it_scores_every_image_with_a_finite_number_in_range(kind: Kind) -> None:
+    images, targets = pictures(6)
+    scores = scored(build_metric(kind), small_cnn(), images, random_maps(6), targets)
+    assert scores.shape == (6,)
+    assert scores.is_floating_point()
+    assert scores.isfinite().all()
+    low, high = RANGES.get(kind.__name__, (-math.inf, math.inf))
+    assert ((scores >= low - 1e-6) & (scores <= high + 1e-6)).all()
+
+
+def test_images_differ_on_a_trained_network(kind: Kind) -> None:
+    images, labels = digits()
+    maps = images[:30, 0] * random_maps(30)
+    scores = scored(build_metric(kind), trained_on_digits(), images[:30], maps, labels[:30])
+    assert scores.unique().numel() > 1
+
+
+def test_scores_are_the_same_every_time(kind: Kind) -> None:
+    model, (images, targets), metric = small_cnn(), pictures(4), build_metric(kind)
+    expected = scored(metric, model, images, random_maps(4), targets)
+    torch.rand(1)
+    assert torch.equal(scored(metric, model, images, random_maps(4), targets), expected)
+    assert torch.equal(scored(build_metric(kind), model, images, random_maps(4), targets), expected)
+
+
+def test_a_score_is_the_same_alone_in_a_batch_and_in_another_position(kind: Kind) -> None:
+    model, (images, targets), maps, metric = small_cnn(), pictures(5), random_maps(5), build_metric(kind)
+    together = scored(metric, model, images, maps, targets)
+    ones = zip(images.split(1), maps.split(1), targets.split(1), strict=True)
+    torch.testing.assert_close(torch.cat([scored(metric, model, *one) for one in ones]), together, rtol=1e-5, atol=1e-6)
+    order = torch.tensor([3, 0, 4, 2, 1])
+    moved = scored(metric, model, images[order], maps[order], targets[order])
+    torch.testing.assert_close(moved, together[order], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 32])
+def test_the_size_of_chunks_does_not_matter(kind: Kind, chunk: int) -> None:
+    model, (images, targets), maps, metric = small_cnn(), pictures(9), random_maps(9), build_metric(kind)
+    expected = scored(metric, model, images, maps, targets)
+    found = scored(metric, model, images, maps, targets, chunk)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    double = model.double(), images.double(), maps.double(), targets
+    found, expected = scored(metric, *double, chunk), scored(metric, *double)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_the_model_and_the_callers_tensors_are_given_back(kind: Kind) -> None:
+    model, (images, targets), maps = mixed_modes(small_cnn()), pictures(3), random_maps(3)
+    kept, before = [tensor.clone() for tensor in (images, targets, maps)], trace_of(model)
+    scores = scored(build_metric(kind), model, images, maps, targets)
+    assert_no_trace(model, before)
+    assert all(torch.equal(*pair) for pair in zip((images, targets, maps), kept, strict=True))
+    assert torch.equal(scored(build_metric(kind), small_cnn().eval(), images, maps, targets), scores)
+
+
+@pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode])
+def test_it_works_where_gradients_are_off_and_on_tensors_made_there(
+    kind: Kind, ambient: Callable[[], torch.no_grad]
+) -> None:
+    model, (images, targets), maps = small_cnn(), pictures(3), random_maps(3)
+    expected = scored(build_metric(kind), model, images, maps, targets)
+    metric = build_metric(kind)
+    with ambient():
+        made = [tensor.clone() for tensor in (images, maps, targets)]
+        assert torch.equal(scored(metric, model, *made), expected)
+        updated(metric, model, *made)
+    assert torch.equal(scored(metric, model, *made), expected)
+    updated(metric, model, *made)
+    torch.testing.assert_close(metric.compute(), expected.double().mean())
+    assert metric.num_scored == 6
+
+
+def test_a_specification_is_unchanged_by_score(kind: Kind) -> None:
+    metric, (images, targets) = build_metric(kind), pictures(3)
+    before = pickle.dumps({name: value for name, value in vars(metric).items() if not callable(value)})
+    scored(metric, small_cnn(), images, random_maps(3), targets)
+    assert pickle.dumps({name: value for name, value in vars(metric).items() if not callable(value)}) == before
+    assert metric.num_scored == 0
+    with pytest.raises(ValueError, match=f"at least one scored image in {kind.__name__}, but got none: update it"):
+        metric.standard_error()
+
+
+def test_what_it_needs_is_asked_for_by_name(kind: Kind) -> None:
+    metric, (images, targets) = build_metric(kind), pictures(2)
+    given = needs_of(metric, random_maps(2))
+    for need in metric.needs:
+        with pytest.raises(ValueError, match=f"Expected `{need}` for metric 'it', but got None"):
+            score(small_cnn(), images, {"maps": random_maps(2)}, targets, {"it": metric}, **(given | {need: None}))
+
+
+def test_update_accumulates_its_own_scores(kind: Kind) -> None:
+    model, (images, targets), maps = small_cnn(), pictures(5), random_maps(5)
+    metric, by_hand = build_metric(kind), build_metric(kind)
+    scores = scored(metric, model, images, maps, targets)
+    updated(metric, model, images, maps, targets)
+    by_hand.accumulate(scores)
+    torch.testing.assert_close(metric.compute(), by_hand.compute())
+    torch.testing.assert_close(metric.standard_error(), by_hand.standard_error())
+    torch.testing.assert_close(metric.compute(), scores.double().mean())
+    assert metric.num_scored == 5
+
+
+def test_the_standard_error_is_the_textbooks(kind: Kind) -> None:
+    metric = build_metric(kind)
+    scores = torch.tensor([0.2, 0.9, 0.4, 0.4, 0.7], dtype=torch.float64)
+    for part in scores.split(2):
+        metric.accumulate(part)
+    torch.testing.assert_close(metric.standard_error(), scores.std(correction=1) / math.sqrt(5))
+    torch.testing.assert_close(metric.compute(), scores.mean())
+    metric.reset()
+    metric.accumulate(scores[:1])
+    assert metric.standard_error() == math.inf
+    metric.accumulate(scores[:1])
+    assert metric.standard_error() == 0
+
+
+def test_scores_that_are_not_finite_are_left_out_and_counted(kind: Kind) -> None:
+    metric = build_metric(kind)
+    metric.accumulate(torch.tensor([0.25, math.nan, 0.75, math.inf]))
+    assert metric.compute() == 0.5
+    assert (metric.num_scored, metric.num_excluded) == (2, 2)
+    assert metric.standard_error().isfinite()
+
+
+def test_accumulating_after_computing_is_not_hidden_by_a_cache(kind: Kind) -> None:
+    metric = build_metric(kind)
+    metric.accumulate(torch.tensor([1.0]))
+    assert metric.compute() == 1
+    metric.accumulate(torch.tensor([0.0]))
+    assert metric.compute() == 0.5
+
+
+def test_reset_forgets_everything(kind: Kind) -> None:
+    metric, (images, targets) = build_metric(kind), pictures(3)
+    updated(metric, small_cnn(), images, random_maps(3), targets)
+    metric.reset()
+    assert (metric.num_scored, metric.num_excluded) == (0, 0)
+    metric.accumulate(torch.tensor([0.5, 0.25]))
+    assert metric.compute() == 0.375
+
+
+def test_two_halves_on_two_processes_are_the_whole(kind: Kind) -> None:
+    model, (images, targets), maps = small_cnn(), pictures(7), random_maps(7)
+    whole, there = build_metric(kind), build_metric(kind)
+    states = list(there._reductions)
+
+    def gather(state: Tensor, group: object) -> list[Tensor]:
+        """Pretend to be two processes: the other one's state is the one of the same place."""
+        place = next(name for name in states if getattr(here, name) is state)
+        return [state, getattr(there, name_of[place])]
+
+    here = build_metric(kind, dist_sync_fn=gather, distributed_available_fn=lambda: True)
+    name_of = dict(zip(here._reductions, states, strict=True))
+    updated(whole, model, images, maps, targets)
+    updated(here, model, images[:3], maps[:3], targets[:3])
+    updated(there, model, images[3:], maps[3:], targets[3:])
+    torch.testing.assert_close(here.compute(), whole.compute())
+    torch.testing.assert_close(here.standard_error(), whole.standard_error())
+    assert here.num_scored == 7
+    if hasattr(here, "curve"):
+        torch.testing.assert_close(here.curve()[1], whole.curve()[1])
+    here.unsync(should_unsync=here._is_synced)
+    here.accumulate(torch.tensor([0.5]))
+    assert here.num_scored == 8, "local states come back after synchronising"
+
+
+def test_synchronising_without_scores_gives_local_states_back(kind: Kind) -> None:
+    metric = build_metric(kind, dist_sync_fn=lambda state, group: [state, state], distributed_available_fn=lambda: True)
+    with pytest.warns(UserWarning, match="before"), pytest.raises(ValueError, match="but got none: update it"):
+        metric.compute()
+    with pytest.raises(ValueError, match="but got none: update it"):
+        metric.standard_error()
+    metric.accumulate(torch.tensor([0.5, 0.5]))
+    assert metric.num_scored == 4
+    assert metric.compute() == 0.5
+
+
+@pytest.mark.parametrize(
+    "fill",
+    [
+        torch.zeros_like,
+        lambda maps: torch.full_like(maps, 3.5),
+        lambda maps: (maps > 0.5).float(),
+        lambda maps: maps.clamp(0.2, 0.6),
+        lambda maps: (maps == maps.amax()).float(),
+        lambda maps: -maps,
+        lambda maps: maps * 1e-42,
+        lambda maps: (maps - 0.5) * 3e38 * 2,
+        lambda maps: (maps > 0.5).long(),
+    ],
+    ids=["zeros", "constant", "binary", "saturated", "spike", "negative", "subnormal", "huge", "whole"],
+)
+def test_degenerate_maps_never_give_nan(kind: Kind, fill: Callable[[Tensor], Tensor]) -> None:
+    images, targets = pictures(3)
+    scores = scored(build_metric(kind), small_cnn(), images, fill(random_maps(3)), targets)
+    assert scores.isfinite().all()
+    low, high = RANGES.get(kind.__name__, (-math.inf, math.inf))
+    assert ((scores >= low - 1e-6) & (scores <= high + 1e-6) | (scores == 0)).all()
+
+
+def test_constant_images_never_give_nan(kind: Kind) -> None:
+    for images in (torch.zeros(2, 3, 8, 8), torch.ones(2, 3, 8, 8)):
+        scores = scored(build_metric(kind), small_cnn(), images, random_maps(2), torch.tensor([0, 1]))
+        assert scores.isfinite().all()
+
+
+def test_the_function_and_the_class_agree(kind: Kind) -> None:
+    model, (images, targets), maps, metric = small_cnn(), pictures(5), random_maps(5), build_metric(kind)
+    function = function_of(kind)
+    scores = function(model, images, maps, targets, **extras(function, metric, maps))
+    torch.testing.assert_close(scores, scored(metric, model, images, maps, targets))
+    assert list(inspect.signature(function).parameters)[:4] == ["model", "images", "maps", "targets"]
+
+
+def test_it_pickles_copies_and_goes_on_from_where_it_was(kind: Kind) -> None:
+    metric = build_metric(kind)
+    metric.accumulate(torch.tensor([0.5, 1.0]))
+    for twin in (pickle.loads(pickle.dumps(metric)), copy.deepcopy(metric), metric.clone()):
+        twin.accumulate(torch.tensor([0.0]))
+        assert twin.compute() == 0.5
+        assert twin.num_scored == 3
+    assert metric.num_scored == 2
+
+
+def test_it_declares_name_and_direction(kind: Kind) -> None:
+    metric = build_metric(kind)
+    assert metric.name.isidentifier()
+    assert isinstance(metric.higher_is_better, bool)
+    assert set(metric.needs) <= {"methods", "masks"}
+    names = [build_metric(other).name for other in METRICS]
+    assert names.count(metric.name) == 1
+
+
+def test_it_can_be_written_in_a_configuration_file(kind: Kind) -> None:
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--metrics", type=list[ExplanationMetric])
+    written = {"class_path": f"lightning_saliency.metrics.{kind.__name__}", "init_args": {"name": "mine"}}
+    parsed = parser.parse_object({"metrics": [written]})
+    instantiate = getattr(parser, "instantiate", None) or parser.instantiate_classes
+    (metric,) = instantiate(parsed).metrics
+    assert type(metric) is kind
+    assert metric.name == "mine"

@@ -1,0 +1,303 @@
+"""The no-trace core: a model is borrowed for an explanation and given back exactly as it was."""
+
+import copy
+import random
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency._model import explaining, logits_of
+from lightning_saliency.methods import GradCAM, Gradient, SmoothGrad
+from tests.models import linear_model, pictures, small_cnn
+from tests.traces import assert_no_trace, chance, mixed_modes, trace_of
+
+
+class BoomError(Exception):
+    """Raised by models that fail."""
+
+
+def test_modules_are_in_evaluation_mode_inside_and_in_their_own_modes_afterwards() -> None:
+    model = mixed_modes(small_cnn())
+    before = trace_of(model)
+    with explaining(model):
+        assert not any(module.training for module in model.modules())
+        assert not any(parameter.requires_grad for parameter in model.parameters())
+    assert_no_trace(model, before)
+
+
+def test_frozen_batch_norm_stays_frozen() -> None:
+    model = small_cnn().train()
+    model[1].eval()
+    with explaining(model):
+        model(pictures(2)[0])
+    assert [model[1].training, model[4].training] == [False, True]
+
+
+def test_a_partly_frozen_model_keeps_its_frozen_part() -> None:
+    model = small_cnn()
+    model[0].requires_grad_(False)
+    with explaining(model):
+        assert not model[3].weight.requires_grad
+    assert not model[0].weight.requires_grad
+    assert model[3].weight.requires_grad
+
+
+def test_modules_that_override_train_are_not_asked_to_change_mode() -> None:
+    class Backbone(nn.Linear):
+        def train(self, mode: bool = True) -> "Backbone":
+            raise AssertionError("side effect")
+
+    model = nn.Sequential(nn.Flatten(), Backbone(12, 2))
+    model[1].training = True
+    with explaining(model):
+        assert not model[1].training
+    assert model[1].training
+
+
+def test_shared_modules_and_tied_parameters_are_given_back_once() -> None:
+    layer = nn.Linear(4, 4)
+    model = nn.Sequential(layer, nn.ReLU(), layer)
+    model[2].weight = layer.weight
+    before = trace_of(model)
+    with explaining(model):
+        assert not layer.weight.requires_grad
+    assert_no_trace(model, before)
+
+
+def test_everything_is_given_back_after_an_exception() -> None:
+    model = mixed_modes(small_cnn())
+    before = trace_of(model)
+
+    def fail() -> None:
+        torch.rand(3)
+        random.random()
+        np.random.rand()
+        raise BoomError
+
+    with pytest.raises(BoomError), explaining(model):
+        fail()
+    assert_no_trace(model, before)
+
+
+def test_nested_borrowing_gives_back_to_the_outer_borrower_first() -> None:
+    model = mixed_modes(small_cnn())
+    before = trace_of(model)
+    with explaining(model):
+        inside = trace_of(model)
+        with pytest.raises(BoomError), explaining(model):
+            raise BoomError
+        assert_no_trace(model, inside)
+    assert_no_trace(model, before)
+
+
+def test_chance_inside_depends_on_the_seed_alone() -> None:
+    def draws(seed: int) -> list[float]:
+        with explaining(small_cnn(), seed=seed):
+            return [torch.rand(()).item(), random.random(), float(np.random.rand())]
+
+    first = draws(3)
+    torch.rand(5)
+    random.random()
+    np.random.rand(2)
+    assert draws(3) == first
+    assert all(one != other for one, other in zip(draws(4), first, strict=True))
+
+
+def test_chance_outside_goes_on_as_if_nothing_had_been_drawn() -> None:
+    before = chance()
+    with explaining(lambda images: images):
+        torch.rand(7)
+        random.random()
+        np.random.rand()
+    assert chance() == before
+
+
+@pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode, torch.enable_grad])
+def test_gradients_are_on_inside_whatever_is_around(ambient: Callable[[], torch.no_grad]) -> None:
+    model = small_cnn()
+    with ambient():
+        modes = torch.is_grad_enabled(), torch.is_inference_mode_enabled()
+        with explaining(model):
+            assert torch.is_grad_enabled()
+            assert not torch.is_inference_mode_enabled()
+        assert (torch.is_grad_enabled(), torch.is_inference_mode_enabled()) == modes
+
+
+class Counting(nn.Module):
+    """Counts its calls in a buffer, in evaluation mode too, as observers of quantisation do."""
+
+    def __init__(self, *, in_place: bool) -> None:
+        super().__init__()
+        self.in_place = in_place
+        self.register_buffer("calls", torch.zeros(()))
+        self.register_buffer("last", None)
+        self.layer = nn.Linear(12, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.in_place:
+            self.calls += 1
+        else:
+            self.calls = self.calls + 1
+        self.last = images.mean()
+        return self.layer(images.flatten(1)) * (1 + self.calls)
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+def test_what_the_forward_writes_into_buffers_is_forgotten(in_place: bool) -> None:
+    model = Counting(in_place=in_place)
+    images, targets = pictures(3, size=2)
+    before = trace_of(model)
+    Gradient()(model, images, targets % 2, max_batch_size=1)
+    assert_no_trace(model, before)
+    assert model.last is None
+
+
+def test_buffers_shared_by_modules_stay_shared_inside() -> None:
+    first, second = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+    second.running_mean = first.running_mean
+    model = nn.Sequential(first, second)
+    with explaining(model):
+        assert first.running_mean is second.running_mean
+    assert first.running_mean is second.running_mean
+
+
+class Positional(nn.Module):
+    """Makes a table when it is first needed, in whatever mode that is, and multiplies by it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("table", None, persistent=False)
+        self.layer = nn.Linear(12, 2)
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.table is None:
+            self.table = torch.linspace(0.5, 1.5, 12)
+        return self.layer((images.flatten(1) * self.table).sigmoid() * self.table)
+
+
+def test_a_lazily_made_buffer_can_be_made_by_the_explanation_in_inference_mode() -> None:
+    model, (images, targets) = Positional(), pictures(2, size=2)
+    with torch.inference_mode():
+        maps = Gradient()(model, images, targets % 2)
+    model(images).sum().backward()
+    assert torch.equal(Gradient()(model, images, targets % 2), maps)
+
+
+def test_a_buffer_that_was_made_in_inference_mode_can_be_explained() -> None:
+    model, (images, targets) = Positional(), pictures(2, size=2)
+    expected = Gradient()(copy.deepcopy(model), images, targets % 2)
+    with torch.inference_mode():
+        model(images)
+        made = model.table
+        maps = Gradient()(model, images, targets % 2)
+    assert torch.equal(maps, expected)
+    assert model.table is made
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_a_compiled_model_runs_eagerly_so_that_hooks_fire(backend: str) -> None:
+    images, targets = pictures(2)
+    model = small_cnn().eval()
+    expected = GradCAM("3")(model, images, targets)
+    compiled = torch.compile(model, backend=backend)
+    compiled(images)
+    mixed_modes(compiled)
+    before = trace_of(compiled)
+    assert torch.equal(GradCAM("3")(compiled, images, targets), expected)
+    assert torch.equal(GradCAM()(compiled, images, targets), GradCAM()(model, images, targets))
+    assert_no_trace(compiled, before)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_model_compiled_in_place_is_compiled_again_afterwards() -> None:
+    compilations = []
+
+    def backend(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> Callable[..., object]:
+        compilations.append(graph)
+        return graph.forward
+
+    images, targets = pictures(2)
+    model = small_cnn().eval()
+    expected = Gradient()(model, images, targets)
+    model.compile(backend=backend)
+    assert torch.equal(Gradient()(model, images, targets), expected)
+    assert not compilations
+    model(images)
+    assert compilations
+
+
+def test_a_plain_function_can_be_explained() -> None:
+    weight = torch.randn(2, 12)
+    images, targets = pictures(3, size=2)
+    maps = Gradient()(lambda batch: batch.flatten(1) @ weight.T, images, targets % 2)
+    assert torch.equal(maps, Gradient()(linear_model(weight), images, targets % 2))
+
+
+def test_a_bound_method_borrows_the_module_it_belongs_to() -> None:
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = small_cnn()
+
+        def classify(self, images: Tensor) -> Tensor:
+            assert not self.network.training
+            return self.network(images)
+
+    model = mixed_modes(Classifier())
+    before = trace_of(model)
+    images, targets = pictures(2)
+    maps = SmoothGrad(2)(model.classify, images, targets)
+    assert torch.equal(maps, SmoothGrad(2)(model.network, images, targets))
+    assert_no_trace(model, before)
+
+
+def test_one_logit_is_the_difference_of_two() -> None:
+    weight = torch.randn(1, 12)
+    images, _ = pictures(2, size=2)
+    model = linear_model(weight)
+    logits = logits_of(model, images)
+    torch.testing.assert_close(logits.softmax(dim=1)[:, 1], model(images)[:, 0].sigmoid())
+    torch.testing.assert_close(logits[:, 1] - logits[:, 0], model(images)[:, 0])
+    both = [Gradient()(model, images, torch.full((2,), target)) for target in (0, 1)]
+    torch.testing.assert_close(both[0], both[1])
+    torch.testing.assert_close(both[1], weight.abs().reshape(1, 3, 2, 2).amax(dim=1).expand(2, 2, 2) / 2)
+
+
+@pytest.mark.parametrize(
+    ("output", "error", "message"),
+    [
+        ({"logits": torch.zeros(2, 3)}, TypeError, r"but got dict with keys \['logits'\]: wrap the model"),
+        ((torch.zeros(2, 3),), TypeError, "but got tuple: wrap the model"),
+        (torch.zeros(2), ValueError, r"\(B, K\) for a batch of 2, but got \(2,\): wrap the model"),
+        (torch.zeros(2, 3, 1, 1), ValueError, r"but got \(2, 3, 1, 1\)"),
+        (torch.zeros(1, 3), ValueError, r"but got \(1, 3\)"),
+    ],
+)
+def test_what_is_not_a_row_of_logits_per_image_is_refused(output: object, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        logits_of(lambda images: output, torch.zeros(2, 3, 4, 4))
+
+
+class Normalising(nn.Module):
+    """Works on its input in place, as careless preprocessing does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = small_cnn()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images.sub_(0.5).div_(0.25))
+
+
+@pytest.mark.parametrize("method", [Gradient(), GradCAM(), SmoothGrad(2)])
+def test_a_model_that_works_in_place_leaves_the_images_alone(method: Callable[..., Tensor]) -> None:
+    model, (images, _) = Normalising(), pictures(3)
+    kept = images.clone()
+    maps = method(model, images)
+    assert torch.equal(images, kept)
+    predicted = model.eval()(images.clone()).argmax(dim=1)
+    assert torch.equal(maps, method(model, images, predicted))
