@@ -49,7 +49,7 @@ class Predictor:
         for start in range(0, len(news), self.stride):
             batch = news[start : start + self.stride]
             logits = logits_of(self.model, torch.cat([change.make() for change in batch]))
-            parts = logits.split(len(self.images))
+            parts = _widened(logits).split(len(self.images))
             self._known |= {change.key: part for change, part in zip(batch, parts, strict=True)}
         return [self._known[change.key] for change in changes]
 
@@ -58,3 +58,8 @@ class Predictor:
         if key not in self._shared:
             self._shared[key] = make()
         return self._shared[key]
+
+
+def _widened(logits: Logits) -> Logits:
+    """Half precision would drown differences of scores."""
+    return logits if logits.dtype == torch.float64 else logits.float()
