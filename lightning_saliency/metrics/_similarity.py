@@ -1,5 +1,7 @@
 """How alike two sets of maps are: for drift over epochs and for sanity checks."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -102,7 +104,7 @@ def center_shift(first: Maps, second: Maps) -> Scores:
         tensor([1.])
     """
     _check_pair(first, second)
-    diagonal = sum((length - 1) ** 2 for length in first.shape[1:]) ** 0.5
+    diagonal = math.hypot(*(length - 1 for length in first.shape[1:]))
     distance: Scores = torch.linalg.vector_norm(_centers(first) - _centers(second), dim=1)
     return distance / max(diagonal, 1.0)
 
