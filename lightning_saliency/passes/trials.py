@@ -124,17 +124,19 @@ class Trial:
 
 def visit_trials(
     model: Model,
-    images: Images,
-    maps: Mapping[str, Maps],
-    targets: Targets,
+    images: Tensor,
+    maps: Mapping[str, Tensor],
+    targets: Tensor,
     visit: Callable[[list[Trial]], None],
     *,
     methods: Mapping[str, Callable[..., Maps]] | None = None,
     explain_again: ExplainAgain | None = None,
-    masks: Masks | None = None,
+    masks: Tensor | None = None,
     max_batch_size: int,
 ) -> None:
     """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
+
+    What users pass is checked here, so that its annotations promise no shapes yet.
 
     Raises:
         TypeError: If an argument is not of the kind expected.

@@ -167,7 +167,7 @@ def test_image_itself_explains_a_sum_on_black():
 def test_method_without_attributions_is_refused_by_name():
     images, targets = batch()
     metric = Infidelity("gaussian")
-    with pytest.raises(ValueError, match="Expected method 'maps' to have signed attributions .* leave the method out"):
+    with pytest.raises(ValueError, match=r"Expected method 'maps' to have signed attributions .* leave the method out"):
         metric.update(curved(), images, images[:, 0], targets, method=lambda model, images, targets: images[:, 0])
     with pytest.raises(ValueError, match="Expected `method` for metric 'infidelity_gaussian', but got None"):
         metric.update(curved(), images, images[:, 0], targets)

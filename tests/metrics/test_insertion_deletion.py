@@ -1,5 +1,7 @@
 """Insertion and deletion against RISE's procedure, one image at a time, and Guided AbsoluteGrad's."""
 
+import itertools
+
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
@@ -55,7 +57,7 @@ def test_preset_agrees_with_the_procedure_of_guided_absolute_grad(kind):
     for image, map_, target in zip(images, maps, targets.tolist(), strict=True):
         canvas = blurred(image, 16, 16) if kind == "insertion" else torch.zeros_like(image)
         curve = naive_curve(model, image, map_, target, kind, counts, canvas)
-        naive.append(sum(0.1 * (left + right) / 2 for left, right in zip(curve[:-1], curve[1:], strict=True)))
+        naive.append(sum(0.1 * (left + right) / 2 for left, right in itertools.pairwise(curve)))
     torch.testing.assert_close(scores, torch.tensor(naive).double(), atol=1e-6, rtol=0)
 
 

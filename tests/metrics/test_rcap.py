@@ -1,5 +1,7 @@
 """RCAP against the worked numbers of its paper and its official procedure, one image at a time."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -90,7 +92,7 @@ def test_golden_of_the_official_code_needs_black_in_raw_space():
 def test_stages_are_nested():
     maps = maps_of(torch.zeros(5, 1, 6, 7), ties=False)
     masks = [_recovered(trial_of(maps), quantile) for quantile in recovery_quantiles(0.5, 0.1)]
-    assert all(bool((small <= large).all()) for small, large in zip(masks[:-1], masks[1:], strict=True))
+    assert all(bool((small <= large).all()) for small, large in itertools.pairwise(masks))
 
 
 @pytest.mark.parametrize("ties", [False, True])
