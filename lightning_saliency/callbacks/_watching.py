@@ -6,12 +6,12 @@ from itertools import islice
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 
 from lightning_saliency._model import explaining
-from lightning_saliency.callbacks._batches import read_batch
+from lightning_saliency.callbacks._batches import LabelledImages, read_batch
 from lightning_saliency.callbacks._colours import Colours, class_names_of, find_colours
-from lightning_saliency.callbacks._evaluation import LabelledImages, Task, evaluate
-from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.callbacks._evaluation import Evaluated, Task, evaluate
 from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
 from lightning_saliency.callbacks._settings import Settings
@@ -29,7 +29,7 @@ def watch(
     kept: list[LabelledImages] | None,
     *,
     check: bool,
-) -> Findings:
+) -> Evaluated:
     """Explain this process's share; a check takes the same two images on every process.
 
     Args:
@@ -45,7 +45,7 @@ def watch(
         reader = _Reader(trainer, pl_module, settings, source, kept)
         first = next(reader.read(reader.indices[:IMAGES_IN_CHECK]), None)
         if first is None:
-            return Findings()
+            return Evaluated()
         colours = settings.colours or find_colours(source.dataset, network, first.images)
         task = Task(
             settings.methods,
@@ -54,7 +54,7 @@ def watch(
             settings.min_confidence,
             settings.max_batch_size,
             colours,
-            frozenset(reader.indices[: settings.num_panels]),
+            frozenset(settings.controls),
             class_names_of(source.dataset),
         )
         if check:
@@ -93,8 +93,7 @@ class _Reader:
         settings = self.settings
         items = read_items(self.trainer, self.pl_module, self.source, indices, settings.max_batch_size, settings.seed)
         for chosen, batch in items:
-            images, labels = read_batch(batch, settings.batch)
-            yield LabelledImages(chosen, images, labels)
+            yield read_batch(batch, settings.batch, chosen)
 
     def _read_kept(self, indices: list[int]) -> Iterator[LabelledImages]:
         if not self.kept:
@@ -108,27 +107,32 @@ class _Reader:
 
 def keep_images(batch: object, settings: Settings, numbers: Iterator[int], most: int) -> LabelledImages:
     """Keep the first images of a batch of the user's loader on the CPU, numbered as they come."""
-    images, labels = read_batch(batch, settings.batch)
-    kept = LabelledImages(list(islice(numbers, min(most, len(images)))), images, labels)
-    return _to_device(_take(kept, range(len(kept.indices))), torch.device("cpu"))
+    found = read_batch(batch, settings.batch)
+    indices = list(islice(numbers, min(most, len(found.images))))
+    return _to_device(_take(found._replace(indices=indices), range(len(indices))), torch.device("cpu"))
 
 
 def _joined(batches: list[LabelledImages]) -> LabelledImages:
     indices = [index for batch in batches for index in batch.indices]
-    labels = [batch.labels for batch in batches if batch.labels is not None]
     images = torch.cat([batch.images for batch in batches])
-    return LabelledImages(indices, images, torch.cat(labels) if len(labels) == len(batches) else None)
+    return LabelledImages(indices, images, _cat([b.labels for b in batches]), _cat([b.masks for b in batches]))
+
+
+def _cat(parts: list[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if len(known) == len(parts) else None
 
 
 def _take(batch: LabelledImages, rows: list[int] | range) -> LabelledImages:
-    places = torch.tensor(list(rows), device=batch.images.device)
-    labels = None if batch.labels is None else batch.labels[places]
-    return LabelledImages([batch.indices[row] for row in rows], batch.images[places].clone(), labels)
+    places = torch.tensor(list(rows), device=batch.images.device, dtype=torch.int64)
+    indices = [batch.indices[row] for row in rows]
+    labels, masks = (None if part is None else part[places] for part in (batch.labels, batch.masks))
+    return LabelledImages(indices, batch.images[places].clone(), labels, masks)
 
 
 def _to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
-    labels = None if batch.labels is None else batch.labels.to(device)
-    return LabelledImages(batch.indices, batch.images.to(device), labels)
+    labels, masks = (None if part is None else part.to(device) for part in (batch.labels, batch.masks))
+    return LabelledImages(batch.indices, batch.images.to(device), labels, masks)
 
 
 def _prepared_metrics(settings: Settings, colours: Colours | None) -> Mapping[str, ExplanationMetric]:
