@@ -31,7 +31,7 @@ class GuidedIntegratedGradients(WalkingMethod):
         fraction: Share of features in (0, 1] that may move at a time.
         max_dist: Most that a feature may be ahead of or behind the straight path, in shares of the way.
         baseline: Where the path starts, as in `IntegratedGradients`.
-        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
         aggregation: Which part of each step's product of gradient and movement is summed: `"signed"`,
             `"positive"`, `"negative"` or `"absolute"`.
@@ -50,7 +50,8 @@ class GuidedIntegratedGradients(WalkingMethod):
         ...     product = images.flatten(1).prod(dim=1)
         ...     return torch.stack([product, -product], dim=1)
         >>> images = torch.tensor([[[[1.0, 2.0]]]])
-        >>> GuidedIntegratedGradients(num_steps=200).attribute(model, images, torch.tensor([0])).sum().round(decimals=1)
+        >>> method = GuidedIntegratedGradients(500, baseline=torch.zeros(1, 1, 2))
+        >>> method.attribute(model, images, torch.tensor([0])).sum().round(decimals=1)
         tensor(2.)
 
     References:
@@ -60,7 +61,7 @@ class GuidedIntegratedGradients(WalkingMethod):
     num_steps: int = 20
     fraction: float = 0.25
     max_dist: float = 0.1
-    baseline: Start | References | Tensor = "zero"
+    baseline: Start | References | Tensor = "mean"
     mean: Colours = None
     std: Colours = None
     aggregation: Aggregation = "signed"

@@ -48,9 +48,10 @@ class IDGI(WalkingMethod):
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
         >>> _ = model[1].weight.data.copy_(torch.tensor([[1.0, -2.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0]]))
-        >>> IDGI().attribute(model, torch.tensor([[[[1.0, 0.0], [3.0, 4.0]]]]), torch.tensor([0])).round(decimals=3)
-        tensor([[[[1., 4.],
-                  [0., 4.]]]])
+        >>> method = IDGI(IntegratedGradients(baseline="black"))
+        >>> method.attribute(model, torch.tensor([[[[0.9, 0.0], [0.3, 0.9]]]]), torch.tensor([0])).round(decimals=3)
+        tensor([[[[0.3000, 1.2000],
+                  [0.0000, 1.2000]]]])
 
     References:
         Yang et al., "IDGI: A Framework to Eliminate Explanation Noise from Integrated Gradients", 2023.

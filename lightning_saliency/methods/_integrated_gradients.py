@@ -26,10 +26,11 @@ class IntegratedGradients(CompleteMethod):
 
     Args:
         num_steps: Number of points on the path.
-        baseline: Where the path starts. `"zero"`: zeros of the model's input space, which is the mean colour
-            of normalised images and black of raw ones; `"black"`, `"white"`, `"mean"`: a colour of raw pixel
-            space; `"blur"`: the image, blurred by a tenth of its longest side; or one image (C, *S).
-        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        baseline: Where the path starts, `"mean"`, the data set's mean colour,
+            which is zero in normalised images (with `mean=None` it is each image's own mean colour);
+            `"black"` or `"white"` of raw pixel space; `"blur"`, the image blurred by a tenth of its longest
+            side; or one image (C, *S) in the model's input space.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
         rule: How the integral is taken: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of each step's product of gradient and movement is summed: `"signed"`,
@@ -59,7 +60,7 @@ class IntegratedGradients(CompleteMethod):
     """
 
     num_steps: int = 20
-    baseline: Start | References | Tensor = "zero"
+    baseline: Start | References | Tensor = "mean"
     mean: Colours = None
     std: Colours = None
     rule: Literal["gauss_legendre", "left"] = "gauss_legendre"

@@ -1,4 +1,4 @@
-"""Separable Gaussian blur in any number of dimensions, as one small matrix for each."""
+"""Gaussian blur of tensors with any number of spatial dimensions."""
 
 import functools
 from typing import Final
@@ -8,28 +8,44 @@ from torch import Tensor
 
 from lightning_saliency._types import Images
 
-CUT: Final = 4.0
+TRUNCATE: Final = 4.0
 
 
-def blur(images: Images, sigma: float) -> Images:
-    """Blur images with a Gaussian of `sigma` pixels, cut at 4 sigma; beyond their edges they are mirrored.
+def gaussian_blur(images: Images, sigma: float, *, radius: int | None = None) -> Images:
+    """Blur images (B, C, *S) along every spatial dimension.
 
-    Mirroring keeps each channel's mean, so that ever wider blur ends in that mean and not in the dark.
+    Borders are mirrored (edge pixel included), which keeps each channel's mean and works for any size. Along
+    a dimension the blur is one small matrix, whose cost does not grow with `sigma`.
+
+    Args:
+        images: Images (B, C, *S).
+        sigma: Standard deviation of the kernel in pixels; 0 changes nothing.
+        radius: Reach of the kernel in pixels; `None` cuts it at four standard deviations.
+
+    Returns:
+        Images of the same shape.
+
+    Example:
+        >>> import torch
+        >>> gaussian_blur(torch.tensor([[[0.0, 0.0, 1.0, 0.0, 0.0]]]), 1e3, radius=1)
+        tensor([[[0.0000, 0.3333, 0.3333, 0.3333, 0.0000]]])
     """
+    reach = int(TRUNCATE * sigma + 0.5) if radius is None else radius
+    if sigma == 0 or reach == 0:
+        return images
     blurred = images if images.dtype == torch.float64 else images.float()
-    for dim in range(2, images.ndim):
-        matrix = _matrix(images.shape[dim], float(sigma)).to(blurred)
-        blurred = (blurred.movedim(dim, -1) @ matrix).movedim(-1, dim)
+    for dimension in range(2, images.ndim):
+        weights = _weights(images.shape[dimension], sigma, reach).to(blurred)
+        blurred = (blurred.movedim(dimension, -1) @ weights).movedim(-1, dimension)
     return blurred.to(images.dtype)
 
 
-@functools.lru_cache(maxsize=256)
-def _matrix(length: int, sigma: float) -> Tensor:
-    """Weights that make output position j of input position i, (length, length)."""
-    radius = int(CUT * sigma + 0.5)
-    offsets = torch.arange(-radius, radius + 1)
-    kernel = torch.exp(-0.5 * (offsets / max(sigma, 1e-12)).double().square())
-    source = (torch.arange(length)[:, None] + offsets) % (2 * length)
-    mirrored = torch.where(source < length, source, 2 * length - 1 - source)
-    weights = (kernel / kernel.sum()).expand(length, -1)
-    return torch.zeros(length, length, dtype=torch.float64).scatter_add_(1, mirrored, weights).T.contiguous()
+@functools.lru_cache(maxsize=4)
+def _weights(size: int, sigma: float, reach: int) -> Tensor:
+    """What each pixel (row) gives to each blurred one (column), (size, size)."""
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.int64, device="cpu")
+    kernel = (-0.5 * (offsets.double() / sigma).square()).exp()
+    places = (torch.arange(size, dtype=torch.int64, device="cpu")[:, None] + offsets) % (2 * size)
+    mirrored = places.minimum(2 * size - 1 - places)
+    weights = torch.zeros(size, size, dtype=torch.float64, device="cpu")
+    return weights.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(size, -1)).T.contiguous()

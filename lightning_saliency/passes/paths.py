@@ -9,7 +9,7 @@ import torch
 
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images
-from lightning_saliency.passes.blur import blur
+from lightning_saliency.passes.blur import gaussian_blur
 from lightning_saliency.passes.points import Sample, noise_like
 from lightning_saliency.passes.references import Baseline, References
 
@@ -124,4 +124,4 @@ class BlurPath:
         return Sample(self._at(images, step + 0.5), 1 / self.num_steps, move * self.num_steps)
 
     def _at(self, images: Images, step: int | float) -> Images:
-        return blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 2)
+        return gaussian_blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 2)

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice
 from lightning_saliency._types import Images
-from lightning_saliency.passes.blur import blur
-from lightning_saliency.passes.colours import canvas_of, check_colours
+from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.colours import RAW_LEVELS, check_colours, check_raw, per_channel
 
 Colours: TypeAlias = float | tuple[float, ...] | None
-Start: TypeAlias = Literal["zero", "black", "white", "mean", "blur"]
-STARTS: Final = ("zero", "black", "white", "mean", "blur")
+Start: TypeAlias = Literal["mean", "black", "white", "blur"]
+STARTS: Final = ("mean", "black", "white", "blur")
 BLUR_SHARE: Final = 0.1
 
 
@@ -60,23 +60,24 @@ class Baseline:
         if not isinstance(self.start, References):
             check_choice("baseline", self.start, STARTS)
         check_colours(self.mean, self.std)
-        if self.start == "mean" and self.mean is None:
-            raise ValueError(
-                "Expected `mean` and `std` for baseline='mean', but got None: pass what the images were normalised "
-                "with, or the mean image as a tensor."
-            )
 
     def of(self, images: Images) -> Images:
         """Return the starting point of every image, of the images' shape."""
-        match self.start:
-            case "black" | "white" as colour:
-                return canvas_of(colour, images, self.mean, self.std).expand_as(images)
-            case "blur":
-                return blur(images, BLUR_SHARE * max(images.shape[2:]))
-            case "zero" | "mean":  # normalised images have their mean at zero
-                return torch.zeros_like(images)
-            case References(images=image):
-                return _shaped(image, images)
+        if isinstance(self.start, References):
+            return _shaped(self.start.images, images)
+        if self.start == "blur":
+            return gaussian_blur(images, BLUR_SHARE * max(images.shape[2:]))
+        return self._colour(self.start, images).expand_as(images)
+
+    def _colour(self, start: Literal["mean", "black", "white"], images: Images) -> Tensor:
+        if self.mean is None or self.std is None:
+            if start == "mean":
+                return images.mean(dim=tuple(range(2, images.ndim)), keepdim=True)
+            check_raw(images)
+            return torch.full_like(images, RAW_LEVELS[start])
+        if start == "mean":  # normalisation has moved it to zero
+            return torch.zeros_like(images)
+        return (RAW_LEVELS[start] - per_channel("mean", self.mean, images)) / per_channel("std", self.std, images)
 
 
 def _shaped(baseline: Tensor, images: Images) -> Images:
