@@ -76,7 +76,7 @@ def _as_masks(masks: Any, images: Images) -> Masks:
     found = masks[:, 0] if isinstance(masks, Tensor) and masks.ndim == images.ndim and masks.shape[1] == 1 else masks
     found = found > 0 if isinstance(found, Tensor) else found
     check_masks(found, images)
-    return cast(Tensor, found)
+    return cast("Tensor", found)
 
 
 def _kind(batch: Any) -> str:

@@ -66,9 +66,7 @@ def drift_scores(now: MapsByImage, reference: MapsByImage) -> dict[str, dict[int
         return {}
     first = torch.stack([now[index] for index in common]).float()
     second = torch.stack([reference[index] for index in common]).float()
-    return {
-        name: dict(zip(common, measure(first, second).tolist(), strict=True)) for name, measure in MEASURES.items()
-    }
+    return {name: dict(zip(common, measure(first, second).tolist(), strict=True)) for name, measure in MEASURES.items()}
 
 
 def _packed(images: MapsByImage) -> dict[str, Any]:

@@ -60,7 +60,6 @@ class Findings:
             curve = None if found.curves is None else found.curves[row].cpu()
             entries[indices[row]] = Measured(found.scores[row].cpu(), curve)
 
-
     def add_maps(self, method: str, indices: list[int], maps: Tensor, valid: Tensor) -> None:
         """Keep the small maps of the valid ones among the images with these indices."""
         entries = self.maps.setdefault(method, {})

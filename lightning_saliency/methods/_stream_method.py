@@ -1,9 +1,12 @@
 """What every gradient method is: a few readings of streams, and a formula that makes maps of them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from lightning_saliency._checks import check_images, check_integer, check_targets
 from lightning_saliency._model import explaining, logits_of
@@ -43,6 +46,33 @@ class StreamMethod(ABC):
         return explain_streams(model, images, targets, {self.name: self}, max_batch_size)[self.name]
 
 
+class CompleteMethod(StreamMethod):
+    """A method whose signed attributions account for the logit, whatever its maps make of them."""
+
+    @property
+    @abstractmethod
+    def contribution(self) -> Reading:
+        """The quantity that the attribution is made of."""
+
+    def attribution(self, images: Images, contribution: Tensor) -> Tensor:
+        """Make the signed attribution (B, C, *S) for one chunk of images."""
+        return contribution
+
+    def attribute(
+        self,
+        model: Model,
+        images: Images,
+        targets: Targets | None = None,
+        *,
+        max_batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> Tensor:
+        """Return the signed attribution (B, C, *S), before any magnitude, part or guide, in units of logit."""
+        reading = self.contribution
+        with prepared(model, images, targets, max_batch_size) as (own, known):
+            chunks = read_streams(model, own, known, [reading], max_batch_size)
+            return torch.cat([self.attribution(chunk, values[reading]) for chunk, values in chunks])
+
+
 def explain_streams(
     model: Model,
     images: Images,
@@ -51,17 +81,25 @@ def explain_streams(
     max_batch_size: int,
 ) -> dict[str, Maps]:
     """Explain images with several methods at once, each reading taken once."""
-    images = own_images(images)
-    check_integer("max_batch_size", max_batch_size, minimum=1)
-    with explaining(model):
-        targets = known_targets(model, images, targets, max_batch_size)
+    with prepared(model, images, targets, max_batch_size) as (own, known):
         parts: dict[str, list[Maps]] = {name: [] for name in methods}
         readings = [reading for method in methods.values() for reading in method.readings]
-        for chunk, values in read_streams(model, images, targets, readings, max_batch_size):
+        for chunk, values in read_streams(model, own, known, readings, max_batch_size):
             for name, method in methods.items():
                 maps = method.formula(chunk, *(values[reading] for reading in method.readings))
                 parts[name].append(maps.float())
     return {name: torch.cat(chunks) for name, chunks in parts.items()}
+
+
+@contextmanager
+def prepared(
+    model: Model, images: Images, targets: Targets | None, max_batch_size: int
+) -> Iterator[tuple[Images, Targets]]:
+    """Check the arguments, borrow the model, and hand out images that gradients can be taken of and known targets."""
+    images = own_images(images)
+    check_integer("max_batch_size", max_batch_size, minimum=1)
+    with explaining(model):
+        yield images, known_targets(model, images, targets, max_batch_size)
 
 
 def own_images(images: Images) -> Images:

@@ -1,17 +1,21 @@
 """Gaussian blur of tensors with any number of spatial dimensions."""
 
-from torch import Tensor, arange
-from torch.nn import functional
+import functools
+from typing import Final
+
+import torch
+from torch import Tensor
 
 from lightning_saliency._types import Images
 
-TRUNCATE = 4.0
+TRUNCATE: Final = 4.0
 
 
 def gaussian_blur(images: Images, sigma: float, *, radius: int | None = None) -> Images:
     """Blur images (B, C, *S) along every spatial dimension.
 
-    Borders are mirrored (edge pixel included), which keeps each channel's mean and works for any size.
+    Borders are mirrored (edge pixel included), which keeps each channel's mean and works for any size. Along
+    a dimension the blur is one small matrix, whose cost does not grow with `sigma`.
 
     Args:
         images: Images (B, C, *S).
@@ -29,17 +33,19 @@ def gaussian_blur(images: Images, sigma: float, *, radius: int | None = None) ->
     reach = int(TRUNCATE * sigma + 0.5) if radius is None else radius
     if sigma == 0 or reach == 0:
         return images
-    offsets = arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
-    kernel = (-0.5 * (offsets / sigma).square()).exp()
-    blurred = images
+    blurred = images if images.dtype == torch.float64 else images.float()
     for dimension in range(2, images.ndim):
-        blurred = _blur_along(blurred, dimension, kernel / kernel.sum())
-    return blurred
+        weights = _weights(images.shape[dimension], sigma, reach).to(blurred)
+        blurred = (blurred.movedim(dimension, -1) @ weights).movedim(-1, dimension)
+    return blurred.to(images.dtype)
 
 
-def _blur_along(images: Tensor, dimension: int, kernel: Tensor) -> Tensor:
-    size, reach = images.shape[dimension], len(kernel) // 2
-    places = arange(-reach, size + reach, device=images.device) % (2 * size)
-    mirrored = images.movedim(dimension, -1)[..., places.minimum(2 * size - 1 - places)]
-    lines = mirrored.reshape(-1, 1, size + 2 * reach)
-    return functional.conv1d(lines, kernel[None, None]).reshape(*mirrored.shape[:-1], size).movedim(-1, dimension)
+@functools.lru_cache(maxsize=4)
+def _weights(size: int, sigma: float, reach: int) -> Tensor:
+    """What each pixel (row) gives to each blurred one (column), (size, size)."""
+    offsets = torch.arange(-reach, reach + 1, dtype=torch.int64, device="cpu")
+    kernel = (-0.5 * (offsets.double() / sigma).square()).exp()
+    places = (torch.arange(size, dtype=torch.int64, device="cpu")[:, None] + offsets) % (2 * size)
+    mirrored = places.minimum(2 * size - 1 - places)
+    weights = torch.zeros(size, size, dtype=torch.float64, device="cpu")
+    return weights.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(size, -1)).T.contiguous()

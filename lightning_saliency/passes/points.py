@@ -67,8 +67,13 @@ class Noise:
 
     def sample(self, images: Images, step: int) -> Sample:
         """Add this step's draw to every image."""
-        draw = keyed_normal(images.shape[1:], "noise", self.seed, step)
-        flat = images.flatten(1)
-        spread = flat.amax(dim=1) - flat.amin(dim=1)
-        scale = (self.noise_level * spread).reshape(-1, *[1] * (images.ndim - 1))
-        return Sample(images + scale * draw.to(images), weight=1 / self.num_samples)
+        return Sample(images + noise_like(images, self.noise_level, self.seed, step), weight=1 / self.num_samples)
+
+
+def noise_like(images: Images, noise_level: float, seed: int, step: int) -> Tensor:
+    """Draw Gaussian noise once for all images, of standard deviation `noise_level` times each one's own range."""
+    draw = keyed_normal(images.shape[1:], "noise", seed, step)
+    flat = images.flatten(1)
+    spread = flat.amax(dim=1) - flat.amin(dim=1)
+    scale = (noise_level * spread).reshape(-1, *[1] * (images.ndim - 1))
+    return scale * draw.to(images)

@@ -1,12 +1,14 @@
 """What is kept of a stream of gradients: running values, never a stack of samples."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import torch
 from torch import Tensor
 
 Rivals: TypeAlias = Literal["all"] | int | None
+Part: TypeAlias = Literal["signed", "positive", "negative", "absolute"]
+PARTS: Final = ("signed", "positive", "negative", "absolute")
 
 
 class Seen(NamedTuple):
@@ -61,11 +63,13 @@ class OfTarget:
 
 @dataclass(frozen=True)
 class Mean(OfTarget):
-    """Weighted mean of the gradients."""
+    """Weighted mean of the gradients, or of one part of each."""
+
+    part: Part = "signed"
 
     def update(self, state: Tensor | None, seen: Seen) -> Tensor:
         """Add the weighted gradient."""
-        return _add(state, seen.gradient * seen.weight)
+        return _add(state, part_of(seen.gradient, self.part) * seen.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -73,12 +77,14 @@ class Mean(OfTarget):
 
 
 @dataclass(frozen=True)
-class MeanMagnitude(OfTarget):
-    """Weighted mean of the gradients' magnitudes: opposite signs do not cancel."""
+class MeanSquare(OfTarget):
+    """Weighted mean of the gradients' squares, or of those of one part of each."""
+
+    part: Part = "signed"
 
     def update(self, state: Tensor | None, seen: Seen) -> Tensor:
-        """Add the weighted magnitude."""
-        return _add(state, seen.gradient.abs() * seen.weight)
+        """Add the weighted square."""
+        return _add(state, part_of(seen.gradient, self.part).square() * seen.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -93,20 +99,23 @@ class _Moments(NamedTuple):
 
 @dataclass(frozen=True)
 class Variance(OfTarget):
-    """Unbiased variance of the signed gradients, by Welford's update; zero for a single sample.
+    """Unbiased variance of the gradients or of one part of each, by Welford's update; zero for a single sample.
 
     What is below the rounding error of the gradients themselves is zero, so that equal gradients have no
     variance whatever batches they were computed in.
     """
 
+    part: Part = "signed"
+
     def update(self, state: _Moments | None, seen: Seen) -> _Moments:
         """Fold in one gradient."""
+        gradient = part_of(seen.gradient, self.part)
         if state is None:
-            return _Moments(1, seen.gradient.clone(), torch.zeros_like(seen.gradient))
+            return _Moments(1, gradient.clone(), torch.zeros_like(gradient))
         count = state.samples + 1
-        gap = seen.gradient - state.mean
+        gap = gradient - state.mean
         mean = state.mean.add_(gap, alpha=1 / count)
-        return _Moments(count, mean, state.squares.addcmul_(gap, seen.gradient - mean))
+        return _Moments(count, mean, state.squares.addcmul_(gap, gradient - mean))
 
     def value(self, state: _Moments) -> Tensor:
         """Return the variance."""
@@ -126,6 +135,42 @@ class Activation(OfTarget):
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
         return state
+
+
+class Extrema(NamedTuple):
+    """The target's gradient beside the lowest and the highest one of its rivals, each (B, C, *S)."""
+
+    target: Tensor
+    lowest: Tensor
+    highest: Tensor
+
+
+@dataclass(frozen=True)
+class RivalExtrema:
+    """Running extrema of the gradients of other classes at a single point: memory does not grow with classes."""
+
+    rivals: Rivals
+
+    def update(self, state: Extrema | None, seen: Seen) -> Extrema:
+        """Keep the target's gradient, which comes first, then fold in one rival's."""
+        if state is None:
+            bound = torch.full_like(seen.gradient, torch.inf)
+            return Extrema(seen.gradient, bound, -bound)
+        lowest = torch.minimum(state.lowest, seen.gradient, out=state.lowest)
+        return Extrema(state.target, lowest, torch.maximum(state.highest, seen.gradient, out=state.highest))
+
+    def value(self, state: Extrema) -> Extrema:
+        """Return the extrema."""
+        return state
+
+
+def part_of(gradient: Tensor, part: Part) -> Tensor:
+    """Take a gradient as it is, or the magnitude of its positive or negative part, or its whole magnitude."""
+    if part == "signed":
+        return gradient
+    if part == "absolute":
+        return gradient.abs()
+    return gradient.relu() if part == "positive" else gradient.clamp(max=0).abs()
 
 
 def _add(state: Tensor | None, term: Tensor) -> Tensor:

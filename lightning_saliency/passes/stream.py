@@ -12,8 +12,8 @@ from lightning_saliency._checks import check_classes
 from lightning_saliency._model import WAY_OUT, logits_of
 from lightning_saliency._types import Images, Logits, Model, Targets
 from lightning_saliency.passes.layers import as_grid, find_layers, recording
-from lightning_saliency.passes.points import Points, Sample
-from lightning_saliency.passes.statistics import Rivals, Seen, Statistic
+from lightning_saliency.passes.points import Clean, Points, Sample
+from lightning_saliency.passes.statistics import Mean, Rivals, Seen, Statistic
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,12 @@ def read_streams(
         for points, group in _by_points(wanted):
             values |= _read(model, chunk, chunk_targets, points, group, layers, max_batch_size)
         yield chunk, values
+
+
+def observe(model: Model, inputs: Images, targets: Targets) -> Seen:
+    """Show the targets' logits and their gradients at one point of every image, for who chooses points as it goes."""
+    _, seen = next(_backward(model, inputs, targets, [Sample(inputs)], [Reading(Clean(), Mean())], {}))
+    return seen
 
 
 def _by_points(readings: list[Reading]) -> Iterator[tuple[Points, list[Reading]]]:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_saliency import normalize
 from lightning_saliency.methods import Gradient, GuidedAbsoluteGrad, SmoothGrad
-from lightning_saliency.methods._guided_absolute_grad import spatial_quantile, variance_guide
+from lightning_saliency.methods._aggregation import spatial_quantile, variance_guide
 from tests.models import linear_model, pictures, small_cnn
 
 GOLDEN = torch.tensor([[[1.0, -2], [0.1, 3]], [[3, 2], [0.3, -3]], [[2, 0], [0.2, 0]]])

@@ -1,0 +1,49 @@
+"""A control: the edges of the image."""
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from lightning_saliency._types import Images, Maps, Model, Targets
+from lightning_saliency.methods._stream_method import own_images
+
+
+@dataclass(frozen=True)
+class EdgeMap:
+    """Magnitude of the image's Sobel gradient, of its channels' mean: looks right, and knows no model.
+
+    An explanation that scores no better than this shows what is in the image, not what the model makes of it.
+    Borders are replicated. Maps are in units of the normalised input. Cost: no pass.
+
+    Args:
+        name: Key in results and logs.
+
+    Raises:
+        ValueError: When called, if the images are not two-dimensional.
+
+    Example:
+        >>> import torch
+        >>> EdgeMap()(None, torch.tensor([[[[0.0, 0.0, 1.0], [0.0, 0.0, 1.0]]]]))
+        tensor([[[0., 4., 4.],
+                 [0., 4., 4.]]])
+
+    References:
+        Adebayo et al., "Sanity Checks for Saliency Maps", 2018. https://arxiv.org/abs/1810.03292
+    """
+
+    name: str = "edge_map"
+
+    def __call__(self, model: Model | None, images: Images, targets: Targets | None = None) -> Maps:
+        """Filter the images; returns float32 maps (B, H, W)."""
+        images = own_images(images)
+        if images.ndim != 4:
+            raise ValueError(
+                f"Expected images of shape (B, C, H, W) for an edge map, but got {tuple(images.shape)}: "
+                "leave it out, or use `RandomMap` as the control."
+            )
+        grey = images.float().mean(dim=1, keepdim=True)
+        across = grey.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
+        kernels = torch.stack([across, across.T])[:, None]
+        slopes = functional.conv2d(functional.pad(grey, (1, 1, 1, 1), mode="replicate"), kernels)
+        return slopes.square().sum(dim=1).sqrt()

@@ -1,0 +1,98 @@
+"""Gradients integrated along a straight path from a baseline."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+from lightning_saliency._checks import check_choice, check_integer
+from lightning_saliency._types import Images, Maps
+from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._baseline import own_baseline, own_colours
+from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.path_statistics import MeanContribution
+from lightning_saliency.passes.paths import Rule, StraightPath
+from lightning_saliency.passes.references import Baseline, Colours, References, Start
+from lightning_saliency.passes.stream import Reading
+
+
+@dataclass(frozen=True)
+class IntegratedGradients(CompleteMethod):
+    """Movement from a baseline times the mean gradient on the way, its magnitudes summed over channels.
+
+    `attribute` is complete: its sum over an image is the target's logit there minus the logit at the
+    baseline, up to the error of the quadrature. An image equal to the baseline has a zero map. Maps are in
+    units of logit. Cost: `num_steps` forwards and backwards per image, shared with every method on an equal path.
+
+    Args:
+        num_steps: Number of points on the path.
+        baseline: Where the path starts, `"mean"`, the data set's mean colour,
+            which is zero in normalised images (with `mean=None` it is each image's own mean colour);
+            `"black"` or `"white"` of raw pixel space; `"blur"`, the image blurred by a tenth of its longest
+            side; or one image (C, *S) in the model's input space.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
+        std: Standard deviation that they were normalised with.
+        rule: How the integral is taken: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
+        aggregation: Which part of each step's product of gradient and movement is summed: `"signed"`,
+            `"positive"`, `"negative"` or `"absolute"`.
+        guide: Weight of features whose gradients vary little along the path, as in `GuidedAbsoluteGrad`.
+        percentile: Quantile of the variance in [0, 1) above which a feature counts fully; 0 is no guide.
+        name: Key in results and logs.
+
+    Raises:
+        TypeError: If `baseline` is a tensor of integers.
+        ValueError: If a number is out of range or a choice unknown; when called, if the baseline does not fit
+            the images, or is black or white and where these lie is unknown.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
+        >>> _ = model[1].weight.data.copy_(torch.tensor([[1.0, -3.0, 0.0, 2.0], [0.0, 0.0, 0.0, 0.0]]))
+        >>> method = IntegratedGradients(num_steps=4, baseline="white")
+        >>> method.attribute(model, torch.full((1, 1, 2, 2), 0.5), torch.tensor([0])).sum().item()
+        0.0
+        >>> method(model, torch.full((1, 1, 2, 2), 0.5), torch.tensor([0]))
+        tensor([[[0.5000, 1.5000],
+                 [0.0000, 1.0000]]])
+
+    References:
+        Sundararajan et al., "Axiomatic Attribution for Deep Networks", 2017. https://arxiv.org/abs/1703.01365
+    """
+
+    num_steps: int = 20
+    baseline: Start | References | Tensor = "mean"
+    mean: Colours = None
+    std: Colours = None
+    rule: Literal["gauss_legendre", "left"] = "gauss_legendre"
+    aggregation: Aggregation = "signed"
+    guide: Guide | None = None
+    percentile: float = 0.85
+    name: str = "integrated_gradients"
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_integer("num_steps", self.num_steps, minimum=1)
+        check_choice("rule", self.rule, ("gauss_legendre", "left"))
+        check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
+        object.__setattr__(self, "baseline", own_baseline(self.baseline))
+        object.__setattr__(self, "mean", own_colours(self.mean))
+        object.__setattr__(self, "std", own_colours(self.std))
+        self.path(self.rule)
+
+    def path(self, rule: Rule) -> StraightPath:
+        """Return the points on the path, spaced as the rule says."""
+        return StraightPath(Baseline(own_baseline(self.baseline), self.mean, self.std), self.num_steps, rule)
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The mean contribution on the path."""
+        return readings_of(self.path(self.rule), MeanContribution(self.aggregation), self.guide, self.percentile)
+
+    @property
+    def contribution(self) -> Reading:
+        """The mean contribution with its sign."""
+        return Reading(self.path(self.rule), MeanContribution())
+
+    def formula(self, images: Images, *values: Tensor) -> Maps:
+        """Guide, and sum the channels' magnitudes."""
+        return aggregate(values, self.guide, self.percentile)

@@ -1,0 +1,53 @@
+"""A control: a map without meaning."""
+
+import zlib
+from dataclasses import dataclass
+
+import torch
+
+from lightning_saliency._checks import check_integer
+from lightning_saliency._random import keyed_generator
+from lightning_saliency._types import Images, Maps, Model, Targets
+from lightning_saliency.methods._stream_method import own_images
+
+
+@dataclass(frozen=True)
+class RandomMap:
+    """Uniform noise in [0, 1), drawn for each image by its content: what a good explanation has to beat.
+
+    The same image gets the same map, alone, in any batch and in any process; the model and the target play
+    no part. Cost: no pass.
+
+    Args:
+        seed: Seed of the noise.
+        name: Key in results and logs.
+
+    Raises:
+        ValueError: If `seed` is negative.
+
+    Example:
+        >>> import torch
+        >>> images = torch.rand(2, 3, 4, 4)
+        >>> maps = RandomMap()(None, images)
+        >>> torch.equal(maps[1:], RandomMap()(None, images[1:]))
+        True
+
+    References:
+        Adebayo et al., "Sanity Checks for Saliency Maps", 2018. https://arxiv.org/abs/1810.03292
+    """
+
+    seed: int = 0
+    name: str = "random_map"
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_integer("seed", self.seed, minimum=0)
+
+    def __call__(self, model: Model | None, images: Images, targets: Targets | None = None) -> Maps:
+        """Draw float32 maps (B, *S)."""
+        images = own_images(images)
+        return torch.stack([self._draw(image) for image in images]).to(images.device)
+
+    def _draw(self, image: torch.Tensor) -> torch.Tensor:
+        content = zlib.crc32(image.float().cpu().numpy().tobytes())
+        return torch.rand(image.shape[1:], generator=keyed_generator("random_map", self.seed, content))

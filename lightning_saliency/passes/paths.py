@@ -1,0 +1,127 @@
+"""Points along a path to the image: straight from a baseline, from references, or out of a blur."""
+
+import functools
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import torch
+
+from lightning_saliency._random import keyed_generator
+from lightning_saliency._types import Images
+from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.points import Sample, noise_like
+from lightning_saliency.passes.references import Baseline, References
+
+Rule: TypeAlias = Literal["gauss_legendre", "left", "ends"]
+
+
+@functools.lru_cache(maxsize=64)
+def quadrature(rule: Rule, num_steps: int) -> tuple[tuple[float, float], ...]:
+    """List positions in [0, 1] in ascending order, each with its weight in an integral.
+
+    `"gauss_legendre"` and `"left"` have `num_steps` positions; `"ends"` has both ends and one more.
+    """
+    if rule == "gauss_legendre":
+        nodes, weights = np.polynomial.legendre.leggauss(num_steps)
+        return tuple(zip(((nodes + 1) / 2).tolist(), (weights / 2).tolist(), strict=True))
+    if rule == "left":
+        return tuple((step / num_steps, 1 / num_steps) for step in range(num_steps))
+    inner = [(step / num_steps, 1 / num_steps) for step in range(1, num_steps)]
+    return ((0.0, 0.5 / num_steps), *inner, (1.0, 0.5 / num_steps))
+
+
+@dataclass(frozen=True)
+class StraightPath:
+    """Points on the straight line from a baseline to the image."""
+
+    baseline: Baseline
+    num_intervals: int
+    rule: Rule
+
+    @property
+    def num_steps(self) -> int:
+        """One step a position."""
+        return len(quadrature(self.rule, self.num_intervals))
+
+    def sample(self, images: Images, step: int) -> Sample:
+        """Go to this step's position."""
+        position, weight = quadrature(self.rule, self.num_intervals)[step]
+        start = self.baseline.of(images)
+        return Sample(torch.lerp(start, images, position), weight, images - start)
+
+
+@dataclass(frozen=True)
+class ReferencePath:
+    """Random points between references and the image, with Gaussian noise around them.
+
+    References are drawn without repetition until all had their turn. Positions are drawn one from each of
+    `num_samples` equal parts of the path and shuffled: uniform one by one, yet spread evenly together.
+    The draws are the same for every image.
+    """
+
+    references: References
+    num_samples: int
+    noise_level: float
+    seed: int
+
+    @property
+    def num_steps(self) -> int:
+        """One step a draw."""
+        return self.num_samples
+
+    def sample(self, images: Images, step: int) -> Sample:
+        """Draw a reference and a position."""
+        index, position = _draws(len(self.references), self.num_samples, self.seed)[step]
+        reference = self._fitting(images)[index].to(images)
+        point = torch.lerp(reference.expand_as(images), images, position)
+        if self.noise_level:
+            point = point + noise_like(images, self.noise_level, self.seed, step)
+        return Sample(point, 1 / self.num_samples, images - reference)
+
+    def _fitting(self, images: Images) -> Images:
+        found = self.references.images
+        if found.shape[1:] != images.shape[1:]:
+            raise ValueError(
+                f"Expected references of shape (R, {', '.join(map(str, images.shape[1:]))}), "
+                f"but got {tuple(found.shape)}: they have to look like the images."
+            )
+        return found
+
+
+@functools.lru_cache(maxsize=64)
+def _draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, float], ...]:
+    generator = keyed_generator("references", seed)
+    order = torch.randperm(num_references, generator=generator).tolist()
+    parts = torch.randperm(num_samples, generator=generator).double()
+    positions = (parts + torch.rand(num_samples, generator=generator, dtype=torch.float64)) / num_samples
+    return tuple((order[step % num_references], position) for step, position in enumerate(positions.tolist()))
+
+
+@dataclass(frozen=True)
+class BlurPath:
+    """Points on the way from the blurred to the sharp image.
+
+    Blur shrinks with the square of the way left, since fine blur changes an image most. A step looks at
+    the middle of an interval and moves by that interval's whole difference, so that all moves add up to the
+    difference between the sharp and the blurred image. With `ends`, points are the intervals' borders.
+    """
+
+    max_sigma: float
+    num_intervals: int
+    ends: bool = False
+
+    @property
+    def num_steps(self) -> int:
+        """One step an interval, or a border."""
+        return self.num_intervals + self.ends
+
+    def sample(self, images: Images, step: int) -> Sample:
+        """Blur the images as this step does."""
+        if self.ends:
+            return Sample(self._at(images, step), 1 / self.num_steps)
+        move = self._at(images, step + 1) - self._at(images, step)
+        return Sample(self._at(images, step + 0.5), 1 / self.num_steps, move * self.num_steps)
+
+    def _at(self, images: Images, step: int | float) -> Images:
+        return gaussian_blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 2)

@@ -1,0 +1,94 @@
+"""Reference images, and the baselines that paths start from."""
+
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._checks import check_choice
+from lightning_saliency._types import Images
+from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.colours import RAW_LEVELS, check_colours, check_raw, per_channel
+
+Colours: TypeAlias = float | tuple[float, ...] | None
+Start: TypeAlias = Literal["mean", "black", "white", "blur"]
+STARTS: Final = ("mean", "black", "white", "blur")
+BLUR_SHARE: Final = 0.1
+
+
+class References:
+    """Reference images in the model's input space, compared by identity: what holds them stays hashable.
+
+    Args:
+        images: Reference images (R, C, *S), or for a baseline one image (C, *S). They are copied.
+
+    Raises:
+        TypeError: If they are not a floating-point tensor.
+        ValueError: If they are empty or not finite.
+    """
+
+    def __init__(self, images: Tensor) -> None:
+        if not isinstance(images, Tensor) or not images.is_floating_point():
+            kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
+            raise TypeError(f"Expected reference images to be a floating-point tensor, but got {kind}.")
+        if images.ndim < 2 or not images.numel() or not bool(torch.isfinite(images).all()):
+            raise ValueError(
+                f"Expected reference images to be finite, of shape (R, C, *S) or (C, *S) and not empty, "
+                f"but got shape {tuple(images.shape)}."
+            )
+        with torch.inference_mode(mode=False):
+            self.images = images.detach().clone()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __repr__(self) -> str:
+        return f"References(shape={tuple(self.images.shape)})"
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Where a path starts: a colour of raw pixel space, a blurred image, or an image of the user's."""
+
+    start: Start | References
+    mean: Colours = None
+    std: Colours = None
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        if not isinstance(self.start, References):
+            check_choice("baseline", self.start, STARTS)
+        check_colours(self.mean, self.std)
+
+    def of(self, images: Images) -> Images:
+        """Return the starting point of every image, of the images' shape."""
+        if isinstance(self.start, References):
+            return _shaped(self.start.images, images)
+        if self.start == "blur":
+            return gaussian_blur(images, BLUR_SHARE * max(images.shape[2:]))
+        return self._colour(self.start, images).expand_as(images)
+
+    def _colour(self, start: Literal["mean", "black", "white"], images: Images) -> Tensor:
+        if self.mean is None or self.std is None:
+            if start == "mean":
+                return images.mean(dim=tuple(range(2, images.ndim)), keepdim=True)
+            check_raw(images)
+            return torch.full_like(images, RAW_LEVELS[start])
+        if start == "mean":  # normalisation has moved it to zero
+            return torch.zeros_like(images)
+        return (RAW_LEVELS[start] - per_channel("mean", self.mean, images)) / per_channel("std", self.std, images)
+
+
+def _shaped(baseline: Tensor, images: Images) -> Images:
+    single = baseline[0] if baseline.ndim == images.ndim and len(baseline) == 1 else baseline
+    wanted = images.shape[1:]
+    fits = single.ndim == len(wanted) and all(
+        size in (1, whole) for size, whole in zip(single.shape, wanted, strict=True)
+    )
+    if not fits:
+        raise ValueError(
+            f"Expected a baseline of shape {tuple(wanted)}, one image, but got {tuple(baseline.shape)}: "
+            "it has to be the same for every image."
+        )
+    return single.to(images).expand_as(images)
