@@ -1,5 +1,6 @@
 """Allegiance: the official code's numbers, closed forms, and the definition written out naively."""
 
+import itertools
 from collections.abc import Callable
 
 import pytest
@@ -54,8 +55,8 @@ def by_definition(model: Callable[[Tensor], Tensor], image: Tensor, saliency: Te
         painted = image.clone()
         painted[:, (values > threshold) & (values != 0)] = colour
         agreement.append(float(model(painted[None]).argmax().item() == predicted))
-    widths = [right - left for left, right in zip(FRACTIONS[:-1], FRACTIONS[1:], strict=True)]
-    heights = [(left + right) / 2 for left, right in zip(agreement[:-1], agreement[1:], strict=True)]
+    widths = [right - left for left, right in itertools.pairwise(FRACTIONS)]
+    heights = [(left + right) / 2 for left, right in itertools.pairwise(agreement)]
     return sum(width * height for width, height in zip(widths, heights, strict=True))
 
 
@@ -141,8 +142,12 @@ def test_it_is_the_definition_written_out(canvas: str, colour: float, levels: in
     torch.manual_seed(1)
     network, (images, targets) = linear_model(torch.randn(4, 147)), pictures(12, size=7)
     maps = (Gradient()(network, images, targets) * torch.rand(12, 7, 7) * levels).floor()
-    found = allegiance(network, images, maps, targets, canvas=canvas)
-    expected = [by_definition(network, *one, colour) for one in zip(images, maps, strict=True)]
+
+    def model(batch: Tensor) -> Tensor:
+        return (2 * network(batch)).sin()  # changes its mind often
+
+    found = allegiance(model, images, maps, targets, canvas=canvas)
+    expected = [by_definition(model, *one, colour) for one in zip(images, maps, strict=True)]
     torch.testing.assert_close(found, torch.tensor(expected))
     assert found.unique().numel() > 3
 

@@ -1,5 +1,6 @@
 """RCAP: the official code's numbers, closed forms, and the definition written out naively."""
 
+import itertools
 import math
 from collections.abc import Callable
 
@@ -136,7 +137,7 @@ def test_recovery_is_nested() -> None:
 
     rcap(keep, torch.ones(1, 1, 8, 8), torch.rand(1, 8, 8), torch.tensor([0]))
     stages = torch.cat(shown)[1:]
-    assert all((later | ~earlier).all() for earlier, later in zip(stages[:-1], stages[1:], strict=True))
+    assert all((later | ~earlier).all() for earlier, later in itertools.pairwise(stages))
 
 
 def test_the_scale_and_the_offset_of_a_map_do_not_matter() -> None:
