@@ -79,10 +79,12 @@ class Evaluated:
     Attributes:
         findings: Results, to be put together with those of other processes.
         portraits: The images as they are drawn, by index.
+        panels: Indices of the images that are always drawn.
     """
 
     findings: Findings = field(default_factory=Findings)
     portraits: dict[int, Portrait] = field(default_factory=dict)
+    panels: list[int] = field(default_factory=list)
 
 
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:

@@ -1,5 +1,6 @@
 """What one process found in an evaluation, and how the processes put it together."""
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -40,6 +41,7 @@ class Findings:
         maps: Small maps by method and image, for drift and pictures.
         classes: Target and predicted class by image.
         seconds: Time spent.
+        batch_size: Most images in one pass that memory had room for.
         fault: What went wrong.
     """
 
@@ -51,6 +53,7 @@ class Findings:
     maps: MapsByMethod = field(default_factory=dict)
     classes: dict[int, tuple[int, int]] = field(default_factory=dict)
     seconds: float = 0.0
+    batch_size: int = sys.maxsize
     fault: Fault | None = None
 
     def add_scores(self, key: Key, indices: list[int], found: Measured, valid: Tensor) -> None:
@@ -100,6 +103,7 @@ def gather(own: Findings) -> Findings:
             whole.maps.setdefault(method, {}).update(maps)
         whole.classes |= part.classes
         whole.seconds = max(whole.seconds, part.seconds)
+        whole.batch_size = min(whole.batch_size, part.batch_size)
     return whole
 
 

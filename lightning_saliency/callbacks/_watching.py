@@ -1,7 +1,9 @@
 """One process's part of an evaluation: read its share of the images, explain and score them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from itertools import islice
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
@@ -9,6 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_saliency._model import explaining
+from lightning_saliency._random import keyed_generator
 from lightning_saliency.callbacks._batches import LabelledImages, read_batch
 from lightning_saliency.callbacks._colours import Colours, class_names_of, find_colours
 from lightning_saliency.callbacks._evaluation import Evaluated, Task, evaluate
@@ -16,7 +19,9 @@ from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._subset import choose_indices
+from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.references import References
 
 IMAGES_IN_CHECK = 2
 
@@ -48,7 +53,7 @@ def watch(
             return Evaluated()
         colours = settings.colours or find_colours(source.dataset, network, first.images)
         task = Task(
-            settings.methods,
+            _prepared_methods(settings, reader, colours),
             _prepared_metrics(settings, colours),
             settings.target,
             settings.min_confidence,
@@ -57,9 +62,9 @@ def watch(
             frozenset(settings.controls),
             class_names_of(source.dataset),
         )
-        if check:
-            return evaluate(network, [first], task)
-        return evaluate(network, reader.read(reader.share), task)
+        evaluated = evaluate(network, [first] if check else reader.read(reader.share), task)
+        evaluated.panels = reader.indices[: settings.num_panels]
+        return evaluated
 
 
 class _Reader:
@@ -94,6 +99,16 @@ class _Reader:
         items = read_items(self.trainer, self.pl_module, self.source, indices, settings.max_batch_size, settings.seed)
         for chosen, batch in items:
             yield read_batch(batch, settings.batch, chosen)
+
+    def draw_references(self, number: int) -> Tensor:
+        """Read other images than those chosen, as far as there are, the same on every process."""
+        if self.kept is not None:
+            return _joined(self.kept).images[:number].to(self.pl_module.device)
+        size = self.source.size or 0
+        order = torch.randperm(size, generator=keyed_generator("references", self.settings.seed)).tolist()
+        chosen = set(self.indices)
+        candidates = [index for index in order if index not in chosen] or order
+        return torch.cat([batch.images for batch in self.read(candidates[:number])])
 
     def _read_kept(self, indices: list[int]) -> Iterator[LabelledImages]:
         if not self.kept:
@@ -133,6 +148,23 @@ def _take(batch: LabelledImages, rows: list[int] | range) -> LabelledImages:
 def _to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
     labels, masks = (None if part is None else part.to(device) for part in (batch.labels, batch.masks))
     return LabelledImages(batch.indices, batch.images.to(device), labels, masks)
+
+
+def _prepared_methods(settings: Settings, reader: _Reader, colours: Colours | None) -> dict[str, Method]:
+    """Give methods the references that they wait for, and tell them how images were normalised."""
+    drawn: dict[int, References] = {}
+
+    def prepared(method: Any) -> Any:
+        wanted = getattr(method, "references", None)
+        if isinstance(wanted, int) and hasattr(method, "with_references"):
+            if wanted not in drawn:
+                drawn[wanted] = References(reader.draw_references(wanted))
+            method = method.with_references(drawn[wanted])
+        if colours is not None and is_dataclass(method) and getattr(method, "mean", 0) is None:
+            method = replace(cast("Any", method), mean=colours.mean, std=colours.std)
+        return method
+
+    return {name: prepared(method) for name, method in settings.all_methods.items()}
 
 
 def _prepared_metrics(settings: Settings, colours: Colours | None) -> Mapping[str, ExplanationMetric]:

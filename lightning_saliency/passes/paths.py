@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images
@@ -79,7 +80,7 @@ class ReferencePath:
             point = point + noise_like(images, self.noise_level, self.seed, step)
         return Sample(point, 1 / self.num_samples, images - reference)
 
-    def _fitting(self, images: Images) -> Images:
+    def _fitting(self, images: Images) -> Tensor:
         found = self.references.images
         if found.shape[1:] != images.shape[1:]:
             raise ValueError(
