@@ -80,5 +80,5 @@ class Settings:
             raise TypeError(f"Expected `batch` to be keys or a function, but got {self.batch!r}.")
         if isinstance(self.batch, Sequence) and len(self.batch) not in (2, 3):
             raise ValueError(
-                f"Expected `batch` to be keys of images, labels and perhaps masks, but got {self.batch!r}."
+                f"Expected `batch` to be two or three keys, of images, labels and masks, but got {self.batch!r}."
             )
