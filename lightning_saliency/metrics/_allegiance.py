@@ -7,6 +7,7 @@ import torch
 
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
 from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.colours import Canvas, ChannelValues
 from lightning_saliency.passes.predictions import Change
@@ -69,7 +70,7 @@ def allegiance(
     return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class Allegiance(CanvasMetric):
+class Allegiance(CanvasMetric, CurveMetric):
     """Mean `allegiance` over images, from 0.015 to 0.9, lower is better.
 
     Args:

@@ -9,6 +9,7 @@ import torch
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._probability import Activation
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.colours import RISE_BLUR, Canvas, ChannelValues
@@ -100,7 +101,7 @@ def deletion(
     return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class Insertion(CanvasMetric):
+class Insertion(CanvasMetric, CurveMetric):
     """Mean `insertion` over images, in [0, 1], higher is better.
 
     Args:
@@ -159,7 +160,7 @@ class Insertion(CanvasMetric):
         return _area(self.probabilities(trial, changes), self.points)
 
 
-class Deletion(CanvasMetric):
+class Deletion(CanvasMetric, CurveMetric):
     """Mean `deletion` over images, in [0, 1], lower is better.
 
     Args:
