@@ -48,6 +48,10 @@ def infidelity(
     shifting a map does. A map of zeros explains nothing and scores 1; so does any map where no
     perturbation moves the logit.
 
+    Squares ask for the sum over many pixels: maps whose mass lies in few pixels can score worse than random
+    ones, which say at least how large a square is. Read the score against a control map's. In single precision
+    the changes of a logit that hardly moves, as an untrained network's, are known to few digits.
+
     Squares have sides of up to 10/28 of the image's, Yeh's for digits, and are drawn like the noise once by
     seed, alike for every image. Noise asks for signed attributions per unit of the input: they are taken from
     the method's `attribute(model, images, targets)`, and `maps` do not enter.

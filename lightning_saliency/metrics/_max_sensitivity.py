@@ -112,4 +112,5 @@ def _norms(maps: Maps) -> Scores:
 
 
 def _relative(distances: Scores, norms: Scores) -> Scores:
-    return torch.where(norms > 0, distances / norms, (distances > 0).to(distances))
+    ratios = torch.where(norms > 0, distances / norms, (distances > 0).to(distances))
+    return ratios.clamp(max=torch.finfo(torch.float32).max)
