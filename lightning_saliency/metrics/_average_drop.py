@@ -28,7 +28,8 @@ def average_drop(
 
     Each pixel is shown as much as its normalised saliency says, on a black canvas: the score is
     max(0, before - after) / before, in [0, 1], lower is better. A constant map hides everything. Scaling and
-    shifting a map change nothing; scaling the logits does.
+    shifting a map change nothing; scaling the logits does. It suits maps of bright regions: gradients are
+    bright in few pixels, hide nearly all, and score as random maps do.
 
     Cost: one forward per image, shared with `average_increase` and `average_gain`. Arguments are those of `rcap`.
 

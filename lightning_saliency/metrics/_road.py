@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_saliency._checks import check_choice, check_fraction, check_integer, check_number
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
-from lightning_saliency.metrics._metric import ExplanationMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._probability import ACTIVATIONS, Activation, target_probability
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.imputation import impute
@@ -55,7 +55,7 @@ def road(
     return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class ROAD(ExplanationMetric):
+class ROAD(CurveMetric):
     """Mean `road` over images, in [-1, 1], higher is better.
 
     Args:
