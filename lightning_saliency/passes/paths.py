@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images
@@ -79,7 +80,7 @@ class ReferencePath:
             point = point + noise_like(images, self.noise_level, self.seed, step)
         return Sample(point, 1 / self.num_samples, images - reference)
 
-    def _fitting(self, images: Images) -> Images:
+    def _fitting(self, images: Images) -> Tensor:
         found = self.references.images
         if found.shape[1:] != images.shape[1:]:
             raise ValueError(
@@ -102,7 +103,7 @@ def _draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int,
 class BlurPath:
     """Points on the way from the blurred to the sharp image.
 
-    Blur shrinks with the square of the way left, since fine blur changes an image most. A step looks at
+    Blur shrinks with the cube of the way left, since fine blur changes an image most. A step looks at
     the middle of an interval and moves by that interval's whole difference, so that all moves add up to the
     difference between the sharp and the blurred image. With `ends`, points are the intervals' borders.
     """
@@ -124,4 +125,4 @@ class BlurPath:
         return Sample(self._at(images, step + 0.5), 1 / self.num_steps, move * self.num_steps)
 
     def _at(self, images: Images, step: int | float) -> Images:
-        return gaussian_blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 2)
+        return gaussian_blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 3)
