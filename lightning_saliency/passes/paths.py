@@ -93,9 +93,9 @@ class ReferencePath:
 @functools.lru_cache(maxsize=64)
 def _draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, float], ...]:
     generator = keyed_generator("references", seed)
-    order = torch.randperm(num_references, generator=generator).tolist()
-    parts = torch.randperm(num_samples, generator=generator).double()
-    positions = (parts + torch.rand(num_samples, generator=generator, dtype=torch.float64)) / num_samples
+    order = torch.randperm(num_references, generator=generator, device="cpu").tolist()
+    parts = torch.randperm(num_samples, generator=generator, device="cpu").double()
+    positions = (parts + torch.rand(num_samples, generator=generator, dtype=torch.float64, device="cpu")) / num_samples
     return tuple((order[step % num_references], position) for step, position in enumerate(positions.tolist()))
 
 
