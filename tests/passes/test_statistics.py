@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lightning_saliency.passes.statistics import Activation, Mean, MeanMagnitude, Seen, Statistic, Variance
+from lightning_saliency.passes.statistics import Activation, Mean, Seen, Statistic, Variance
 
 
 def folded(statistic: Statistic, gradients: Tensor, weight: float = 1.0) -> Tensor:
@@ -23,7 +23,7 @@ def test_they_are_those_of_the_stack(samples: int, dtype: torch.dtype) -> None:
     stack = torch.randn(samples, 2, 3, 4, 4, dtype=dtype)
     weight = 1 / samples
     torch.testing.assert_close(folded(Mean(), stack, weight), stack.mean(dim=0))
-    torch.testing.assert_close(folded(MeanMagnitude(), stack, weight), stack.abs().mean(dim=0))
+    torch.testing.assert_close(folded(Mean("absolute"), stack, weight), stack.abs().mean(dim=0))
     torch.testing.assert_close(folded(Activation(), stack, weight), 2 * stack.mean(dim=0))
     expected = stack.var(dim=0) if samples > 1 else torch.zeros(2, 3, 4, 4, dtype=dtype)
     torch.testing.assert_close(folded(Variance(), stack), expected)

@@ -8,7 +8,7 @@ from lightning_saliency import explain
 from lightning_saliency._model import explaining
 from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, Method, SmoothGrad
 from lightning_saliency.passes.points import Clean, Noise
-from lightning_saliency.passes.statistics import Mean, MeanMagnitude, Variance
+from lightning_saliency.passes.statistics import Mean, Variance
 from lightning_saliency.passes.stream import Reading, read_streams
 from tests.models import pictures, small_cnn
 
@@ -96,7 +96,7 @@ def test_every_reading_has_its_value_and_chunks_come_in_order() -> None:
         Reading(Clean(), Mean()),
         Reading(noise, Mean(), "7"),
         Reading(Clean(), Mean()),
-        Reading(noise, MeanMagnitude()),
+        Reading(noise, Mean("absolute")),
     ]
     with explaining(model):
         chunks = list(read_streams(model, images, targets, readings, 2))
