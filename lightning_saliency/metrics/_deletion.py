@@ -33,7 +33,25 @@ def deletion(
     salient ones: with a ResNet-20 on CIFAR-10 random maps score 0.15 on black, and gradients and class
     activation maps 0.18 to 0.27. Read the score against a control map's.
 
-    Arguments that `Deletion` does not explain are those of `rcap`.
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        steps: Number of equal steps from the image to the canvas; 20 unless a preset says otherwise.
+        canvas: What pixels are painted over with; `"mean"` unless a preset says otherwise.
+        preset: `"guided_absolute_grad"` for that paper's protocol: fractions 0, 0.1, ..., 0.9, and an area of
+            width 0.9 that is not normalised.
+        mean: Mean that the images were normalised with.
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch

@@ -55,8 +55,31 @@ def infidelity(
     seed, alike for every image. Noise asks for signed attributions per unit of the input: they are taken from
     the method's `attribute(model, images, targets)`, and `maps` do not enter.
 
-    Cost: `num_samples` forwards per image, shared by all maps. Arguments that `Infidelity` does not explain
-    are those of `rcap`; `method` is what made the maps.
+    Cost: `num_samples` forwards per image, shared by all maps.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        perturbation: `"square"`, for maps of magnitude, or `"gaussian"`, for methods with signed attributions.
+        num_samples: Number of perturbations.
+        noise_level: Standard deviation of Gaussian noise in units of the image's own range.
+        normalize: Whether to divide by the mean squared change of the logit; `False` gives Yeh's value,
+            in squared logits.
+        scale: Whether to scale each map optimally first.
+        seed: Seed of the perturbations.
+        canvas: What squares are painted over with.
+        mean: Mean that the images were normalised with.
+        std: Standard deviation that they were normalised with.
+        method: What made the maps.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch

@@ -36,7 +36,25 @@ def insertion(
 
     Cost: `steps` forwards per image and map, the intact image and the bare canvas shared by all maps.
 
-    Arguments that `Insertion` does not explain are those of `rcap`.
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        steps: Number of equal steps from the canvas to the image; 20 unless a preset says otherwise.
+        canvas: What the image is inserted into; `"blur"` unless a preset says otherwise.
+        preset: `"guided_absolute_grad"` for that paper's protocol: fractions 0, 0.1, ..., 0.9 with a blur of
+            16 pixels, and an area of width 0.9 that is not normalised.
+        mean: Mean that the images were normalised with.
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch

@@ -33,8 +33,24 @@ def max_sensitivity(
     too, and otherwise 1: it moves by all of what it becomes. The score says nothing about the model: a map
     that never changes scores 0.
 
-    Cost: `num_samples` times that of `method`, its passes shared with the other methods in `score`. Arguments
-    that `MaxSensitivity` does not explain are those of `rcap`.
+    Cost: `num_samples` times that of `method`, its passes shared with the other methods in `score`.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        method: What made the maps.
+        num_samples: Number of changed images.
+        radius: Greatest change of any pixel in units of the image's own range.
+        seed: Seed of the changes.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch

@@ -37,7 +37,23 @@ def road(
     Scaling and shifting a map change nothing; scaling the logits does. At least one pixel is kept.
 
     Cost: two forwards per fraction and image, and as many sparse linear systems, solved together.
-    Arguments that `ROAD` does not explain are those of `rcap`.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        fractions: Fractions of the pixels to remove.
+        noise_level: Standard deviation of the noise on removed pixels in units of the image's own range.
+        activation: Turns logits into probabilities.
+        seed: Seed of the noise, which is the same for every image.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch
