@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -124,19 +124,19 @@ class Trial:
 
 def visit_trials(
     model: Model,
-    images: Tensor,
-    maps: Mapping[str, Tensor],
-    targets: Tensor,
+    images: Any,
+    maps: Mapping[str, Any],
+    targets: Any,
     visit: Callable[[list[Trial]], None],
     *,
     methods: Mapping[str, Callable[..., Maps]] | None = None,
     explain_again: ExplainAgain | None = None,
-    masks: Tensor | None = None,
-    max_batch_size: int,
+    masks: Any = None,
+    max_batch_size: Any,
 ) -> None:
     """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
 
-    What users pass is checked here, so that its annotations promise no shapes yet.
+    A caller's tensors are checked here: only behind this are they what their names say.
 
     Raises:
         TypeError: If an argument is not of the kind expected.

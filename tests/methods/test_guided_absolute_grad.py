@@ -193,7 +193,7 @@ def test_higher_percentiles_keep_less() -> None:
         ({"percentile": float("nan")}, ValueError, "`percentile` to lie in .* but got nan"),
         ({"percentile": "high"}, TypeError, "`percentile` to be a number, but got 'high'"),
         ({"percentile": True}, TypeError, "`percentile` to be a number, but got True"),
-        ({"num_samples": 1}, ValueError, "`num_samples` to be at least 2, .* but got 1: take more samples, or `perc"),
+        ({"num_samples": 1}, ValueError, "`num_samples` to be at least 2, .* but got 1: take more, or `guide"),
         ({"num_samples": 0, "percentile": None}, ValueError, "`num_samples` to be at least 1, but got 0"),
         ({"noise_level": -1}, ValueError, "`noise_level` to lie in .* but got -1"),
     ],

@@ -196,5 +196,5 @@ def test_two_in_a_collection_keep_their_own_sums_though_their_first_scores_agree
 
 
 def test_an_unknown_canvas_is_refused() -> None:
-    with pytest.raises(ValueError, match="`canvas` to be one of 'black', 'white', but got 'grey'"):
+    with pytest.raises(ValueError, match="`canvas` to be one of 'black', 'white', 'mean', 'blur', but got 'grey'"):
         Allegiance("grey")
