@@ -139,7 +139,21 @@ def measure(
             for name, metric in named.items():
                 parts[trial.name][name].append(metric.measure(trial))
 
-    visit_trials(model, images, maps, targets, visit, methods=explainers, masks=masks, max_batch_size=max_batch_size)
+    def explain_again(images: Images, targets: Targets) -> dict[str, Maps]:
+        again = {} if explainers is None else {name: explainers[name] for name in maps}
+        return explain(model, images, targets, again, max_batch_size)
+
+    visit_trials(
+        model,
+        images,
+        maps,
+        targets,
+        visit,
+        methods=explainers,
+        explain_again=explain_again,
+        masks=masks,
+        max_batch_size=max_batch_size,
+    )
     return {method: {metric: _joined(found) for metric, found in row.items()} for method, row in parts.items()}
 
 

@@ -1,7 +1,83 @@
 """Explanation metrics: pure functions with one score per image, and the torchmetrics that average them."""
 
 from lightning_saliency.metrics._allegiance import Allegiance, allegiance
+from lightning_saliency.metrics._average_drop import (
+    AverageDrop,
+    AverageGain,
+    AverageIncrease,
+    average_drop,
+    average_gain,
+    average_increase,
+)
+from lightning_saliency.metrics._complexity import (
+    Complexity,
+    EffectiveComplexity,
+    Sparseness,
+    complexity,
+    effective_complexity,
+    sparseness,
+)
+from lightning_saliency.metrics._infidelity import Infidelity, infidelity
+from lightning_saliency.metrics._insertion_deletion import Deletion, Insertion, deletion, insertion
+from lightning_saliency.metrics._masks import masks_from_boxes
+from lightning_saliency.metrics._max_sensitivity import MaxSensitivity, max_sensitivity
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.metrics._rcap import RCAP, rcap
+from lightning_saliency.metrics._relevance import (
+    PointingGame,
+    RelevanceMass,
+    RelevanceRank,
+    pointing_game,
+    relevance_mass,
+    relevance_rank,
+)
+from lightning_saliency.metrics._road import ROAD, road
+from lightning_saliency.metrics._segmentation import LogCoshDice, MapMAE, MaskIoU, log_cosh_dice, map_mae, mask_iou
+from lightning_saliency.metrics._similarity import center_shift, spearman, ssim, top_k_iou
 
-__all__ = ["RCAP", "Allegiance", "ExplanationMetric", "allegiance", "rcap"]
+__all__ = [
+    "RCAP",
+    "ROAD",
+    "Allegiance",
+    "AverageDrop",
+    "AverageGain",
+    "AverageIncrease",
+    "Complexity",
+    "Deletion",
+    "EffectiveComplexity",
+    "ExplanationMetric",
+    "Infidelity",
+    "Insertion",
+    "LogCoshDice",
+    "MapMAE",
+    "MaskIoU",
+    "MaxSensitivity",
+    "PointingGame",
+    "RelevanceMass",
+    "RelevanceRank",
+    "Sparseness",
+    "allegiance",
+    "average_drop",
+    "average_gain",
+    "average_increase",
+    "center_shift",
+    "complexity",
+    "deletion",
+    "effective_complexity",
+    "infidelity",
+    "insertion",
+    "log_cosh_dice",
+    "map_mae",
+    "mask_iou",
+    "masks_from_boxes",
+    "max_sensitivity",
+    "pointing_game",
+    "rcap",
+    "relevance_mass",
+    "relevance_rank",
+    "road",
+    "sparseness",
+    "spearman",
+    "ssim",
+    "top_k_iou",
+]

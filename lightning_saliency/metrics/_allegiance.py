@@ -1,15 +1,14 @@
 """Allegiance: how long does the model stand by its prediction while the most salient pixels are deleted?"""
 
 from functools import partial
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import torch
-from torch import Tensor
 
-from lightning_saliency._checks import check_choice
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
-from lightning_saliency.metrics._metric import ExplanationMetric, scores_of
-from lightning_saliency.passes.colours import Canvas, ChannelValues, canvas_of, check_colours
+from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._scoring import scores_of
+from lightning_saliency.passes.colours import Canvas, ChannelValues
 from lightning_saliency.passes.predictions import Change
 from lightning_saliency.passes.trials import Measured, Trial
 
@@ -31,15 +30,20 @@ def allegiance(
 
     At each of 13 fractions from 0 to 0.9 the pixels more salient than the one of that rank are painted
     over; ties stay together, and pixels without saliency are never deleted. The area is the trapezoid,
-    not normalised: from 0.015 to 0.9, lower is better. `targets` do not enter: the prediction on the
-    intact image is what counts.
+    not normalised: from 0.015 to 0.9, lower is better; 0.9 for a constant map, of which nothing is deleted.
+    `targets` do not enter: the prediction on the intact image is what counts. Scaling and shifting a map,
+    or scaling all logits, change nothing.
+
+    On small images scattered deletions confuse a model more than salient ones: random maps can score
+    better than real ones. Read the score against a control map's.
 
     Args:
         model: Model with one row of logits per image.
         images: Images (B, C, *S) in the model's input space.
         maps: Raw maps (B, *S).
         targets: Target classes (B,).
-        canvas: `"black"` (the paper's choice for positive and active gradients) or `"white"` (negative, inactive).
+        canvas: `"black"` (the paper's choice for positive and active gradients), `"white"` (negative, inactive),
+            `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         max_batch_size: Most images in one pass. Cost: at most 13 forwards per image.
@@ -62,18 +66,15 @@ def allegiance(
         Llorente et al., "A matter of attitude", 2023. https://arxiv.org/abs/2309.12913
     """
     metric = Allegiance(canvas, mean=mean, std=std)
-    return scores_of(metric.measure, model, images, maps, targets, max_batch_size)
+    return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class Allegiance(ExplanationMetric):
+class Allegiance(CanvasMetric):
     """Mean `allegiance` over images, from 0.015 to 0.9, lower is better.
 
-    On small images scattered deletions confuse a model more than salient ones: random maps can score
-    better than real ones. Read it against a control map's.
-
     Args:
-        canvas: `"black"` or `"white"`.
-        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        canvas: What deleted pixels are painted over with.
+        mean: Mean that the images were normalised with.
         std: Standard deviation that they were normalised with.
         name: Key in results and logs; `"allegiance"` for black, else with the canvas behind.
         kwargs: Passed on to `torchmetrics.Metric`.
@@ -89,13 +90,11 @@ class Allegiance(ExplanationMetric):
         >>> metric.update(model, torch.ones(1, 1, 2, 5), torch.arange(10.0).reshape(1, 2, 5), torch.tensor([0]))
         >>> round(metric.compute().item(), 4)
         0.35
-
-    References:
-        Llorente et al., "A matter of attitude", 2023. https://arxiv.org/abs/2309.12913
     """
 
     higher_is_better = False
-    needs_colours = True
+    name = "allegiance"
+    curve_axes: ClassVar[tuple[str, str]] = ("fraction deleted", "share of predictions that stand")
 
     def __init__(
         self,
@@ -106,39 +105,21 @@ class Allegiance(ExplanationMetric):
         name: str | None = None,
         **kwargs: Any,
     ) -> None:
-        check_choice("canvas", canvas, ("black", "white"))
-        check_colours(mean, std)
-        super().__init__(canvas, mean, std, num_points=len(FRACTIONS), **kwargs)
-        self.canvas: Canvas = canvas
-        self.mean, self.std = mean, std
-        self.name = name or ("allegiance" if canvas == "black" else f"allegiance_{canvas}")
+        super().__init__(canvas, mean=mean, std=std, points=FRACTIONS, name=name, **kwargs)
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
-        curves = _agreement_curves(trial, canvas_of(self.canvas, trial.images, self.mean, self.std))
-        fractions = torch.tensor(FRACTIONS, dtype=curves.dtype, device=curves.device)
-        return Measured(torch.trapezoid(curves, fractions, dim=1), curves)
+        # The official code rounds half to even, as Python does.
+        ranks = [round(fraction * trial.num_positions) for fraction in FRACTIONS]
+        changes = [self._deletion(trial, rank) for rank in ranks]
+        predicted = [logits.argmax(dim=1) for logits in trial.predict([trial.predict.intact, *changes])]
+        curves = torch.stack([classes == predicted[0] for classes in predicted[1:]], dim=1).to(trial.images)
+        return Measured(torch.trapezoid(curves, curves.new_tensor(FRACTIONS), dim=1), curves)
 
-    def curve(self) -> tuple[Tensor, Tensor]:
-        """Return the fractions deleted and, at each, the share of images whose prediction stands."""
-        return torch.tensor(FRACTIONS, dtype=torch.float64), self._mean_curve()
+    def _deletion(self, trial: Trial, rank: int) -> Change:
+        if rank == 0:
+            return trial.predict.intact
+        return trial.change("delete above", rank, self.paint, make=partial(self._deleted, trial, rank))
 
-
-def _agreement_curves(trial: Trial, canvas: Tensor) -> Tensor:
-    """Return whether the prediction stands after each deletion, (B, fractions) of zeros and ones."""
-    # The official code rounds half to even, as Python does.
-    ranks = [round(fraction * trial.num_positions) for fraction in FRACTIONS]
-    changes = [_deletion(trial, rank, canvas) for rank in ranks]
-    predicted = [logits.argmax(dim=1) for logits in trial.predict([trial.predict.intact, *changes])]
-    return torch.stack([classes == predicted[0] for classes in predicted[1:]], dim=1).to(trial.maps)
-
-
-def _deletion(trial: Trial, rank: int, canvas: Tensor) -> Change:
-    if rank == 0:
-        return trial.predict.intact
-    colour = tuple(canvas.flatten().tolist())
-    return trial.change("delete above", rank, colour, make=partial(_deleted, trial, rank, canvas))
-
-
-def _deleted(trial: Trial, rank: int, canvas: Tensor) -> Images:
-    return trial.covered(trial.above_rank(rank), canvas)
+    def _deleted(self, trial: Trial, rank: int) -> Images:
+        return trial.covered(trial.above_rank(rank), trial.canvas(self.paint))

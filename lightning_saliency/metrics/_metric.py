@@ -2,18 +2,20 @@
 
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_saliency._types import Images, Maps, Model, Scores, Targets
+from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
+from lightning_saliency.metrics._plot import plot_curve
+from lightning_saliency.metrics._scoring import measure_all
 from lightning_saliency.passes.colours import ChannelValues
-from lightning_saliency.passes.trials import Measured, Trial, visit_trials
+from lightning_saliency.passes.trials import Measured, Trial
 
 
 class ExplanationMetric(Metric, ABC):
@@ -24,26 +26,41 @@ class ExplanationMetric(Metric, ABC):
 
     Args:
         options: Hyper-parameters that distinguish instances.
-        num_points: Length of the curve behind a score; 0 where there is none.
+        points: Where the curve behind a score is taken; empty where there is no curve.
+        name: Key in results and logs; the class has a usual one.
         kwargs: Passed on to `torchmetrics.Metric`.
+
+    Attributes:
+        needs: What `measure` needs besides images, maps and targets: `"methods"`, `"masks"`.
+        needs_colours: Whether images that are not in [0, 1] need `mean` and `std`.
     """
 
     is_differentiable: bool = False
     higher_is_better: bool
     full_state_update: bool = False
-    needs_colours: ClassVar[bool] = False
-    needs: ClassVar[tuple[Literal["methods", "masks"], ...]] = ()
     name: str
     mean: ChannelValues | None = None
     std: ChannelValues | None = None
+    needs: tuple[str, ...] = ()
+    needs_colours: bool = False
+    curve_axes: ClassVar[tuple[str, str]] = ("", "")
 
-    def __init__(self, *options: object, num_points: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        options: Sequence[object] = (),
+        points: Sequence[float] = (),
+        name: str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
-        self._prefix = f"{type(self).__name__.lower()}_{zlib.crc32(repr(options).encode()):08x}"
+        self.name = name or type(self).name
+        self.points = tuple(points)
+        self._prefix = f"{type(self).__name__.lower()}_{zlib.crc32(repr((*options, self.points)).encode()):08x}"
         for sum_of in ("count", "excluded", "total", "squares"):
             self._add_sum(sum_of, torch.zeros((), dtype=torch.float64))
-        if num_points:
-            self._add_sum("curve", torch.zeros(num_points, dtype=torch.float64))
+        if points:
+            self._add_sum("curve", torch.zeros(len(points), dtype=torch.float64))
 
     @property
     def knows_colours(self) -> bool:
@@ -58,11 +75,33 @@ class ExplanationMetric(Metric, ABC):
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measured:
-        """Score one batch of maps."""
+        """Score one batch of maps; a score that is not finite leaves its image out."""
 
-    def update(self, model: Model, images: Images, maps: Maps, targets: Targets, *, max_batch_size: int = 64) -> None:
-        """Score maps (B, *S) of images (B, C, *S) and fold the scores in."""
-        for measured in measure_all(self.measure, model, images, maps, targets, max_batch_size):
+    def update(
+        self,
+        model: Model,
+        images: Images,
+        maps: Maps,
+        targets: Targets,
+        *,
+        masks: Masks | None = None,
+        method: Callable[..., Maps] | None = None,
+        max_batch_size: int = 64,
+    ) -> None:
+        """Score maps (B, *S) of images (B, C, *S) and fold the scores in.
+
+        Args:
+            model: Model with one row of logits per image.
+            images: Images (B, C, *S) in the model's input space.
+            maps: Raw maps (B, *S).
+            targets: Target classes (B,).
+            masks: Where the object is, (B, *S) boolean, for metrics of localisation.
+            method: What made the maps, for metrics that explain again.
+            max_batch_size: Most images in one pass.
+        """
+        for measured in measure_all(
+            self, model, images, maps, targets, masks=masks, method=method, max_batch_size=max_batch_size
+        ):
             self.accumulate(*measured)
 
     def accumulate(self, scores: Scores, curves: Tensor | None = None) -> None:
@@ -110,9 +149,31 @@ class ExplanationMetric(Metric, ABC):
         with self._synchronised():
             return int(self._sum("excluded"))
 
-    def _mean_curve(self) -> Tensor:
+    def curve(self) -> tuple[Tensor, Tensor]:
+        """Return where the curve behind the score is taken, and its mean over images there.
+
+        Raises:
+            ValueError: If the metric has no curve, or no image has been scored.
+        """
+        if not self.points:
+            raise ValueError(f"Expected a metric with a curve behind its score, but {type(self).__name__} has none.")
         with self._synchronised():
-            return self._sum("curve") / self._counted()
+            return torch.tensor(self.points, dtype=torch.float64), self._sum("curve") / self._counted()
+
+    def plot(self, val: Any = None, ax: Any = None) -> Any:
+        """Draw values, or without any the curve behind the score, or the score where there is no curve.
+
+        Args:
+            val: One or several results of `compute`.
+            ax: Matplotlib axes to draw on; `None` makes new ones.
+
+        Returns:
+            Figure and axes.
+        """
+        if val is None and self.points:
+            label = f"{self.name} {self.compute().item():.4g}"
+            return plot_curve(self.curve(), label, self.curve_axes, ax)
+        return self._plot(val, ax)
 
     def _counted(self) -> Tensor:
         count = self._sum("count")
@@ -148,33 +209,3 @@ class ExplanationMetric(Metric, ABC):
 
     def _increase(self, name: str, amount: Tensor) -> None:
         setattr(self, f"{self._prefix}_{name}", self._sum(name) + amount)
-
-
-def measure_all(
-    measure: Callable[[Trial], Measured],
-    model: Model,
-    images: Images,
-    maps: Maps,
-    targets: Targets,
-    max_batch_size: int,
-) -> list[Measured]:
-    """Measure the maps of one method, chunk after chunk."""
-    found: list[Measured] = []
-
-    def visit(trial: list[Trial]) -> None:
-        found.append(measure(trial[0]))
-
-    visit_trials(model, images, {"maps": maps}, targets, visit, max_batch_size=max_batch_size)
-    return found
-
-
-def scores_of(
-    measure: Callable[[Trial], Measured],
-    model: Model,
-    images: Images,
-    maps: Maps,
-    targets: Targets,
-    max_batch_size: int,
-) -> Scores:
-    """Score the maps of one method, one score per image."""
-    return torch.cat([found.scores for found in measure_all(measure, model, images, maps, targets, max_batch_size)])

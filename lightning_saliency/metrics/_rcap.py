@@ -1,19 +1,18 @@
 """RCAP: does the prediction come back when the most salient pixels are recovered first?"""
 
 from functools import partial
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_fraction, check_number
+from lightning_saliency._checks import check_fraction, check_number
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
-from lightning_saliency.metrics._metric import ExplanationMetric, scores_of
-from lightning_saliency.passes.colours import ChannelValues, canvas_of, check_colours
+from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._probability import Activation
+from lightning_saliency.metrics._scoring import scores_of
+from lightning_saliency.passes.colours import Canvas, ChannelValues
 from lightning_saliency.passes.trials import Measured, Trial
-
-Activation: TypeAlias = Literal["softmax", "sigmoid"]
-ACTIVATIONS: Final = ("softmax", "sigmoid")
 
 
 def rcap(
@@ -24,6 +23,7 @@ def rcap(
     *,
     lower_bound: float = 0.5,
     interval: float = 0.1,
+    canvas: Canvas = "black",
     mean: ChannelValues | None = None,
     std: ChannelValues | None = None,
     activation: Activation = "softmax",
@@ -31,9 +31,12 @@ def rcap(
 ) -> Scores:
     """Mean over recovery stages of (share of saliency recovered) x (probability of the target).
 
-    Stage p shows the pixels whose normalised saliency exceeds its p-quantile on a black canvas, from the
+    Stage p shows the pixels whose normalised saliency exceeds its p-quantile on a canvas, from the
     most salient tenth on. Higher is better, in [0, 1]. A map that is constant scores 0. Where the threshold
     is the map's maximum (a saturated map), every salient pixel is shown, as in the official code.
+
+    Scaling and shifting a map change nothing. A more confident model scores higher with the same maps:
+    read the score against a control map's.
 
     Args:
         model: Model with one row of logits per image.
@@ -42,6 +45,7 @@ def rcap(
         targets: Target classes (B,).
         lower_bound: Lowest quantile.
         interval: Distance of the quantiles, which end below 1.
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
@@ -64,22 +68,21 @@ def rcap(
     References:
         Huang and Liu, "Guided AbsoluteGrad", 2024. https://arxiv.org/abs/2404.15564
     """
-    metric = RCAP(lower_bound, interval, mean=mean, std=std, activation=activation)
-    return scores_of(metric.measure, model, images, maps, targets, max_batch_size)
+    metric = RCAP(lower_bound, interval, canvas=canvas, mean=mean, std=std, activation=activation)
+    return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class RCAP(ExplanationMetric):
+class RCAP(CanvasMetric):
     """Mean `rcap` over images, in [0, 1], higher is better.
-
-    The score rises with the model's confidence alone: read it against a control map's.
 
     Args:
         lower_bound: Lowest quantile of the saliency.
         interval: Distance of the quantiles, which end below 1.
-        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        canvas: What hides the other pixels.
+        mean: Mean that the images were normalised with.
         std: Standard deviation that they were normalised with.
-        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
-        name: Key in results and logs.
+        activation: Turns logits into probabilities.
+        name: Key in results and logs; `"rcap"` for black, else with the canvas behind.
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Raises:
@@ -93,50 +96,42 @@ class RCAP(ExplanationMetric):
         >>> metric.update(model, torch.zeros(1, 1, 2, 5), torch.arange(10.0).reshape(1, 2, 5), torch.tensor([0]))
         >>> round(metric.compute().item(), 4)
         0.2556
-
-    References:
-        Huang and Liu, "Guided AbsoluteGrad", 2024. https://arxiv.org/abs/2404.15564
     """
 
     higher_is_better = True
-    needs_colours = True
+    name = "rcap"
+    curve_axes: ClassVar[tuple[str, str]] = ("quantile", "share of saliency x probability")
 
     def __init__(
         self,
         lower_bound: float = 0.5,
         interval: float = 0.1,
         *,
+        canvas: Canvas = "black",
         mean: ChannelValues | None = None,
         std: ChannelValues | None = None,
         activation: Activation = "softmax",
-        name: str = "rcap",
+        name: str | None = None,
         **kwargs: Any,
     ) -> None:
         check_fraction("lower_bound", lower_bound)
         check_number("interval", interval)
         if not 0 < interval <= 1:
             raise ValueError(f"Expected `interval` to lie in (0, 1], but got {interval}.")
-        check_colours(mean, std)
-        check_choice("activation", activation, ACTIVATIONS)
-        quantiles = recovery_quantiles(lower_bound, interval)
-        super().__init__(quantiles, mean, std, activation, num_points=len(quantiles), **kwargs)
-        self.quantiles, self.mean, self.std, self.activation, self.name = (
-            quantiles,
-            mean,
-            std,
-            activation,
-            name,
-        )
+        points = recovery_quantiles(lower_bound, interval)
+        super().__init__(canvas, mean=mean, std=std, activation=activation, points=points, name=name, **kwargs)
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
-        canvas = canvas_of("black", trial.images, self.mean, self.std)
-        curves = _recovery_curves(trial, self.quantiles, canvas, self.activation)
+        masks = [_recovered(trial, quantile) for quantile in self.points]
+        canvas = trial.canvas(self.paint)
+        changes = [
+            trial.change("recover", quantile, self.paint, make=partial(trial.covered, ~mask, canvas))
+            for quantile, mask in zip(self.points, masks, strict=True)
+        ]
+        shares = torch.stack([_share(trial.normalized, mask) for mask in masks], dim=1)
+        curves = shares * torch.stack(self.probabilities(trial, changes), dim=1)
         return Measured(curves.mean(dim=1), curves)
-
-    def curve(self) -> tuple[Tensor, Tensor]:
-        """Return the quantiles and, at each, the mean share of saliency times probability."""
-        return torch.tensor(self.quantiles, dtype=torch.float64), self._mean_curve()
 
 
 def recovery_quantiles(lower_bound: float, interval: float) -> tuple[float, ...]:
@@ -144,20 +139,6 @@ def recovery_quantiles(lower_bound: float, interval: float) -> tuple[float, ...]
     stages = range(1 + int((1 - lower_bound) / interval))
     quantiles = [round(lower_bound + stage * interval, 10) for stage in stages]
     return tuple(quantile for quantile in reversed(quantiles) if quantile < 1)
-
-
-def _recovery_curves(trial: Trial, quantiles: tuple[float, ...], canvas: Tensor, activation: Activation) -> Tensor:
-    """Return share of saliency times target probability at every stage, (B, stages)."""
-    masks = [_recovered(trial, quantile) for quantile in quantiles]
-    changes = [
-        trial.change("recover", quantile, tuple(canvas.flatten().tolist()), make=partial(trial.covered, ~mask, canvas))
-        for quantile, mask in zip(quantiles, masks, strict=True)
-    ]
-    stages = [
-        _share(trial.normalized, mask) * target_probability(logits, trial.targets, activation)
-        for mask, logits in zip(masks, trial.predict(changes), strict=True)
-    ]
-    return torch.stack(stages, dim=1)
 
 
 def _recovered(trial: Trial, quantile: float) -> Tensor:
@@ -171,9 +152,3 @@ def _share(maps: Maps, mask: Tensor) -> Tensor:
     total = maps.flatten(1).sum(dim=1)
     recovered = (maps * mask).flatten(1).sum(dim=1)
     return recovered / torch.where(total == 0, 1.0, total)
-
-
-def target_probability(logits: Tensor, targets: Targets, activation: Activation) -> Scores:
-    """Return the target's probability, (B, K) and (B,) -> (B,)."""
-    probabilities = logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()
-    return probabilities.gather(1, targets[:, None]).squeeze(1)

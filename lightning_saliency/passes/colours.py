@@ -1,29 +1,77 @@
 """Raw pixel space: where black, white and the mean lie in what the model is fed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
+from lightning_saliency.passes.blur import gaussian_blur
 
 ChannelValues: TypeAlias = float | Sequence[float]
-Canvas: TypeAlias = Literal["black", "white"]
+Canvas: TypeAlias = Literal["black", "white", "mean", "blur"]
+CANVASES: Final = ("black", "white", "mean", "blur")
 RAW_LEVELS: Final = {"black": 0.0, "white": 1.0}
+RISE_BLUR: Final = (5.0, 5)
 ROUNDING: Final = 1e-4
 
 
-def canvas_of(canvas: Canvas, images: Images, mean: ChannelValues | None, std: ChannelValues | None) -> Tensor:
-    """Return a canvas's colour in the model's input space, of shape (1, C, 1...).
+@dataclass(frozen=True)
+class Paint:
+    """What pixels are painted over with; hashable, and so part of a change's key.
 
-    Raises:
-        ValueError: If `mean` and `std` do not fit the images, or are missing and the images are not raw.
+    Attributes:
+        canvas: `"black"`, `"white"`, `"mean"` (the data set's mean colour, or without a known one each
+            image's own) or `"blur"` (the image itself, blurred).
+        mean: Mean that the images were normalised with, or `None`.
+        std: Standard deviation that they were normalised with, or `None`.
+        blur: Standard deviation and radius of the blur in pixels.
     """
+
+    canvas: Canvas
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    blur: tuple[float, int] = RISE_BLUR
+
+    def on(self, images: Images) -> Tensor:
+        """Return the canvas in the model's input space, in a shape that broadcasts to the images'.
+
+        Raises:
+            ValueError: If `mean` and `std` do not fit the images, or are missing where black or white
+                needs them.
+        """
+        if self.canvas == "blur":
+            sigma, radius = self.blur
+            return gaussian_blur(images, sigma, radius=radius)
+        if self.canvas == "mean":
+            return _mean_of(images, known=self.mean is not None)
+        return _level_of(RAW_LEVELS[self.canvas], images, self.mean, self.std)
+
+
+def paint_of(
+    canvas: Canvas, mean: ChannelValues | None, std: ChannelValues | None, blur: tuple[float, int] = RISE_BLUR
+) -> Paint:
+    """Make channel values hashable."""
+    return Paint(canvas, _as_tuple(mean), _as_tuple(std), blur)
+
+
+def _as_tuple(values: ChannelValues | None) -> tuple[float, ...] | None:
+    return None if values is None else tuple(torch.as_tensor(values, dtype=torch.float64).reshape(-1).tolist())
+
+
+def _mean_of(images: Images, *, known: bool) -> Tensor:
+    """Normalisation moved the mean colour to zero; without it an image's own mean is right in any colour space."""
+    means = images.mean(dim=tuple(range(2, images.ndim)), keepdim=True)
+    return torch.zeros_like(means[:1]) if known else means
+
+
+def _level_of(level: float, images: Images, mean: ChannelValues | None, std: ChannelValues | None) -> Tensor:
     if mean is None or std is None:
         check_raw(images)
-        return images.new_full((1, images.shape[1], *[1] * (images.ndim - 2)), RAW_LEVELS[canvas])
-    return (RAW_LEVELS[canvas] - per_channel("mean", mean, images)) / per_channel("std", std, images)
+        return images.new_full((1, images.shape[1], *[1] * (images.ndim - 2)), level)
+    return (level - per_channel("mean", mean, images)) / per_channel("std", std, images)
 
 
 def to_raw(images: Images, mean: ChannelValues | None, std: ChannelValues | None) -> Images:

@@ -1,7 +1,7 @@
 """Predict changed images in full batches, each distinct change once."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -35,6 +35,7 @@ class Predictor:
         self.images = images
         self.stride = max(1, max_batch_size // len(images))
         self._known: dict[Hashable, Logits] = {}
+        self._shared: dict[Hashable, Any] = {}
 
     @property
     def intact(self) -> Change:
@@ -48,6 +49,17 @@ class Predictor:
         for start in range(0, len(news), self.stride):
             batch = news[start : start + self.stride]
             logits = logits_of(self.model, torch.cat([change.make() for change in batch]))
-            parts = logits.split(len(self.images))
+            parts = _widened(logits).split(len(self.images))
             self._known |= {change.key: part for change, part in zip(batch, parts, strict=True)}
         return [self._known[change.key] for change in changes]
+
+    def share(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """Make what several maps or metrics of this batch need (a canvas, masks) once."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        return self._shared[key]
+
+
+def _widened(logits: Logits) -> Logits:
+    """Half precision would drown differences of scores."""
+    return logits if logits.dtype == torch.float64 else logits.float()

@@ -1,9 +1,9 @@
 """One batch of images and one map of each: what a faithfulness metric looks at."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -19,7 +19,11 @@ from lightning_saliency._checks import (
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.passes._normalize import normalize
+from lightning_saliency.passes.colours import Paint
 from lightning_saliency.passes.predictions import Change, Predictor
+from lightning_saliency.passes.ranking import descending_order, ranks_of
+
+ExplainAgain: TypeAlias = Callable[..., Mapping[str, Maps]]
 
 
 class Measured(NamedTuple):
@@ -43,8 +47,10 @@ class Trial:
         maps: Raw maps, (B, *S).
         targets: Target classes, (B,).
         predict: Predicts changed versions of the images, shared by all maps and metrics.
-        method: The method itself, where a metric explains again.
+        method: The method itself, where a metric needs its attributions.
         masks: Where the object is, (B, *S), where that is known.
+        all_maps: Raw maps of all methods by name, this one's among them.
+        explain_again: Explains changed versions of the images by all methods, where a metric explains again.
     """
 
     name: str
@@ -53,6 +59,8 @@ class Trial:
     predict: Predictor
     method: Callable[..., Maps] | None = None
     masks: Masks | None = None
+    all_maps: Mapping[str, Maps] = field(default_factory=dict)
+    explain_again: Callable[[Images], Mapping[str, Maps]] | None = None
 
     @property
     def images(self) -> Images:
@@ -70,9 +78,27 @@ class Trial:
         return normalize(self.maps)
 
     @cached_property
+    def order(self) -> Tensor:
+        """Positions from the most salient down, (B, positions): the one sort of each map."""
+        return descending_order(self.maps)
+
+    @cached_property
     def descending(self) -> Tensor:
         """Values of the normalised maps from the most salient down, (B, positions)."""
-        return self.normalized.flatten(1).sort(dim=1, descending=True).values
+        return self.normalized.flatten(1).gather(1, self.order)
+
+    @cached_property
+    def ranks(self) -> Tensor:
+        """Rank of every position, 0 for the most salient, (B, *S)."""
+        return ranks_of(self.order, self.maps)
+
+    def most_salient(self, count: int) -> Masks:
+        """Exactly this many of the most salient positions."""
+        return self.ranks < count
+
+    def least_salient(self, count: int) -> Masks:
+        """Exactly this many of the least salient positions."""
+        return self.ranks >= self.num_positions - count
 
     def above_rank(self, rank: int) -> Masks:
         """Positions more salient than the one at this rank (0 is the most salient); ties go together."""
@@ -81,6 +107,11 @@ class Trial:
     def above(self, thresholds: Scores) -> Masks:
         """Positions whose normalised value exceeds each image's threshold."""
         return self.normalized > thresholds.reshape(-1, *[1] * (self.maps.ndim - 1))
+
+    def canvas(self, paint: Paint) -> Tensor:
+        """The paint on these images, made once for all maps and metrics."""
+        canvas: Tensor = self.predict.share(paint, partial(paint.on, self.images))
+        return canvas
 
     def covered(self, mask: Masks, canvas: Tensor) -> Images:
         """Paint the canvas over the masked positions."""
@@ -99,6 +130,7 @@ def visit_trials(
     visit: Callable[[list[Trial]], None],
     *,
     methods: Mapping[str, Callable[..., Maps]] | None = None,
+    explain_again: ExplainAgain | None = None,
     masks: Any = None,
     max_batch_size: Any,
 ) -> None:
@@ -125,17 +157,21 @@ def visit_trials(
             part = slice(start, start + max_batch_size)
             predict = Predictor(model, images[part], max_batch_size)
             check_classes(targets[part], predict([predict.intact])[0].shape[1])
+            all_maps = {name: method_maps[part] for name, method_maps in maps.items()}
+            again = None if explain_again is None else partial(explain_again, targets=targets[part])
             visit(
                 [
                     Trial(
                         name,
-                        method_maps[part],
+                        method_maps,
                         targets[part],
                         predict,
                         None if methods is None else methods[name],
                         None if masks is None else masks[part],
+                        all_maps,
+                        again,
                     )
-                    for name, method_maps in maps.items()
+                    for name, method_maps in all_maps.items()
                 ]
             )
 

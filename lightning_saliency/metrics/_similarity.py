@@ -1,0 +1,132 @@
+"""How alike two sets of maps are: for drift over epochs and for sanity checks."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._checks import check_fraction, check_maps
+from lightning_saliency._types import Maps, Scores
+from lightning_saliency.passes import normalize
+from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.ranking import descending_order, ranks_of
+
+
+def spearman(first: Maps, second: Maps) -> Scores:
+    """Rank correlation of two maps, in [-1, 1]; equal values share their mean rank.
+
+    Two constant maps score 1, one constant map beside another 0. Increasing transformations change nothing.
+
+    Args:
+        first: Raw maps (B, *S).
+        second: Raw maps (B, *S).
+
+    Returns:
+        Similarities (B,).
+
+    Raises:
+        ValueError: If shapes disagree.
+
+    Example:
+        >>> import torch
+        >>> ramp = torch.arange(4.0).reshape(1, 2, 2)
+        >>> spearman(ramp, -ramp)
+        tensor([-1.])
+    """
+    _check_pair(first, second)
+    ranks, others = _mean_ranks(first), _mean_ranks(second)
+    spread, other_spread = ranks.square().sum(dim=1), others.square().sum(dim=1)
+    scale = (spread * other_spread).sqrt()
+    correlation = ((ranks * others).sum(dim=1) / torch.where(scale > 0, scale, 1.0)).clamp(-1, 1)
+    return torch.where((spread == 0) & (other_spread == 0), 1.0, correlation).to(first.dtype)
+
+
+def ssim(first: Maps, second: Maps) -> Scores:
+    """Structural similarity of two normalised maps, in [-1, 1], averaged over Gaussian windows.
+
+    Windows have a standard deviation of 1.5 pixels and reach 5 pixels; borders are mirrored, so that maps
+    may be of any size. Arguments, result and errors as in `spearman`.
+
+    Example:
+        >>> import torch
+        >>> ramp = torch.arange(4.0).reshape(1, 2, 2)
+        >>> ssim(ramp, 3 * ramp + 1)
+        tensor([1.])
+
+    References:
+        Wang et al., "Image quality assessment: from error visibility to structural similarity", 2004.
+        https://doi.org/10.1109/TIP.2003.819861
+    """
+    _check_pair(first, second)
+    x, y = normalize(first), normalize(second)
+    mean_x, mean_y, square_x, square_y, product = gaussian_blur(
+        torch.stack([x, y, x * x, y * y, x * y], dim=1), 1.5, radius=5
+    ).unbind(dim=1)
+    variances = (square_x - mean_x.square()).clamp(min=0) + (square_y - mean_y.square()).clamp(min=0)
+    covariance = product - mean_x * mean_y
+    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x.square() + mean_y.square() + 0.01**2)
+    structure = (2 * covariance + 0.03**2) / (variances + 0.03**2)
+    return (luminance * structure).flatten(1).mean(dim=1)
+
+
+def top_k_iou(first: Maps, second: Maps, *, fraction: float = 0.1) -> Scores:
+    """Intersection over union of the most salient pixels of two maps, in [0, 1].
+
+    Exactly that fraction of the pixels, at least one; equal values are ordered by one fixed random
+    permutation, so that constant maps agree. Other arguments, result and errors as in `spearman`.
+
+    Args:
+        first: Raw maps (B, *S).
+        second: Raw maps (B, *S).
+        fraction: Fraction of the pixels.
+
+    Example:
+        >>> import torch
+        >>> ramp = torch.arange(4.0).reshape(1, 2, 2)
+        >>> top_k_iou(ramp, -ramp, fraction=0.75)
+        tensor([0.5000])
+    """
+    check_fraction("fraction", fraction)
+    _check_pair(first, second)
+    count = max(1, round(fraction * first[0].numel()))
+    top, other = (ranks_of(descending_order(maps), maps).flatten(1) < count for maps in (first, second))
+    return ((top & other).sum(dim=1) / (top | other).sum(dim=1)).to(first.dtype)
+
+
+def center_shift(first: Maps, second: Maps) -> Scores:
+    """Distance between the centres of mass of two normalised maps, in units of the diagonal: 0 to 1.
+
+    The centre of a constant map is the middle. Arguments, result and errors as in `spearman`.
+
+    Example:
+        >>> import torch
+        >>> center_shift(torch.tensor([[[1.0, 0.0], [0.0, 0.0]]]), torch.tensor([[[0.0, 0.0], [0.0, 1.0]]]))
+        tensor([1.])
+    """
+    _check_pair(first, second)
+    diagonal = math.hypot(*(length - 1 for length in first.shape[1:]))
+    distance: Scores = torch.linalg.vector_norm(_centers(first) - _centers(second), dim=1)
+    return distance / max(diagonal, 1.0)
+
+
+def _check_pair(first: Maps, second: Maps) -> None:
+    check_maps("first", first, second[:, None])
+
+
+def _mean_ranks(maps: Maps) -> Tensor:
+    """Return ranks about their mean (B, N), equal values sharing one."""
+    flat = maps.flatten(1).contiguous()
+    ascending = flat.sort(dim=1).values
+    below = torch.searchsorted(ascending, flat)
+    not_above = torch.searchsorted(ascending, flat, right=True)
+    return (below + not_above).double() / 2 - flat.shape[1] / 2
+
+
+def _centers(maps: Maps) -> Tensor:
+    weights = normalize(maps)
+    total = weights.flatten(1).sum(dim=1)
+    weights = torch.where((total > 0).reshape(-1, *[1] * (maps.ndim - 1)), weights, torch.ones_like(weights))
+    total = weights.flatten(1).sum(dim=1)
+    axes = [torch.arange(length, dtype=maps.dtype, device=maps.device) for length in maps.shape[1:]]
+    grid = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)
+    return weights.flatten(1) @ grid.T / total[:, None]

@@ -1,0 +1,222 @@
+"""What all metrics share: exact means, collections, reset, processes, refusals, plots."""
+
+import math
+
+import pytest
+import torch
+from matplotlib import pyplot as plt
+from torch import distributed
+from torchmetrics import MetricCollection
+
+from lightning_saliency.metrics import RCAP, Allegiance, Deletion, Infidelity, Insertion, Sparseness
+from tests.metrics.samples import batch, curved, maps_of
+
+
+def updated(metric, part=slice(None)):
+    images, targets = batch()
+    metric.update(curved(), images[part], maps_of(images, ties=False)[part], targets[part])
+    return metric
+
+
+def test_mean_error_and_curve_are_those_of_the_scores():
+    images, targets = batch()
+    maps = maps_of(images, ties=False)
+    metric, curves = RCAP(), []
+    for index in range(5):
+        one = RCAP()
+        one.update(curved(), images[index : index + 1], maps[index : index + 1], targets[index : index + 1])
+        curves.append(one.curve()[1])
+    scores = torch.stack(curves).mean(dim=1)
+    updated(metric, slice(0, 2))
+    updated(metric, slice(2, 5))
+    torch.testing.assert_close(metric.compute(), scores.mean())
+    torch.testing.assert_close(metric.standard_error(), scores.std() / math.sqrt(5))
+    torch.testing.assert_close(metric.curve()[1], torch.stack(curves).mean(dim=0))
+    assert metric.num_scored == 5
+
+
+def test_sums_are_kept_in_double_precision():
+    metric = Sparseness()
+    metric.accumulate(torch.full((1,), 2.0**25))
+    for _ in range(4):
+        metric.accumulate(torch.ones(1))
+    assert metric.compute().item() == (2**25 + 4) / 5
+
+
+def test_scores_that_are_not_finite_are_left_out_and_counted():
+    metric = RCAP()
+    scores = torch.tensor([0.5, math.nan, 0.7, math.inf])
+    metric.accumulate(scores, scores[:, None].expand(4, 5))
+    assert metric.compute().item() == pytest.approx(0.6)
+    assert metric.curve()[1].tolist() == pytest.approx([0.6] * 5)
+    assert (metric.num_scored, metric.num_excluded) == (2, 2)
+
+
+def test_nothing_scored_is_an_error_and_not_a_nan():
+    metric = RCAP()
+    metric.accumulate(torch.empty(0), torch.empty(0, 5))
+    for value in (metric.compute, metric.standard_error, metric.curve):
+        with pytest.raises(ValueError, match="Expected at least one scored image in RCAP, but got none: update it"):
+            value()
+    assert updated(metric).num_scored == 5
+
+
+def test_error_of_a_single_score_is_infinite():
+    assert updated(RCAP(), slice(0, 1)).standard_error().item() == math.inf
+
+
+def test_reset_forgets_everything():
+    metric = updated(RCAP())
+    before = metric.compute()
+    metric.reset()
+    assert metric.num_scored == 0
+    torch.testing.assert_close(updated(metric).compute(), before)
+
+
+def test_collection_keeps_instances_of_one_class_apart():
+    members = {
+        "rcap": RCAP(),
+        "high": RCAP(0.7),
+        "fine": RCAP(0.5, 0.05),
+        "white": RCAP(canvas="white"),
+        "sigmoid": RCAP(activation="sigmoid"),
+        "deletion": Deletion(),
+        "deletion_white": Deletion(canvas="white"),
+        "deletion_preset": Deletion(preset="guided_absolute_grad"),
+        "insertion": Insertion(),
+        "insertion_preset": Insertion(preset="guided_absolute_grad"),
+        "infidelity": Infidelity(),
+        "yeh": Infidelity(normalize=False),
+        "raw": Infidelity(normalize=False, scale=False),
+        "allegiance": Allegiance(),
+    }
+    collection = MetricCollection({name: metric.clone() for name, metric in members.items()})
+    images, targets = batch()
+    maps = maps_of(images, ties=False)
+    for part in (slice(0, 2), slice(2, 5)):
+        collection.update(curved(), images[part], maps[part], targets[part])
+    together = collection.compute()
+    assert len({round(value.item(), 9) for value in together.values()}) == len(members)
+    for name, metric in members.items():
+        torch.testing.assert_close(together[name], updated(metric).compute())
+
+
+def test_states_of_different_options_have_different_names():
+    states = [set(metric.metric_state) for metric in (RCAP(), RCAP(0.7), RCAP(mean=0.5, std=0.5), Allegiance())]
+    assert len(set.union(*states)) == sum(map(len, states))
+
+
+def test_call_returns_the_score_of_its_batch_and_keeps_the_sum():
+    metric = RCAP()
+    images, targets = batch()
+    maps = maps_of(images, ties=False)
+    first = metric(curved(), images[:2], maps[:2], targets[:2])
+    metric(curved(), images[2:], maps[2:], targets[2:])
+    torch.testing.assert_close(first, updated(RCAP(), slice(0, 2)).compute())
+    torch.testing.assert_close(metric.compute(), updated(RCAP()).compute())
+
+
+def test_state_dict_and_pickle_keep_the_sums():
+    metric = updated(RCAP())
+    metric.persistent(True)
+    other = RCAP()
+    other.persistent(True)
+    other.load_state_dict(metric.state_dict())
+    other.accumulate(torch.empty(0), torch.empty(0, 5))
+    torch.testing.assert_close(other.compute(), metric.compute())
+    torch.testing.assert_close(metric.clone().standard_error(), metric.standard_error())
+
+
+def test_metric_without_a_curve_says_so():
+    with pytest.raises(ValueError, match="Expected a metric with a curve behind its score, but Sparseness has none"):
+        updated(Sparseness()).curve()
+
+
+def test_plot_draws_the_curve_the_value_or_the_values_given():
+    metric = updated(RCAP())
+    figure, ax = metric.plot()
+    assert ax.lines[0].get_xydata().shape == (5, 2)
+    assert ax.get_xlabel() == "quantile"
+    same, _ = metric.plot(ax=ax)
+    assert same is figure
+    updated(Sparseness()).plot()
+    _, ax = metric.plot([metric.compute(), metric.compute()])
+    assert len(ax.lines[0].get_xydata()) == 2
+    plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (
+            {"maps": torch.rand(5, 3, 3)},
+            ValueError,
+            r"to have shape \(5, 6, 7\), .* but got \(5, 3, 3\): reduce channels",
+        ),
+        ({"maps": torch.full((5, 6, 7), math.nan)}, ValueError, "to be finite, but got NaN or infinity in 5 of 5 maps"),
+        ({"images": torch.zeros(5, 2, 6, 7, dtype=torch.uint8)}, TypeError, "Expected `images` to be floating point"),
+        ({"targets": torch.zeros(4, dtype=torch.int64)}, ValueError, r"Expected `targets` to have shape \(5,\)"),
+        ({"targets": torch.full((5,), 3)}, ValueError, r"Expected `targets` to lie in \[0, 2\].* but got 3"),
+        ({"max_batch_size": 0}, ValueError, "Expected `max_batch_size` to be at least 1, but got 0"),
+    ],
+)
+def test_wrong_arguments_are_refused(change, error, message):
+    images, targets = batch()
+    arguments = {"images": images, "maps": images[:, 0], "targets": targets} | change
+    with pytest.raises(error, match=message):
+        RCAP().update(curved(), **arguments)
+
+
+def test_metric_gives_the_model_back():
+    model = curved()
+    model.train()
+    images, targets = batch()
+    RCAP().update(model, images, images[:, 0], targets)
+    assert all(part.training for part in model.modules())
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+
+
+def work(rank, folder, parts):
+    """One process of several: score its part and save what the metrics say."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", f"file://{folder}/meeting", rank=rank, world_size=len(parts))
+    metrics = {"rcap": RCAP(), "sparseness": Sparseness(), "none": RCAP(0.6)}
+    for name, metric in metrics.items():
+        metric.accumulate(torch.empty(0), torch.empty(0, len(metric.points)) if metric.points else None)
+        if parts[rank] is not None and name != "none":
+            updated(metric, parts[rank])
+    torch.save({name: seen(metric) for name, metric in metrics.items() if name != "none"}, f"{folder}/{rank}.pt")
+    with pytest.raises(ValueError, match="Expected at least one scored image"):
+        metrics["none"].compute()
+    with pytest.raises(ValueError, match="Expected at least one scored image"):
+        metrics["none"].standard_error()
+    # The states are this process's own again.
+    own = len(range(5)[parts[rank]]) if parts[rank] else 0
+    assert metrics["rcap"]._sum("count").item() == own
+    distributed.destroy_process_group()
+
+
+def seen(metric):
+    curve = metric.curve()[1] if metric.points else torch.zeros(0)
+    return [metric.compute(), metric.standard_error(), curve, torch.tensor(metric.num_scored)]
+
+
+@pytest.mark.parametrize("parts", [(slice(0, 3), slice(3, 5)), (slice(0, 5), None)])
+def test_two_processes_agree_with_one(tmp_path, parts):
+    torch.multiprocessing.spawn(work, args=(str(tmp_path), parts), nprocs=2)
+    alone = {"rcap": updated(RCAP()), "sparseness": updated(Sparseness())}
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        for name, metric in alone.items():
+            for value, expected in zip(found[name], seen(metric), strict=True):
+                torch.testing.assert_close(value, expected, atol=1e-12, rtol=0)
+
+
+def test_half_precision_scores_are_those_of_full_precision_nearly():
+    images, targets = batch()
+    maps = maps_of(images, ties=False)
+    for metric in (RCAP(), Deletion(), Insertion(), Infidelity()):
+        full, half = metric.clone(), metric.clone()
+        full.update(curved(), images, maps, targets)
+        half.update(curved().bfloat16(), images.bfloat16(), maps, targets)
+        assert half.compute().item() == pytest.approx(full.compute().item(), abs=0.03)

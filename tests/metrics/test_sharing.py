@@ -1,0 +1,55 @@
+"""Predictions are made once, whatever the number of maps and metrics, in batches that are bounded."""
+
+import pytest
+import torch
+
+from lightning_saliency import score
+from lightning_saliency.metrics import RCAP, ROAD, Allegiance, AverageDrop, Deletion, Infidelity, Insertion
+from tests.metrics.samples import batch, curved, maps_of
+
+
+def counted(metrics, num_maps, max_batch_size=64):
+    """Images that the model saw in each of its passes while it was scored."""
+    images, targets = batch(side=7)
+    maps = {f"map {index}": maps_of(images, ties=False).roll(index, dims=2) for index in range(num_maps)}
+    model, passed = curved(), []
+    model.register_forward_hook(lambda module, inputs, output: passed.append(len(inputs[0])))
+    score(model, images, maps, targets, metrics, max_batch_size=max_batch_size)
+    return passed
+
+
+def test_five_maps_and_five_metrics_repeat_nothing():
+    passed = counted([RCAP(), Allegiance(), Infidelity(), Insertion(), Deletion()], 5)
+    own = 5 + 12 + 19 + 19  # stages, deletions, and insertions and deletions between their ends
+    alike = 1 + 40 + 2  # the intact image, squares, and the bare canvas of insertion and of deletion
+    assert sum(passed) == 5 * (5 * own + alike)
+
+
+def test_a_second_metric_of_the_same_changes_costs_nothing():
+    once = counted([RCAP(), Insertion()], 2)
+    assert counted({"a": RCAP(), "b": RCAP(0.7), "c": Insertion(), "d": Insertion(10), "e": Insertion(5)}, 2) == once
+
+
+@pytest.mark.parametrize("max_batch_size", [1, 2, 3, 64])
+def test_no_pass_is_larger_than_allowed(max_batch_size):
+    passed = counted([RCAP(), Infidelity(), ROAD(), AverageDrop(canvas="blur")], 2, max_batch_size)
+    assert max(passed) <= max_batch_size
+
+
+def test_small_batches_share_passes():
+    assert len(counted([Infidelity()], 1)) == 1 + 4
+
+
+@pytest.mark.parametrize("max_batch_size", [1, 2, 64])
+def test_scores_do_not_depend_on_the_batch(max_batch_size):
+    images, targets = batch()
+    maps = {"a": maps_of(images, ties=True)}
+    metrics = {
+        f"{metric.__name__} {canvas}": metric(canvas=canvas)
+        for metric in (RCAP, Allegiance, Insertion, Deletion, Infidelity, AverageDrop)
+        for canvas in ("black", "white", "mean", "blur")
+    } | {"road": ROAD()}
+    whole = score(curved(), images, maps, targets, metrics)["a"]
+    parts = score(curved(), images, maps, targets, metrics, max_batch_size=max_batch_size)["a"]
+    for name, scores in whole.items():
+        torch.testing.assert_close(parts[name], scores, atol=1e-9, rtol=0)
