@@ -11,8 +11,17 @@ from torch import Tensor
 from lightning_saliency import methods, metrics
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from tests.models import pictures
 
-METHOD_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {}
+
+def _references() -> dict[str, Any]:
+    return {"references": pictures(5, seed=1)[0]}
+
+
+METHOD_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
+    "ExpectedGradients": _references,
+    "ExpectedGradCAM": _references,
+}
 """How to construct methods that need arguments, by class name."""
 
 METRIC_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {}

@@ -91,6 +91,19 @@ class MeanSquare(OfTarget):
         return state
 
 
+@dataclass(frozen=True)
+class MeanCube(OfTarget):
+    """Weighted mean of the gradients' third powers."""
+
+    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+        """Add the weighted cube."""
+        return _add(state, seen.gradient.pow(3) * seen.weight)
+
+    def value(self, state: Tensor) -> Tensor:
+        """Return the mean."""
+        return state
+
+
 class _Moments(NamedTuple):
     samples: int
     mean: Tensor
