@@ -1,5 +1,6 @@
 """Saliency methods: frozen hyper-parameters, called as `method(model, images, targets) -> maps`."""
 
+from lightning_saliency.methods._ablation_cam import AblationCAM
 from lightning_saliency.methods._active_gradient import ActiveGradient, InactiveGradient
 from lightning_saliency.methods._blur_integrated_gradients import BlurIntegratedGradients
 from lightning_saliency.methods._edge_map import EdgeMap
@@ -19,11 +20,13 @@ from lightning_saliency.methods._layer_cam import HiResCAM, LayerCAM
 from lightning_saliency.methods._method import Method
 from lightning_saliency.methods._positive_gradient import NegativeGradient, PositiveGradient
 from lightning_saliency.methods._random_map import RandomMap
+from lightning_saliency.methods._score_cam import ScoreCAM
 from lightning_saliency.methods._smooth_grad import SmoothGrad, SquareGrad, VarGrad
 from lightning_saliency.methods._x_grad_cam import XGradCAM
 
 __all__ = [
     "IDGI",
+    "AblationCAM",
     "ActiveGradient",
     "BlurIntegratedGradients",
     "EdgeMap",
@@ -45,6 +48,7 @@ __all__ = [
     "NegativeGradient",
     "PositiveGradient",
     "RandomMap",
+    "ScoreCAM",
     "SmoothGrad",
     "SmoothGradCAMPlusPlus",
     "SquareGrad",

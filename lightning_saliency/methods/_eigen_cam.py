@@ -62,8 +62,9 @@ def _first_component(activation: Tensor) -> Tensor:
     left, scale, _ = torch.linalg.svd(by_position, full_matrices=False)
     component = left[:, 0] * scale[0]
     total = component.sum()
+    size = component.abs()
+    first = component[(size >= (1 - 1e-9) * size.amax()).nonzero()[0, 0]]
     # Sums of rounding errors have no sign that could be trusted.
-    balanced = total.abs() <= 1e-9 * component.abs().sum()
-    sign = torch.where(balanced, component[component.abs().argmax()], total)
+    sign = torch.where(total.abs() <= 1e-9 * size.sum(), first, total)
     signed: Tensor = component * torch.where(sign < 0, -1.0, 1.0)
     return signed.reshape(activation.shape[1:])

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, warn_once
+from lightning_saliency._checks import check_choice, check_number, warn_once
 from lightning_saliency._types import Images, Maps, Model, Targets
 from lightning_saliency.methods._grad_cam import GradCAM
 from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity, names_of
@@ -21,6 +21,9 @@ from lightning_saliency.passes.points import Clean, Points
 from lightning_saliency.passes.references import References
 from lightning_saliency.passes.statistics import Activation, Mean, Variance
 from lightning_saliency.passes.stream import Reading, read_streams
+
+ROUNDING: Final = 1e-10
+"""Variance of gradients, relative to their squares, that is put down to rounding."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class ExpectedGradCAM(LayerMethod):
         """Check the arguments."""
         super().__post_init__()
         object.__setattr__(self, "references", own_references(self.references))
+        check_number("smoothing", self.smoothing, minimum=0)
         check_noise(self.num_samples, self.smoothing, self.seed)
         check_choice("path", self.path, ("activation", "input"))
         if self.base is not None and not isinstance(self.base, GradientCAM):
@@ -122,7 +126,7 @@ class ExpectedGradCAM(LayerMethod):
         if self._contributes:
             return values[0].sum(dim=1).relu()
         activation, gradient, variance = values
-        self._mention_constant_gradients(variance)
+        self._mention_constant_gradients(gradient, variance)
         if self.base is None and not self.pool:
             return (gradient * activation).sum(dim=1).relu()
         return (self.base or GradCAM()).cam(activation, gradient)
@@ -156,10 +160,10 @@ class ExpectedGradCAM(LayerMethod):
         references = filled(self.references, self.name)
         return LayerPath(references, layer, self.num_samples, float(self.smoothing), self.seed, self.path)
 
-    def _mention_constant_gradients(self, variance: Tensor) -> None:
-        if self.num_samples > 1 and not bool(variance.any()):
+    def _mention_constant_gradients(self, gradient: Tensor, variance: Tensor) -> None:
+        if self.num_samples > 1 and bool(variance.amax() <= ROUNDING * gradient.square().amax()):
             warn_once(
                 f"{self.name!r}: gradients at the layer are the same everywhere between the references and the "
-                "image, since the network is linear behind it, so that their mean is the gradient at the image: "
+                "image, as where the network is linear behind it, so that their mean is the gradient at the image: "
                 "name an earlier `layer`, or use `difference=True`."
             )

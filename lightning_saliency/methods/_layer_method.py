@@ -26,10 +26,9 @@ def own_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] | Non
     """Check names of layers, and make a tuple of a list, so that the method can be hashed."""
     if layer is None or isinstance(layer, str):
         return layer
-    names = tuple(layer)
-    if not names or not all(isinstance(name, str) for name in names):
+    if not isinstance(layer, Sequence) or not layer or not all(isinstance(name, str) for name in layer):
         raise TypeError(f"Expected `layer` to be a name, a list of names or None, but got {layer!r}.")
-    return names
+    return tuple(layer)
 
 
 def names_of(layer: str | Sequence[str] | None) -> tuple[str, ...]:

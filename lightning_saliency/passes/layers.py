@@ -88,6 +88,11 @@ def as_grid(output: Tensor, images: Images) -> Activations:
     return patches.transpose(1, 2).reshape(output.shape[0], output.shape[2], *grid)
 
 
+def channels_last(output: Tensor, images: Images) -> bool:
+    """Whether the channels of a layer's output, as the layer made it, come after its positions."""
+    return not _matches(output.shape[2:], images.shape[2:])
+
+
 def _matches(grid: torch.Size, spatial: torch.Size) -> bool:
     """Whether a grid has more than one position and the image's proportions, up to rounding."""
     if len(grid) != len(spatial) or math.prod(grid) <= 1:
