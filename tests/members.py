@@ -68,5 +68,5 @@ def needs_of(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
     """Give a metric what it declares to need."""
     masks = torch.zeros_like(maps, dtype=torch.bool)
     masks[..., : maps.shape[-1] // 2] = True
-    given = {"methods": {"maps": methods.Gradient()}, "masks": masks}
+    given = {"methods": {"maps": methods.IntegratedGradients(4)}, "masks": masks}
     return {need: given[need] for need in metric.needs}

@@ -131,6 +131,10 @@ class ExpectedGradCAM(LayerMethod):
             return (gradient * activation).sum(dim=1).relu()
         return (self.base or GradCAM()).cam(activation, gradient)
 
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the reference of each draw."""
+        return self._layer_path("").starts(images)
+
     def attribute(
         self,
         model: Model,

@@ -80,6 +80,10 @@ class ExpectedGradients(CompleteMethod):
         """
         return replace(self, references=images)
 
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the reference of each draw."""
+        return self.path.starts(images)
+
     @property
     def path(self) -> ReferencePath:
         """The points between the references and the image."""

@@ -56,6 +56,10 @@ class LayerPath:
             reference = reference + noise_like(reference, self.noise_level, self.seed, step)
         return reference, position
 
+    def starts(self, images: Images) -> tuple[Images, ...]:
+        """Return every step's reference, repeated for every image."""
+        return tuple(self.reference(images, step)[0].expand_as(images) for step in range(self.num_steps))
+
     def slot(self, step: int) -> int:
         """Where the step's reference is found among the distinct ones."""
         return step if self.noise_level and self.space == "activation" else step % self._distinct

@@ -80,6 +80,12 @@ class ReferencePath:
             point = point + noise_like(images, self.noise_level, self.seed, step)
         return Sample(point, 1 / self.num_samples, images - reference)
 
+    def starts(self, images: Images) -> tuple[Images, ...]:
+        """Return every step's reference, repeated for every image."""
+        found = fitting(self.references, images).to(images)
+        drawn = draws(len(self.references), self.num_samples, self.seed)
+        return tuple(found[index].expand_as(images) for index, _ in drawn)
+
 
 def fitting(references: References, images: Images) -> Tensor:
     """Return the reference images, checked against those explained."""

@@ -102,17 +102,10 @@ def test_the_saturated_case() -> None:
 
 def test_behind_a_linear_head_the_expected_gradient_is_the_gradient_which_is_said_once() -> None:
     model, (images, targets) = small_cnn(), pictures(3)
+    references = pictures(3, seed=2)[0]
     for path, smoothing in (("input", 0.0), ("input", 0.3), ("activation", 0.0)):
-        method = ExpectedGradCAM(
-            None,
-            pictures(3, seed=2)[0],
-            5,
-            smoothing,
-            path=path,
-            pool=True,
-            difference=False,
-            name=f"{path}{smoothing}",
-        )
+        options = {"path": path, "pool": True, "difference": False, "name": f"{path}{smoothing}"}
+        method = ExpectedGradCAM(None, references, 5, smoothing, **options)
         with pytest.warns(UserWarning, match="as where the network is linear behind it"):
             maps = method(model, images, targets)
         torch.testing.assert_close(maps, GradCAM()(model, images, targets))
@@ -122,12 +115,11 @@ def test_behind_a_linear_head_the_expected_gradient_is_the_gradient_which_is_sai
 def test_with_the_image_for_reference_it_is_grad_cam() -> None:
     model, (images, targets) = relu_network(), pictures(1)
     for path in ("input", "activation"):
-        options = {"path": path, "difference": False, "num_samples": 3}
-        with pytest.warns(UserWarning, match="linear behind"):  # nothing varies where there is no way to go
-            pooled = ExpectedGradCAM("2", images, pool=True, **options)(model, images, targets)
-            single = ExpectedGradCAM("2", images, **options)(model, images, targets)
-        torch.testing.assert_close(pooled, GradCAM("2")(model, images, targets))
-        torch.testing.assert_close(single, HiResCAM("2")(model, images, targets))
+        for pool, same in ((True, GradCAM), (False, HiResCAM)):
+            options = {"path": path, "difference": False, "num_samples": 3, "pool": pool, "name": f"{path}{pool}"}
+            with pytest.warns(UserWarning, match="the same everywhere"):  # nothing varies where there is no way to go
+                maps = ExpectedGradCAM("2", images, **options)(model, images, targets)
+            torch.testing.assert_close(maps, same("2")(model, images, targets))
         assert not ExpectedGradCAM("2", images, path=path)(model, images, targets).any()
 
 
@@ -171,12 +163,10 @@ def test_the_kernel_broadens_references_or_points() -> None:
 def test_the_sampling_error_falls_with_the_number_of_draws() -> None:
     model, (images, targets) = relu_network(), pictures(3)
     references = pictures(64, seed=7)[0]
-    spread = [
-        torch.stack([ExpectedGradCAM("2", references, n, seed=s)(model, images, targets) for s in range(6)])
-        .std(0)
-        .mean()
-        for n in (4, 64)
-    ]
+    spread = []
+    for count in (4, 64):
+        maps = [ExpectedGradCAM("2", references, count, seed=s)(model, images, targets) for s in range(6)]
+        spread.append(torch.stack(maps).std(dim=0).mean())
     assert spread[1] < spread[0] / 3
 
 

@@ -67,7 +67,7 @@ def test_it_is_pytorch_grad_cams() -> None:
     with library.ScoreCAM(model, [model[5]]) as theirs:
         weights = theirs.get_cam_weights(images, model[5], outputs, activation.numpy(), None)
     expected = larger((torch.as_tensor(weights)[:, :, None, None] * activation).sum(1).relu())
-    torch.testing.assert_close(ScoreCAM("5")(model, images, targets), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(ScoreCAM("5")(model, images, targets), expected, rtol=1e-3, atol=1e-4)
 
 
 def test_it_is_torchcams() -> None:
