@@ -17,18 +17,22 @@ from lightning_saliency.methods._input_x_gradient import InputXGradient
 from lightning_saliency.methods._integrated_grad_cam import IntegratedGradCAM
 from lightning_saliency.methods._integrated_gradients import IntegratedGradients
 from lightning_saliency.methods._layer_cam import HiResCAM, LayerCAM
+from lightning_saliency.methods._lrp import LRP
 from lightning_saliency.methods._method import Method
 from lightning_saliency.methods._positive_gradient import NegativeGradient, PositiveGradient
 from lightning_saliency.methods._random_map import RandomMap
+from lightning_saliency.methods._relu_methods import Deconvolution, GuidedBackprop, RectGrad
 from lightning_saliency.methods._score_cam import ScoreCAM
 from lightning_saliency.methods._smooth_grad import SmoothGrad, SquareGrad, VarGrad
 from lightning_saliency.methods._x_grad_cam import XGradCAM
 
 __all__ = [
     "IDGI",
+    "LRP",
     "AblationCAM",
     "ActiveGradient",
     "BlurIntegratedGradients",
+    "Deconvolution",
     "EdgeMap",
     "EigenCAM",
     "ExpectedGradCAM",
@@ -37,6 +41,7 @@ __all__ = [
     "GradCAMPlusPlus",
     "Gradient",
     "GuidedAbsoluteGrad",
+    "GuidedBackprop",
     "GuidedIntegratedGradients",
     "HiResCAM",
     "InactiveGradient",
@@ -48,6 +53,7 @@ __all__ = [
     "NegativeGradient",
     "PositiveGradient",
     "RandomMap",
+    "RectGrad",
     "ScoreCAM",
     "SmoothGrad",
     "SmoothGradCAMPlusPlus",
