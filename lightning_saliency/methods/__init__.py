@@ -7,6 +7,7 @@ from lightning_saliency.methods._edge_map import EdgeMap
 from lightning_saliency.methods._eigen_cam import EigenCAM
 from lightning_saliency.methods._expected_grad_cam import ExpectedGradCAM
 from lightning_saliency.methods._expected_gradients import ExpectedGradients
+from lightning_saliency.methods._full_grad import FullGrad
 from lightning_saliency.methods._grad_cam import GradCAM
 from lightning_saliency.methods._grad_cam_plus_plus import GradCAMPlusPlus, SmoothGradCAMPlusPlus
 from lightning_saliency.methods._gradient import Gradient
@@ -37,6 +38,7 @@ __all__ = [
     "EigenCAM",
     "ExpectedGradCAM",
     "ExpectedGradients",
+    "FullGrad",
     "GradCAM",
     "GradCAMPlusPlus",
     "Gradient",

@@ -87,9 +87,9 @@ class GradientCAM(LayerMethod):
         """Make raw maps (B, *grid) of an activation and a gradient, both (B, K, *grid)."""
 
 
-def check_pooled(aggregation: object) -> None:
-    """Refuse an unknown way to pool gradients."""
-    check_choice("aggregation", aggregation, POOLED)
+def check_pooled(aggregation: object, argument: str = "aggregation") -> None:
+    """Refuse an unknown part of gradients."""
+    check_choice(argument, aggregation, POOLED)
 
 
 def channel_means(gradient: Tensor, aggregation: Pooled) -> Tensor:

@@ -9,7 +9,8 @@ from lightning_saliency._checks import check_choice, check_number
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.propagation import Ruled
-from lightning_saliency.passes.relevance import Kind, RelevanceRule
+from lightning_saliency.passes.relevance import RelevanceRule
+from lightning_saliency.passes.relevance_shares import Kind
 from lightning_saliency.passes.statistics import MeanTimesScore
 from lightning_saliency.passes.stream import Reading
 

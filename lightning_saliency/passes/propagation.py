@@ -52,7 +52,7 @@ class Watching(TorchFunctionMode, ABC):
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         """Stop to watch."""
-        TorchFunctionMode.__exit__(self, kind, error, trace)  # type: ignore[no-untyped-call]
+        TorchFunctionMode.__exit__(self, kind, error, trace)
         if kind is None:
             self.finish()
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -15,10 +16,11 @@ from lightning_saliency.passes.propagation import (
     ruled,
     wants_gradient,
 )
+from lightning_saliency.passes.relevance_shares import Kind, Shares, Term, Terms
 
-Kind: TypeAlias = Literal["epsilon", "z_plus", "alpha_beta", "epsilon_plus"]
+Operate: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Tensor]
 
-WEIGHTED: Final = frozenset({"linear", "conv1d", "conv2d", "conv3d"})
+CONVOLVING: Final = frozenset({"conv1d", "conv2d", "conv3d"})
 AVERAGING: Final = frozenset({"mean", "sum"} | {f"{kind}avg_pool{n}d" for kind in ("", "adaptive_") for n in (1, 2, 3)})
 ADDING: Final = frozenset({"add", "iadd", "radd"})
 ELEMENTWISE: Final = frozenset(
@@ -34,13 +36,6 @@ MOVING: Final = frozenset(
     | {f"{kind}dropout{n}" for kind in ("", "feature_", "alpha_", "feature_alpha_") for n in ("", "1d", "2d", "3d")}
     | {f"{kind}max_pool{n}d{tail}" for kind in ("", "adaptive_") for n in (1, 2, 3) for tail in ("", "_with_indices")}
 )
-
-
-class Term(NamedTuple):
-    """A part of an input, and the linear function through which it contributes."""
-
-    part: Tensor
-    function: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,59 +56,12 @@ class RelevanceRule:
         """Start to watch for layers."""
         return _WatchingLayers(self)
 
-    def shares(self, dense: bool, whole: list[Term], signs: tuple[list[Term], list[Term]], total: Tensor) -> "Shares":
+    def shares(self, dense: bool, whole: Terms, positive: Terms, negative: Terms, total: Tensor) -> Shares:
         """Say how relevance is dealt out in one layer."""
-        return Shares(self, dense, whole, signs, total)
-
-
-@dataclass(frozen=True)
-class Shares:
-    """One layer: all terms, the positive and the negative ones, and the output that they and the bias sum to."""
-
-    rule: RelevanceRule
-    dense: bool
-    whole: list[Term]
-    signs: tuple[list[Term], list[Term]]
-    total: Tensor
-
-    def of(self, relevance: Tensor) -> list[list[Tensor]]:
-        """Deal relevance out; one list of shares of the terms for each group of terms."""
-        kind = self.rule.kind
-        if kind == "epsilon" or (kind == "epsilon_plus" and self.dense):
-            away = torch.where(self.total < 0, -self.rule.epsilon, self.rule.epsilon)
-            return [_dealt(self.whole, relevance / (self.total + away))]
-        positive, negative = self.signs
-        above = _sum(positive)
-        if kind != "alpha_beta":
-            return [_dealt(positive, _ratio(relevance, above))]
-        below = _sum(negative)
-        alpha = self.rule.alpha
-        gains = torch.where(below == 0, 1.0, alpha)
-        losses = torch.where(above == 0, 1.0, 1 - alpha)
-        return [
-            _dealt(positive, _ratio(relevance * gains, above)),
-            _dealt(negative, _ratio(relevance * losses, below)),
-        ]
-
-
-def _dealt(terms: list[Term], per_unit: Tensor) -> list[Tensor]:
-    """Multiply each term's part by what flows back to it."""
-    shares = []
-    for part, function in terms:
-        with torch.enable_grad():
-            inner = part.detach().requires_grad_()
-            (flowing,) = torch.autograd.grad(function(inner), inner, per_unit)
-        shares.append(part * flowing)
-    return shares
-
-
-def _sum(terms: list[Term]) -> Tensor:
-    with torch.no_grad():
-        return torch.stack([function(part) for part, function in terms]).sum(dim=0)
-
-
-def _ratio(relevance: Tensor, total: Tensor) -> Tensor:
-    return torch.where(total == 0, 0.0, relevance / torch.where(total == 0, 1.0, total))
+        kind = self.kind
+        if kind == "epsilon_plus":
+            kind = "epsilon" if dense else "z_plus"
+        return Shares(kind, self.epsilon, self.alpha, whole, positive, negative, total)
 
 
 class _Layer(NamedTuple):
@@ -131,23 +79,24 @@ class _WatchingLayers(Watching):
         super().__init__()
         self.rule = rule
         self.last: _Layer | None = None
+        self._layers: dict[str, Operate] = {
+            **dict.fromkeys(CONVOLVING, self._weighted),
+            "linear": partial(self._weighted, dense=True),
+            "batch_norm": self._normalized,
+            **dict.fromkeys(AVERAGING, self._averaged),
+            **dict.fromkeys(ADDING, self._added),
+        }
 
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if not args and "input" in options:
             args = (options.pop("input"),)
         if not any(wants_gradient(value) for value in args):
             return operation(*args, **options)
-        if name in WEIGHTED:
-            return self._weighted(name, operation, args, options)
-        if name == "batch_norm":
-            return self._normalized(operation, args, options)
-        if name in AVERAGING:
-            return self._averaged(operation, args, options)
-        if name in ADDING and wants_gradient(args[0]) and wants_gradient(args[1]):
-            return self._added(operation, args, options)
         single = name in SCALING | ADDING and sum(wants_gradient(value) for value in args) == 1
         if name in ELEMENTWISE or single:
             return self._passed(name, operation, args, options)
+        if name in self._layers:
+            return self._layers[name](operation, args, options)
         found = operation(*args, **options)
         if name not in MOVING and wants_gradient(found):
             raise _unknown(name)
@@ -178,8 +127,13 @@ class _WatchingLayers(Watching):
     def _linear(self, own: Tensor, function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
         """One input, contributing with weights that are not negative."""
         value = own.detach().clone()
-        signs = [Term(value.clamp(min=0), function)], [Term(value.clamp(max=0), function)]
-        shares = self.rule.shares(False, [Term(value, function)], signs, total)
+        shares = self.rule.shares(
+            False,
+            lambda: [Term(value, function)],
+            lambda: [Term(value.clamp(min=0), function)],
+            lambda: [Term(value.clamp(max=0), function)],
+            total,
+        )
         return ruled(total, (own,), lambda relevance: (_total(shares.of(relevance)),))
 
     def _added(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -188,12 +142,13 @@ class _WatchingLayers(Watching):
             raise _unknown("add")
         output, wrote = apart(operation, (own, other.detach()), options)
         values = own.detach().clone(), other.detach().clone()
-        whole = [Term(value, torch.clone) for value in values]
-        signs = (
-            [Term(value.clamp(min=0), torch.clone) for value in values],
-            [Term(value.clamp(max=0), torch.clone) for value in values],
+        shares = self.rule.shares(
+            False,
+            lambda: [Term(value, torch.clone) for value in values],
+            lambda: [Term(value.clamp(min=0), torch.clone) for value in values],
+            lambda: [Term(value.clamp(max=0), torch.clone) for value in values],
+            output,
         )
-        shares = self.rule.shares(False, whole, signs, output)
 
         def propagate(relevance: Tensor) -> tuple[Tensor, ...]:
             groups = shares.of(relevance)
@@ -201,7 +156,9 @@ class _WatchingLayers(Watching):
 
         return in_place(own, ruled(output, (own, other), propagate), wrote)
 
-    def _weighted(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
+    def _weighted(
+        self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any], *, dense: bool = False
+    ) -> Tensor:
         own = args[0]
         weight = args[1] if len(args) > 1 else options.pop("weight")
         bias = args[2] if len(args) > 2 else options.pop("bias", None)
@@ -213,9 +170,8 @@ class _WatchingLayers(Watching):
 
         with torch.no_grad():
             total = operation(own, weight, bias, *rest, **options)
-        output = self._spread(own, weight.detach(), function, total, dense=name == "linear")
-        # The input as it is now, since later operations may work on it in place.
-        self.last = _Layer(output, own, weight.detach(), function, name == "linear")
+        output = self._spread(own, weight.detach(), function, total, dense=dense)
+        self.last = _Layer(output, own, weight.detach(), function, dense)
         return output
 
     def _normalized(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -240,14 +196,17 @@ class _WatchingLayers(Watching):
         self, own: Tensor, weight: Tensor, function: Callable[[Tensor, Tensor], Tensor], total: Tensor, *, dense: bool
     ) -> Tensor:
         value = own.detach().clone()
-        above, below = weight.clamp(min=0), weight.clamp(max=0)
 
-        def terms(*pairs: tuple[Tensor, Tensor]) -> list[Term]:
-            return [Term(part, lambda inner, factor=factor: function(inner, factor)) for part, factor in pairs]
+        def term(part: Tensor, factor: Tensor) -> Term:
+            return Term(part, lambda inner: function(inner, factor))
 
-        high, low = value.clamp(min=0), value.clamp(max=0)
-        signs = terms((high, above), (low, below)), terms((high, below), (low, above))
-        shares = self.rule.shares(dense, terms((value, weight)), signs, total)
+        def positive() -> list[Term]:
+            return [term(value.clamp(min=0), weight.clamp(min=0)), term(value.clamp(max=0), weight.clamp(max=0))]
+
+        def negative() -> list[Term]:
+            return [term(value.clamp(min=0), weight.clamp(max=0)), term(value.clamp(max=0), weight.clamp(min=0))]
+
+        shares = self.rule.shares(dense, lambda: [term(value, weight)], positive, negative, total)
         return ruled(total, (own,), lambda relevance: (_total(shares.of(relevance)),))
 
 
