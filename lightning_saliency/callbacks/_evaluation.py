@@ -1,7 +1,7 @@
 """Explain and score a share of the images, batch by batch."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, TypeAlias
 
 import torch
@@ -9,24 +9,25 @@ from torch import Tensor, nn
 
 from lightning_saliency._checks import check_classes, check_targets
 from lightning_saliency._model import logits_of
-from lightning_saliency._types import Images, Logits, Maps, Targets
+from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
+from lightning_saliency.callbacks._batches import LabelledImages
 from lightning_saliency.callbacks._colours import Colours
+from lightning_saliency.callbacks._compact import compact
 from lightning_saliency.callbacks._findings import Findings
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.passes.colours import to_raw
-from lightning_saliency.visualization import draw_panel
+from lightning_saliency.visualization import displayable
 
 TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[[Logits, Targets | None], Targets] | None
 
 
-class LabelledImages(NamedTuple):
-    """A batch on the model's device with the images' data set indices."""
+class Portrait(NamedTuple):
+    """An image as it is shown, (3, H, W) uint8, with lines of text."""
 
-    indices: list[int]
-    images: Images
-    labels: Targets | None
+    image: Tensor
+    caption: list[str]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Task:
         min_confidence: Least probability of the target for an image to be used.
         max_batch_size: Most images in one pass.
         colours: How to get back to raw pixels for pictures.
-        drawn: Indices of the images to draw.
+        controls: Names of the methods that are controls, and never drawn.
         class_names: Names for captions.
     """
 
@@ -50,7 +51,7 @@ class Task:
     min_confidence: float
     max_batch_size: int
     colours: Colours | None
-    drawn: frozenset[int]
+    controls: frozenset[str]
     class_names: list[str] | None
 
 
@@ -58,6 +59,7 @@ class _Batch(NamedTuple):
     indices: list[int]
     images: Images
     labels: Targets | None
+    masks: Masks | None
     targets: Targets
     logits: Logits
 
@@ -66,24 +68,40 @@ class _Batch(NamedTuple):
         rows = keep.nonzero().flatten()
         chosen = [self.indices[row] for row in rows.tolist()]
         labels = None if self.labels is None else self.labels[rows]
-        return _Batch(chosen, self.images[rows], labels, self.targets[rows], self.logits[rows])
+        masks = None if self.masks is None else self.masks[rows]
+        return _Batch(chosen, self.images[rows], labels, masks, self.targets[rows], self.logits[rows])
 
 
-def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Findings:
-    """Explain, score and draw; the network is borrowed by the caller."""
-    findings = Findings()
-    for indices, images, labels in batches:
-        findings.seen += len(indices)
+@dataclass
+class Evaluated:
+    """What a process found, and what only it needs to draw it.
+
+    Attributes:
+        findings: Results, to be put together with those of other processes.
+        portraits: The images as they are drawn, by index.
+        panels: Indices of the images that are always drawn.
+    """
+
+    findings: Findings = field(default_factory=Findings)
+    portraits: dict[int, Portrait] = field(default_factory=dict)
+    panels: list[int] = field(default_factory=list)
+
+
+def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
+    """Explain and score; the network is borrowed by the caller."""
+    evaluated = Evaluated()
+    for indices, images, labels, masks in batches:
+        evaluated.findings.seen += len(indices)
         with torch.no_grad():
-            logits = logits_of(network, images)
+            logits = logits_of(network, images.clone())
         targets = choose_targets(task.target, logits, labels)
-        batch = _Batch(indices, images, labels, targets, logits)
+        batch = _Batch(indices, images, labels, masks, targets, logits)
         if task.min_confidence > 0:
             confidence = logits.softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
             batch = batch.where(confidence >= task.min_confidence)
         if batch.indices:
-            _evaluate_batch(network, batch, task, findings)
-    return findings
+            _evaluate_batch(network, batch, task, evaluated)
+    return evaluated
 
 
 def choose_targets(choice: TargetChoice, logits: Logits, labels: Targets | None) -> Targets:
@@ -109,7 +127,8 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Targets | None)
     return targets.to(logits.device, torch.int64)
 
 
-def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, findings: Findings) -> None:
+def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, evaluated: Evaluated) -> None:
+    findings = evaluated.findings
     findings.used += len(batch.indices)
     maps = explain(network, batch.images, batch.targets, task.methods, task.max_batch_size)
     valid = {name: torch.isfinite(found.flatten(1)).all(dim=1) for name, found in maps.items()}
@@ -119,24 +138,37 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, findings: Fin
         flat = found.flatten(1)
         findings.invalid[name] += int((~valid[name]).sum())
         findings.blank[name] += int((valid[name] & (flat.amax(dim=1) == flat.amin(dim=1))).sum())
+        if name not in task.controls:
+            findings.add_maps(name, batch.indices, compact(found), valid[name])
     if task.metrics:
-        measured = measure(network, batch.images, maps, batch.targets, task.metrics, max_batch_size=task.max_batch_size)
+        measured = measure(
+            network,
+            batch.images,
+            maps,
+            batch.targets,
+            task.metrics,
+            methods=task.methods,
+            masks=batch.masks,
+            max_batch_size=task.max_batch_size,
+        )
         for method, row in measured.items():
             for metric, scored in row.items():
                 findings.add_scores((method, metric), batch.indices, scored, valid[method])
-    _draw(batch, maps, task, findings)
+    predicted = batch.logits.argmax(dim=1).tolist()
+    findings.classes |= dict(zip(batch.indices, zip(batch.targets.tolist(), predicted, strict=True), strict=True))
+    evaluated.portraits |= _portraits(batch, task)
 
 
-def _draw(batch: _Batch, maps: Mapping[str, Maps], task: Task, findings: Findings) -> None:
-    drawn = torch.tensor([index in task.drawn for index in batch.indices], device=batch.images.device)
-    chosen = batch.where(drawn)
-    if not chosen.indices or batch.images.ndim != 4:
-        return
-    raw = to_raw(chosen.images, *(task.colours or (None, None))).float().cpu()
-    captions = _captions(chosen, task.class_names)
-    for name, found in maps.items():
-        for index, image, saliency, caption in zip(chosen.indices, raw, found[drawn].cpu(), captions, strict=True):
-            findings.pictures[name, index] = draw_panel(image, saliency, caption)
+def _portraits(batch: _Batch, task: Task) -> dict[int, Portrait]:
+    """Keep the images as they can be shown; what is no picture is not drawn."""
+    if batch.images.ndim != 4:
+        return {}
+    raw = to_raw(batch.images, *(task.colours or (None, None))).float().cpu()
+    captions = _captions(batch, task.class_names)
+    return {
+        index: Portrait((displayable(image) * 255).round().to(torch.uint8), caption)
+        for index, image, caption in zip(batch.indices, raw, captions, strict=True)
+    }
 
 
 def _captions(batch: _Batch, class_names: list[str] | None) -> list[list[str]]:

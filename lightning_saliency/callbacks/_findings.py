@@ -1,14 +1,18 @@
 """What one process found in an evaluation, and how the processes put it together."""
 
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, distributed
 
+from lightning_saliency.callbacks._drift import MapsByMethod
 from lightning_saliency.passes.trials import Measured
 
-Key = tuple[str, str]
+Key: TypeAlias = tuple[str, str]
+Shared = TypeVar("Shared")
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,10 @@ class Findings:
         blank: Images whose map was constant, by method.
         seen: Images read.
         used: Images confident enough to be explained.
-        pictures: Pictures (3, H, W) uint8 by (method, image).
+        maps: Small maps by method and image, for drift and pictures.
+        classes: Target and predicted class by image.
         seconds: Time spent.
+        batch_size: Most images in one pass that memory had room for.
         fault: What went wrong.
     """
 
@@ -44,8 +50,10 @@ class Findings:
     blank: Counter[str] = field(default_factory=Counter)
     seen: int = 0
     used: int = 0
-    pictures: dict[tuple[str, int], Tensor] = field(default_factory=dict)
+    maps: MapsByMethod = field(default_factory=dict)
+    classes: dict[int, tuple[int, int]] = field(default_factory=dict)
     seconds: float = 0.0
+    batch_size: int = sys.maxsize
     fault: Fault | None = None
 
     def add_scores(self, key: Key, indices: list[int], found: Measured, valid: Tensor) -> None:
@@ -55,26 +63,47 @@ class Findings:
             curve = None if found.curves is None else found.curves[row].cpu()
             entries[indices[row]] = Measured(found.scores[row].cpu(), curve)
 
+    def add_maps(self, method: str, indices: list[int], maps: Tensor, valid: Tensor) -> None:
+        """Keep the small maps of the valid ones among the images with these indices."""
+        entries = self.maps.setdefault(method, {})
+        for row in valid.nonzero().flatten().tolist():
+            entries[indices[row]] = maps[row].clone()
 
-def gather(own: Findings) -> Findings:
-    """Put the findings of all processes together, the same on each; a collective where there are several."""
-    everyone: list[Findings] = [own]
+
+def from_everyone(own: Shared) -> list[Shared]:
+    """Collect what every process holds, by rank; a collective where there are several."""
+    everyone = [own]
     if distributed.is_available() and distributed.is_initialized():
         everyone = [own] * distributed.get_world_size()
         distributed.all_gather_object(everyone, own)
-    whole = Findings()
-    for rank, part in enumerate(everyone):
+    return everyone
+
+
+def first_fault(faults: list[Fault | None]) -> Fault | None:
+    """Pick the fault of the lowest rank and say where it was."""
+    for rank, fault in enumerate(faults):
+        if fault is not None:
+            where = f" on rank {rank}" if len(faults) > 1 else ""
+            return Fault(fault.is_configuration, fault.description + where)
+    return None
+
+
+def gather(own: Findings) -> Findings:
+    """Put the findings of all processes together, the same on each; a collective where there are several."""
+    everyone = from_everyone(own)
+    whole = Findings(fault=first_fault([part.fault for part in everyone]))
+    for part in everyone:
         for key, scores in part.scores.items():
             whole.scores.setdefault(key, {}).update(scores)
         whole.invalid += part.invalid
         whole.blank += part.blank
         whole.seen += part.seen
         whole.used += part.used
-        whole.pictures |= part.pictures
+        for method, maps in part.maps.items():
+            whole.maps.setdefault(method, {}).update(maps)
+        whole.classes |= part.classes
         whole.seconds = max(whole.seconds, part.seconds)
-        if whole.fault is None and part.fault is not None:
-            where = f" on rank {rank}" if len(everyone) > 1 else ""
-            whole.fault = Fault(part.fault.is_configuration, part.fault.description + where)
+        whole.batch_size = min(whole.batch_size, part.batch_size)
     return whole
 
 

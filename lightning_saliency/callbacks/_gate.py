@@ -1,35 +1,96 @@
-"""The grammar of gates, and how one judges a value."""
+"""The grammar of gates, and how they judge values."""
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from operator import ge, le
-from typing import Final
+from typing import Any, Final, Protocol
 
-COMPARISONS: Final = {">=": ge, "<=": le}
-RULE: Final = re.compile(r"\s*(>=|<=)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*")
+NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+BOUND: Final = re.compile(rf"\s*(>=|<=)\s*({NUMBER})\s*(?:by\s+({NUMBER})\s+stderr\s*)?")
+RELATIVE: Final = re.compile(rf"\s*worsens\s*<=\s*({NUMBER})\s*%\s*")
+FORMS: Final = "'>= x', '<= x', either with 'by k stderr' behind, or 'worsens <= x%'"
+
+
+class Values(Protocol):
+    """The values that a gate may look at, `None` for what was not computed in the validation at hand."""
+
+    def __call__(self, name: str) -> float | None:
+        """Return a value of this validation."""
 
 
 @dataclass(frozen=True)
-class Gate:
-    """A bound on a logged value.
+class Verdict:
+    """What one gate said and why."""
+
+    passed: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A bound on a logged value, kept with some standard errors to spare.
 
     Attributes:
         metric: Name of the value.
         comparison: `">="` or `"<="`.
         bound: The bound.
+        stderrs: How many standard errors the value must be within the bound.
     """
 
     metric: str
     comparison: str
     bound: float
+    stderrs: float = 0.0
 
-    def passes(self, value: float) -> bool:
-        """Whether the value keeps the bound; NaN never does."""
-        return bool(COMPARISONS[self.comparison](value, self.bound))
+    def judge(self, values: Values, best: float | None) -> Verdict:
+        """Compare the value, made worse by its uncertainty, with the bound; NaN never passes."""
+        value = values(self.metric)
+        if value is None:
+            return Verdict(False, f"{self.metric} was not computed in this validation, wanted {self}")
+        error = values(f"{self.metric}_stderr") if self.stderrs else 0.0
+        if error is None:
+            return Verdict(False, f"{self.metric} has no standard error in this validation, wanted {self}")
+        slack = self.stderrs * error
+        passed = value - slack >= self.bound if self.comparison == ">=" else value + slack <= self.bound
+        seen = f"{value:.4g} +- {error:.2g}" if self.stderrs else f"{value:.4g}"
+        return Verdict(passed, f"{self.metric} is {seen}, wanted {self}")
 
     def __str__(self) -> str:
-        return f"{self.comparison} {self.bound:g}"
+        spare = f" by {self.stderrs:g} stderr" if self.stderrs else ""
+        return f"{self.comparison} {self.bound:g}{spare}"
+
+
+@dataclass(frozen=True)
+class Relative:
+    """A bound on how much worse than the best so far a value may be; the first one passes.
+
+    Attributes:
+        metric: Name of the value.
+        tolerance: Largest share of the best that may be lost.
+        higher_is_better: The value's direction, `None` until it is known.
+    """
+
+    metric: str
+    tolerance: float
+    higher_is_better: bool | None = None
+
+    def judge(self, values: Values, best: float | None) -> Verdict:
+        """Compare the value with the best one before it."""
+        value = values(self.metric)
+        if value is None or math.isnan(value):
+            return Verdict(False, f"{self.metric} was not computed in this validation, wanted {self}")
+        if best is None:
+            return Verdict(True, f"{self.metric} is {value:.4g}, the first")
+        loss = best - value if self.higher_is_better else value - best
+        passed = loss <= self.tolerance * abs(best)
+        return Verdict(passed, f"{self.metric} is {value:.4g} after a best of {best:.4g}, wanted {self}")
+
+    def __str__(self) -> str:
+        return f"worsens <= {100 * self.tolerance:g}%"
+
+
+Gate = Bound | Relative
 
 
 @dataclass(frozen=True)
@@ -48,13 +109,18 @@ class Decision:
     passed: bool
     reasons: tuple[str, ...]
 
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> "Decision":
+        """Make it of its fields, as a checkpoint keeps them."""
+        return cls(state["epoch"], state["step"], state["passed"], tuple(state["reasons"]))
+
 
 def parse_gates(gates: Mapping[str, str]) -> tuple[Gate, ...]:
     """Read gates such as `{"saliency/grad_cam/rcap": ">= 0.25"}`.
 
     Raises:
         TypeError: If they are not a mapping from names to texts.
-        ValueError: If there are none, or one is not of the form `>= x` or `<= x`.
+        ValueError: If there are none, or one is of no known form.
     """
     if not isinstance(gates, Mapping):
         raise TypeError(f"Expected `gates` to map names to rules such as '>= 0.25', but got {gates!r}.")
@@ -66,7 +132,9 @@ def parse_gates(gates: Mapping[str, str]) -> tuple[Gate, ...]:
 def _parse(metric: str, rule: object) -> Gate:
     if not isinstance(rule, str):
         raise TypeError(f"Expected the gate of {metric!r} to be a text such as '>= 0.25', but got {rule!r}.")
-    match = RULE.fullmatch(rule)
-    if match is None:
-        raise ValueError(f"Expected the gate of {metric!r} to be '>= x' or '<= x' with a number x, but got {rule!r}.")
-    return Gate(metric, match[1], float(match[2]))
+    bound, relative = BOUND.fullmatch(rule), RELATIVE.fullmatch(rule)
+    if bound is not None and float(bound[3] or 0) >= 0:
+        return Bound(metric, bound[1], float(bound[2]), float(bound[3] or 0))
+    if relative is not None and float(relative[1]) >= 0:
+        return Relative(metric, float(relative[1]) / 100)
+    raise ValueError(f"Expected the gate of {metric!r} to be {FORMS}, with numbers x and k, but got {rule!r}.")

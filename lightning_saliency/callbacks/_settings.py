@@ -1,18 +1,20 @@
 """The monitor's arguments, checked where they are given."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias, get_args
 
 from lightning_saliency._checks import check_choice, check_integer, check_number
 from lightning_saliency.callbacks._batches import BatchReader
 from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._evaluation import TargetChoice
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice
-from lightning_saliency.methods import Method
+from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 
 OnError: TypeAlias = Literal["warn", "raise"]
+Control: TypeAlias = Literal["random", "edges"]
+CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +24,14 @@ class Settings:
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
     metrics_are_default: bool
+    controls: tuple[str, ...]
     num_images: int
     num_panels: int
+    num_drifted: int
     every_n_epochs: int
     max_batch_size: int
+    halves_batches: bool
+    max_seconds: float | None
     target: TargetChoice
     min_confidence: float
     colours: Colours | None
@@ -41,17 +47,38 @@ class Settings:
         """Refuse what cannot work whatever the data are."""
         for argument in ("num_images", "every_n_epochs", "max_batch_size"):
             check_integer(argument, getattr(self, argument), minimum=1)
-        for argument in ("num_panels", "dataloader_idx", "seed"):
+        for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed"):
             check_integer(argument, getattr(self, argument), minimum=0)
+        self._check_controls()
         check_number("min_confidence", self.min_confidence, minimum=0, below=1)
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds)
+            if self.max_seconds <= 0:
+                raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
         check_choice("on_error", self.on_error, get_args(OnError))
+        self._check_choices()
+        if not self.name or not isinstance(self.name, str):
+            raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")
+
+    @property
+    def all_methods(self) -> dict[str, Method]:
+        """The methods with the controls behind them."""
+        return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
+
+    def _check_controls(self) -> None:
+        for control in self.controls:
+            check_choice("controls", control, CONTROLS)
+            if control in self.methods:
+                raise ValueError(f"Expected no method to be named like a control, but got {control!r}: rename it.")
+
+    def _check_choices(self) -> None:
         if isinstance(self.target, str) or self.target is None:
             check_choice("target", self.target, ("label", "predicted", None))
         elif not callable(self.target):
             check_integer("target", self.target, minimum=0)
-        if not isinstance(self.batch, tuple | list | None) and not callable(self.batch):
-            raise TypeError(f"Expected `batch` to be a pair of keys or a function, but got {self.batch!r}.")
-        if isinstance(self.batch, tuple | list) and len(self.batch) != 2:
-            raise ValueError(f"Expected `batch` to be a pair of keys, for images and labels, but got {self.batch!r}.")
-        if not self.name or not isinstance(self.name, str):
-            raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")
+        if isinstance(self.batch, str) or not (callable(self.batch) or isinstance(self.batch, Sequence | None)):
+            raise TypeError(f"Expected `batch` to be keys or a function, but got {self.batch!r}.")
+        if isinstance(self.batch, Sequence) and len(self.batch) not in (2, 3):
+            raise ValueError(
+                f"Expected `batch` to be two or three keys, of images, labels and masks, but got {self.batch!r}."
+            )

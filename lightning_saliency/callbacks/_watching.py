@@ -1,22 +1,27 @@
 """One process's part of an evaluation: read its share of the images, explain and score them."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import is_dataclass, replace
 from itertools import islice
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
 
 from lightning_saliency._model import explaining
-from lightning_saliency.callbacks._batches import read_batch
+from lightning_saliency._random import keyed_generator
+from lightning_saliency.callbacks._batches import LabelledImages, read_batch
 from lightning_saliency.callbacks._colours import Colours, class_names_of, find_colours
-from lightning_saliency.callbacks._evaluation import LabelledImages, Task, evaluate
-from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.callbacks._evaluation import Evaluated, Task, evaluate
 from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._subset import choose_indices
+from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.references import References
 
 IMAGES_IN_CHECK = 2
 
@@ -29,7 +34,7 @@ def watch(
     kept: list[LabelledImages] | None,
     *,
     check: bool,
-) -> Findings:
+) -> Evaluated:
     """Explain this process's share; a check takes the same two images on every process.
 
     Args:
@@ -45,21 +50,21 @@ def watch(
         reader = _Reader(trainer, pl_module, settings, source, kept)
         first = next(reader.read(reader.indices[:IMAGES_IN_CHECK]), None)
         if first is None:
-            return Findings()
+            return Evaluated()
         colours = settings.colours or find_colours(source.dataset, network, first.images)
         task = Task(
-            settings.methods,
+            _prepared_methods(settings, reader, colours),
             _prepared_metrics(settings, colours),
             settings.target,
             settings.min_confidence,
             settings.max_batch_size,
             colours,
-            frozenset(reader.indices[: settings.num_panels]),
+            frozenset(settings.controls),
             class_names_of(source.dataset),
         )
-        if check:
-            return evaluate(network, [first], task)
-        return evaluate(network, reader.read(reader.share), task)
+        evaluated = evaluate(network, [first] if check else reader.read(reader.share), task)
+        evaluated.panels = reader.indices[: settings.num_panels]
+        return evaluated
 
 
 class _Reader:
@@ -93,8 +98,17 @@ class _Reader:
         settings = self.settings
         items = read_items(self.trainer, self.pl_module, self.source, indices, settings.max_batch_size, settings.seed)
         for chosen, batch in items:
-            images, labels = read_batch(batch, settings.batch)
-            yield LabelledImages(chosen, images, labels)
+            yield read_batch(batch, settings.batch, chosen)
+
+    def draw_references(self, number: int) -> Tensor:
+        """Read other images than those chosen, as far as there are, the same on every process."""
+        if self.kept is not None:
+            return _joined(self.kept).images[:number].to(self.pl_module.device)
+        size = self.source.size or 0
+        order = torch.randperm(size, generator=keyed_generator("references", self.settings.seed)).tolist()
+        chosen = set(self.indices)
+        candidates = [index for index in order if index not in chosen] or order
+        return torch.cat([batch.images for batch in self.read(candidates[:number])])
 
     def _read_kept(self, indices: list[int]) -> Iterator[LabelledImages]:
         if not self.kept:
@@ -108,27 +122,49 @@ class _Reader:
 
 def keep_images(batch: object, settings: Settings, numbers: Iterator[int], most: int) -> LabelledImages:
     """Keep the first images of a batch of the user's loader on the CPU, numbered as they come."""
-    images, labels = read_batch(batch, settings.batch)
-    kept = LabelledImages(list(islice(numbers, min(most, len(images)))), images, labels)
-    return _to_device(_take(kept, range(len(kept.indices))), torch.device("cpu"))
+    found = read_batch(batch, settings.batch)
+    indices = list(islice(numbers, min(most, len(found.images))))
+    return _to_device(_take(found._replace(indices=indices), range(len(indices))), torch.device("cpu"))
 
 
 def _joined(batches: list[LabelledImages]) -> LabelledImages:
     indices = [index for batch in batches for index in batch.indices]
-    labels = [batch.labels for batch in batches if batch.labels is not None]
     images = torch.cat([batch.images for batch in batches])
-    return LabelledImages(indices, images, torch.cat(labels) if len(labels) == len(batches) else None)
+    return LabelledImages(indices, images, _cat([b.labels for b in batches]), _cat([b.masks for b in batches]))
+
+
+def _cat(parts: list[Tensor | None]) -> Tensor | None:
+    known = [part for part in parts if part is not None]
+    return torch.cat(known) if len(known) == len(parts) else None
 
 
 def _take(batch: LabelledImages, rows: list[int] | range) -> LabelledImages:
-    places = torch.tensor(list(rows), device=batch.images.device)
-    labels = None if batch.labels is None else batch.labels[places]
-    return LabelledImages([batch.indices[row] for row in rows], batch.images[places].clone(), labels)
+    places = torch.tensor(list(rows), device=batch.images.device, dtype=torch.int64)
+    indices = [batch.indices[row] for row in rows]
+    labels, masks = (None if part is None else part[places] for part in (batch.labels, batch.masks))
+    return LabelledImages(indices, batch.images[places].clone(), labels, masks)
 
 
 def _to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
-    labels = None if batch.labels is None else batch.labels.to(device)
-    return LabelledImages(batch.indices, batch.images.to(device), labels)
+    labels, masks = (None if part is None else part.to(device) for part in (batch.labels, batch.masks))
+    return LabelledImages(batch.indices, batch.images.to(device), labels, masks)
+
+
+def _prepared_methods(settings: Settings, reader: _Reader, colours: Colours | None) -> dict[str, Method]:
+    """Give methods the references that they wait for, and tell them how images were normalised."""
+    drawn: dict[int, References] = {}
+
+    def prepared(method: Any) -> Any:
+        wanted = getattr(method, "references", None)
+        if isinstance(wanted, int) and hasattr(method, "with_references"):
+            if wanted not in drawn:
+                drawn[wanted] = References(reader.draw_references(wanted))
+            method = method.with_references(drawn[wanted])
+        if colours is not None and is_dataclass(method) and getattr(method, "mean", 0) is None:
+            method = replace(cast("Any", method), mean=colours.mean, std=colours.std)
+        return method
+
+    return {name: prepared(method) for name, method in settings.all_methods.items()}
 
 
 def _prepared_metrics(settings: Settings, colours: Colours | None) -> Mapping[str, ExplanationMetric]:

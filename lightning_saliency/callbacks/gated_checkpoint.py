@@ -1,27 +1,42 @@
 """A checkpoint that is saved only while explanation scores keep their bounds."""
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, replace
+from math import isnan
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 from torch import Tensor
 
-from lightning_saliency.callbacks._gate import Decision, parse_gates
+from lightning_saliency._checks import check_choice
+from lightning_saliency.callbacks._gate import Decision, Gate, Relative, parse_gates
+from lightning_saliency.callbacks._logged_names import direction_of, refuse_unknown
+from lightning_saliency.callbacks._table import write_whole
+
+OnFail = Literal["skip", "warn", "stop"]
+RECORD: Final = "gate_decisions.json"
 
 
 class GatedCheckpoint(ModelCheckpoint):
     """A `ModelCheckpoint` that writes nothing unless every gate passed in the validation at hand.
 
-    A gate passes on a value that was computed in this validation and keeps its bound; a value left from
-    an earlier one does not count. The decision is the same on all processes. For recovery after a crash
-    put a plain `ModelCheckpoint(save_last=True)` beside it.
+    A gate looks at a value that was computed in this validation; one left from an earlier validation does
+    not count. The decision is the same on all processes, is logged as `gate/passed`, is kept in the callback's
+    state, and lies beside the checkpoints as `gate_decisions.json` once there is one. For recovery after a
+    crash put a plain `ModelCheckpoint(save_last=True)` beside it.
 
     Args:
         dirpath: As in `ModelCheckpoint`.
         filename: As in `ModelCheckpoint`.
-        gates: Bounds by the names of logged values, each `">= x"` or `"<= x"`.
+        gates: Rules by the names of logged values: `">= x"` or `"<= x"`, with `"by k stderr"` behind for a
+            value that must keep the bound even `k` standard errors worse, or `"worsens <= x%"` against the
+            best so far, where the first value passes. Drift has no value before the second evaluation.
+        on_fail: What a gate that does not pass does: `"skip"` saves nothing, `"warn"` saves and warns,
+            `"stop"` saves nothing and ends training after this validation.
         kwargs: All other arguments of `ModelCheckpoint`, but for triggers that precede the validation:
             `every_n_train_steps`, `train_time_interval`, `save_on_exception`.
 
@@ -30,20 +45,33 @@ class GatedCheckpoint(ModelCheckpoint):
 
     Raises:
         TypeError: If a gate is not a text.
-        ValueError: If a gate has another form, or a trigger precedes the validation.
+        ValueError: If a gate has another form or a trigger precedes the validation; in `setup`, if a gate is
+            on a name that no monitor will log, or is relative on a value whose direction is unknown.
 
     Example:
         >>> checkpoint = GatedCheckpoint(
-        ...     gates={"saliency/guided_absolute_grad/rcap": ">= 0.25"}, monitor="val_accuracy", mode="max"
+        ...     gates={
+        ...         "saliency/guided_absolute_grad/rcap": ">= 0.25 by 2 stderr",
+        ...         "saliency/grad_cam/drift_spearman": ">= 0.8",
+        ...     },
+        ...     monitor="val_accuracy",
+        ...     mode="max",
         ... )
-        >>> checkpoint.gates[0].passes(0.3)
-        True
+        >>> [str(gate) for gate in checkpoint.gates]
+        ['>= 0.25 by 2 stderr', '>= 0.8']
     """
 
     def __init__(
-        self, dirpath: str | None = None, filename: str | None = None, *, gates: Mapping[str, str], **kwargs: Any
+        self,
+        dirpath: str | Path | None = None,
+        filename: str | None = None,
+        *,
+        gates: Mapping[str, str],
+        on_fail: OnFail = "skip",
+        **kwargs: Any,
     ) -> None:
         self.gates = parse_gates(gates)
+        check_choice("on_fail", on_fail, get_args(OnFail))
         for trigger in ("every_n_train_steps", "train_time_interval", "save_on_exception"):
             # A time interval of zero is falsy and still a trigger.
             if kwargs.get(trigger) not in (None, False, 0):
@@ -52,8 +80,33 @@ class GatedCheckpoint(ModelCheckpoint):
                     f"but got {kwargs[trigger]!r}: use `every_n_epochs`, or a plain ModelCheckpoint beside this one."
                 )
         super().__init__(dirpath, filename, **{"auto_insert_metric_name": False, **kwargs})
+        self.on_fail = on_fail
         self.decisions: list[Decision] = []
+        self._best: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
+
+    @property
+    def state_key(self) -> str:
+        """Distinguishes checkpoints of different gates."""
+        return f"{super().state_key}{[f'{gate.metric} {gate}' for gate in self.gates]}"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state of `ModelCheckpoint` with decisions and best values."""
+        own = {"decisions": [asdict(decision) for decision in self.decisions], "best_values": dict(self._best)}
+        return {**super().state_dict(), **own}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        super().load_state_dict(state_dict)
+        self.decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
+        self._best = dict(state_dict["best_values"])
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse gates on what will not be logged, and learn the directions of relative ones."""
+        super().setup(trainer, pl_module, stage)
+        for gate in self.gates:
+            refuse_unknown(trainer, gate.metric)
+        self.gates = tuple(_directed(trainer, gate) for gate in self.gates)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember the values there are, to tell those that this validation computes."""
@@ -65,36 +118,73 @@ class GatedCheckpoint(ModelCheckpoint):
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         self._judge(trainer)
-        if self._passed_now(trainer):
+        if self._saves(trainer):
             super().on_validation_end(trainer, pl_module)
+            self._write_record()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save if the gates passed at this step."""
-        if self._passed_now(trainer):
+        if self._saves(trainer):
             super().on_train_epoch_end(trainer, pl_module)
+            self._write_record()
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save if the gates passed at this step."""
-        if self._passed_now(trainer):
+        if self._saves(trainer):
             super().on_train_end(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save nothing: no gate has judged these weights."""
 
     def _judge(self, trainer: pl.Trainer) -> None:
-        verdicts, reasons = [], []
-        for gate in self.gates:
-            value = trainer.callback_metrics.get(gate.metric)
-            fresh = value is not None and value is not self._before.get(gate.metric)
-            passed = value is not None and fresh and gate.passes(value.item())
-            verdicts.append(passed)
-            seen = f"{value.item():.4g}" if value is not None and fresh else "not computed in this validation"
-            reasons.append(f"{gate.metric} is {seen}, wanted {gate}")
-        passed = trainer.strategy.reduce_boolean_decision(all(verdicts))
-        self.decisions.append(Decision(trainer.current_epoch, trainer.global_step, passed, tuple(reasons)))
-        outcome = "passed" if passed else "refused"
-        rank_zero_info(f"GatedCheckpoint: epoch {trainer.current_epoch} {outcome}: {'; '.join(reasons)}.")
+        now = trainer.callback_metrics
 
-    def _passed_now(self, trainer: pl.Trainer) -> bool:
+        def fresh(name: str) -> float | None:
+            value = now.get(name)
+            return None if value is None or value is self._before.get(name) else value.item()
+
+        verdicts = [gate.judge(fresh, self._best.get(gate.metric)) for gate in self.gates]
+        passed = trainer.strategy.reduce_boolean_decision(all(verdict.passed for verdict in verdicts))
+        reasons = tuple(verdict.reason for verdict in verdicts)
+        self.decisions.append(Decision(trainer.current_epoch, trainer.global_step, passed, reasons))
+        for gate in self.gates:
+            self._keep_best(gate, fresh(gate.metric))
+        self._announce(trainer, self.decisions[-1])
+        if not passed and self.on_fail == "stop":
+            trainer.should_stop = True
+
+    def _keep_best(self, gate: Gate, value: float | None) -> None:
+        if not isinstance(gate, Relative) or value is None or isnan(value):
+            return
+        best = self._best.get(gate.metric, value)
+        self._best[gate.metric] = max(best, value) if gate.higher_is_better else min(best, value)
+
+    def _announce(self, trainer: pl.Trainer, decision: Decision) -> None:
+        message = f"GatedCheckpoint: epoch {decision.epoch} {_outcome(decision)}: {'; '.join(decision.reasons)}."
+        if decision.passed or self.on_fail != "warn":
+            rank_zero_info(message)
+        else:
+            rank_zero_warn(f"{message} It is saved all the same.")
+        for logger in trainer.loggers:
+            logger.log_metrics({"gate/passed": float(decision.passed)}, step=decision.step)
+
+    def _saves(self, trainer: pl.Trainer) -> bool:
         last = self.decisions[-1] if self.decisions else None
-        return last is not None and last.passed and last.step == trainer.global_step
+        if last is None or last.step != trainer.global_step:
+            return False
+        return last.passed or self.on_fail == "warn"
+
+    @rank_zero_only
+    def _write_record(self) -> None:
+        """Write the decisions where checkpoints are; where there is none yet, nothing."""
+        if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
+            record = json.dumps([asdict(decision) for decision in self.decisions], indent=1)
+            write_whole(Path(self.dirpath) / RECORD, record)
+
+
+def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
+    return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate
+
+
+def _outcome(decision: Decision) -> str:
+    return "passed" if decision.passed else "refused"

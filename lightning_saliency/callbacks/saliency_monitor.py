@@ -1,27 +1,36 @@
 """The callback that explains a fixed subset of validation images in every validation."""
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as pl
+import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
-from lightning_saliency.callbacks._batches import BatchReader
+from lightning_saliency.callbacks._batches import BatchReader, LabelledImages
 from lightning_saliency.callbacks._colours import Colours
-from lightning_saliency.callbacks._evaluation import LabelledImages, TargetChoice
+from lightning_saliency.callbacks._drift import Memory
+from lightning_saliency.callbacks._evaluation import Evaluated, TargetChoice
 from lightning_saliency.callbacks._findings import Fault, Findings, gather
-from lightning_saliency.callbacks._loading import Source, find_source
+from lightning_saliency.callbacks._loading import find_source
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice, network_of
-from lightning_saliency.callbacks._reporting import complaints, scalars, write_pictures
-from lightning_saliency.callbacks._settings import OnError, Settings
+from lightning_saliency.callbacks._publishing import publish
+from lightning_saliency.callbacks._reporting import complaints, drift_of, maps_to_remember, scalars
+from lightning_saliency.callbacks._run import Run
+from lightning_saliency.callbacks._settings import Control, OnError, Settings
+from lightning_saliency.callbacks._short_names import known_methods, known_metrics
+from lightning_saliency.callbacks._trainer import deciding_value, evaluation_loop
 from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, watch
-from lightning_saliency.evaluation import Methods, Metrics, by_name
-from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
-from lightning_saliency.metrics import RCAP, Allegiance
+from lightning_saliency.evaluation import by_name
+from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method
+from lightning_saliency.methods._stream_method import StreamMethod
+from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric
 from lightning_saliency.passes.colours import ChannelValues, check_colours
+
+FIRST_BATCH_SIZE = 64
 
 
 class SaliencyMonitor(pl.Callback):
@@ -29,16 +38,21 @@ class SaliencyMonitor(pl.Callback):
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
     without it. Scalars are `saliency/<method>/<metric>` with `_stderr`, in `trainer.callback_metrics` in time
-    for checkpoints; pictures are `saliency/<method>/image_<index>`. The sanity run checks the set-up on two
-    images and logs nothing.
+    for checkpoints, and `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far
+    maps have moved since the previous evaluation, with `_first` and `_best` since those. Pictures are
+    `saliency/<method>/image_<index>`, and every image's scores are rows of `saliency.csv` in the log folder. The
+    sanity run checks the set-up on two images and logs nothing.
 
     Args:
-        methods: Methods, or a mapping from names to methods; by default Guided AbsoluteGrad and Grad-CAM.
-        metrics: Metrics, or a mapping from names to metrics; by default RCAP and allegiance.
+        methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
+        metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
+        controls: Meaningless maps scored beside the real ones, `"random"` and `"edges"`.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
-        num_panels: How many of these images are drawn.
+        num_panels: How many of these images are drawn, always the same ones.
+        num_drifted: How many images whose maps moved most are drawn besides.
         every_n_epochs: In training, work in the validations of every n-th epoch.
-        max_batch_size: Most images in one pass.
+        max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
+        max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit.
         target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
             or a function of (logits (B, K), labels (B,) or `None`) that returns classes (B,).
         min_confidence: Leave out images whose target has less probability; the share used is then logged.
@@ -48,7 +62,7 @@ class SaliencyMonitor(pl.Callback):
         model: Where images go in and logits come out: `None` for the module itself, the path of an attribute
             such as `"net.backbone"`, or a function of (module, images).
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
-        batch: How to get images and labels from a batch: a pair of keys, or a function that returns both.
+        batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
         dataloader_idx: Which of several validation loaders to watch.
         seed: Seed of everything that takes chance.
         name: First part of all names, and key of the callback's state.
@@ -68,13 +82,16 @@ class SaliencyMonitor(pl.Callback):
 
     def __init__(
         self,
-        methods: Methods | None = None,
-        metrics: Metrics | None = None,
+        methods: Sequence[str | StreamMethod | Method] | Mapping[str, StreamMethod | Method] | None = None,
+        metrics: Sequence[str | ExplanationMetric] | Mapping[str, ExplanationMetric] | None = None,
         *,
+        controls: Sequence[Control] = ("random",),
         num_images: int = 64,
         num_panels: int = 4,
+        num_drifted: int = 1,
         every_n_epochs: int = 1,
-        max_batch_size: int = 64,
+        max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
+        max_seconds: float | None = None,
         target: TargetChoice = None,
         min_confidence: float = 0.0,
         mean: ChannelValues | None = None,
@@ -89,13 +106,19 @@ class SaliencyMonitor(pl.Callback):
     ) -> None:
         check_colours(mean, std)
         self.settings = Settings(
-            methods=by_name("methods", [GuidedAbsoluteGrad(), GradCAM()] if methods is None else methods),
-            metrics=by_name("metrics", [RCAP(), Allegiance()] if metrics is None else metrics),
+            methods=by_name(
+                "methods", [GuidedAbsoluteGrad(), GradCAM()] if methods is None else known_methods(methods)
+            ),
+            metrics=by_name("metrics", [RCAP(), Allegiance()] if metrics is None else known_metrics(metrics)),
             metrics_are_default=metrics is None,
+            controls=tuple(controls),
             num_images=num_images,
             num_panels=num_panels,
+            num_drifted=num_drifted,
             every_n_epochs=every_n_epochs,
-            max_batch_size=max_batch_size,
+            max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
+            halves_batches=max_batch_size == "auto",
+            max_seconds=max_seconds,
             target=target,
             min_confidence=min_confidence,
             colours=None if mean is None or std is None else Colours(mean, std),
@@ -107,9 +130,12 @@ class SaliencyMonitor(pl.Callback):
             name=name,
             on_error=on_error,
         )
-        self._run: _Run | None = None
+        self.memory = Memory()
+        self._run: Run | None = None
         self._kept: list[LabelledImages] = []
         self._proven = False
+        self._remembered = False
+        self._epoch_started = 0.0
         self._said: set[str] = set()
         self._loops: list[tuple[Any, bool]] = []
 
@@ -118,13 +144,19 @@ class SaliencyMonitor(pl.Callback):
         """Distinguishes monitors of different names in a checkpoint."""
         return f"{type(self).__name__}[{self.settings.name}]"
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the maps that drift is measured from, and the budget."""
+        return {"memory": self.memory.state(), "num_images": self.settings.num_images}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.memory = Memory.of_state(state_dict["memory"])
+        if self.settings.max_seconds is not None:
+            self.settings = replace(self.settings, num_images=state_dict["num_images"])
+
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse what cannot work, and turn off inference mode, under which nothing can be explained."""
         network_of(pl_module, self.settings.model, self.settings.output)
-        name = self.settings.name
-        twins = [c for c in _callbacks(trainer) if isinstance(c, SaliencyMonitor) and c.settings.name == name]
-        if len(twins) > 1:
-            raise ValueError(f"Expected monitors to have distinct names, but got {name!r} {len(twins)} times.")
         self._restore_loops()
         for loop in (trainer.validate_loop, trainer.test_loop):
             self._loops.append((loop, loop.inference_mode))
@@ -139,6 +171,10 @@ class SaliencyMonitor(pl.Callback):
         self._restore_loops()
         self._run = None
 
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the time, of which explaining takes a share."""
+        self._epoch_started = time.perf_counter()
+
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm, if an evaluation is due."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
@@ -150,12 +186,7 @@ class SaliencyMonitor(pl.Callback):
         self._arm(trainer, trainer.test_dataloaders)
 
     def on_validation_batch_start(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Work at the first batch: by now averaged weights are in place, whatever the order of callbacks."""
         if self._run is not None and not self._run.collects:
@@ -172,11 +203,11 @@ class SaliencyMonitor(pl.Callback):
     ) -> None:
         """Keep images that cannot be read by index, and work once there are enough."""
         run = self._run
-        if run is None or run.findings is not None or not run.collects:
+        if run is None or run.evaluated is not None or not run.collects:
             return
         if dataloader_idx == run.source.dataloader_idx and run.num_missing:
             run.kept.append(keep_images(batch, self.settings, run.numbers, run.num_missing))
-        if not run.num_missing or _loop(trainer).batch_progress.is_last_batch:
+        if not run.num_missing or evaluation_loop(trainer).batch_progress.is_last_batch:
             self._work(trainer, pl_module, run)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -188,6 +219,14 @@ class SaliencyMonitor(pl.Callback):
         if not run.check:
             self._report(trainer, pl_module, run)
 
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Find out whether this was the best evaluation, now that every value is known and no checkpoint is written."""
+        if self._remembered:
+            self._remembered = False
+            decides = deciding_value(trainer, self.settings)
+            if decides is not None:
+                self.memory.consider_best(decides[0], higher_is_better=decides[1])
+
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
@@ -195,51 +234,99 @@ class SaliencyMonitor(pl.Callback):
     def _arm(self, trainer: pl.Trainer, dataloaders: Any) -> None:
         settings, check = self.settings, trainer.sanity_checking
         source = find_source(dataloaders, settings.dataloader_idx)
+        trains = trainer.state.fn == "fit" and not check
         if source.size is not None and source.size < settings.num_images and not check:
             self._warn(
                 "few images",
                 f"Only {source.size} of the {settings.num_images} images wanted by `num_images` exist: all are used.",
             )
-        keeps = trainer.state.fn == "fit" and not check
-        self._run = _Run(
+        if trains and self.memory.maps and self.memory.data_size != source.size:
+            self._warn(
+                "data size",
+                f"The data set has {source.size} items where the checkpoint knows {self.memory.data_size}, so that "
+                "indices mean other images: drift starts anew.",
+            )
+            self.memory = Memory()
+        if trains:
+            self.memory.data_size = source.size
+        self._run = Run(
             source=source,
             check=check,
-            kept=self._kept if keeps else [],
-            collects=source.size is None and not (keeps and self._kept),
+            trains=trains,
+            kept=self._kept if trains else [],
+            collects=source.size is None and not (trains and self._kept),
             num_wanted=IMAGES_IN_CHECK if check else -(-settings.num_images // trainer.world_size),
             numbers=count(trainer.global_rank, trainer.world_size),
         )
 
-    def _work(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: "_Run") -> None:
+    def _work(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
         """Find what there is to find in this process, once; collectives wait, since others may not be here yet."""
-        if run.findings is not None:
+        if run.evaluated is not None:
             return
         started = time.perf_counter()
         kept = run.kept if run.source.size is None else None
-        try:
-            run.findings = watch(trainer, pl_module, self.settings, run.source, kept, check=run.check)
-        except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
-            run.error = error
-            is_configuration = isinstance(error, TypeError | ValueError) and not self._proven
-            run.findings = Findings(fault=Fault(is_configuration, f"{type(error).__name__}: {error}"))
-        run.findings.seconds = time.perf_counter() - started
-        if run.check and run.findings.fault is not None:
-            self._settle(run.findings.fault, run.error)
+        while run.evaluated is None:
+            try:
+                run.evaluated = watch(trainer, pl_module, self.settings, run.source, kept, check=run.check)
+            except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
+                if not self._halved(error):
+                    run.error = error
+                    is_configuration = isinstance(error, TypeError | ValueError) and not self._proven
+                    fault = Fault(is_configuration, f"{type(error).__name__}: {error}")
+                    run.evaluated = Evaluated(Findings(fault=fault))
+        run.evaluated.findings.seconds = time.perf_counter() - started
+        run.evaluated.findings.batch_size = self.settings.max_batch_size
+        if run.check and run.evaluated.findings.fault is not None:
+            self._settle(run.evaluated.findings.fault, run.error)
 
-    def _report(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: "_Run") -> None:
-        whole = gather(run.findings or Findings())
+    def _halved(self, error: Exception) -> bool:
+        """Halve batches if that may help; scores do not depend on them."""
+        settings = self.settings
+        if not (settings.halves_batches and settings.max_batch_size > 1 and isinstance(error, torch.OutOfMemoryError)):
+            return False
+        self.settings = replace(settings, max_batch_size=settings.max_batch_size // 2)
+        return True
+
+    def _report(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
+        evaluated = run.evaluated or Evaluated()
+        whole = gather(evaluated.findings)
         if whole.fault is not None:
             self._settle(whole.fault, run.error)
             return
         self._proven = True
+        memory = self.memory if run.trains else Memory()
+        drift = drift_of(whole, memory)
+        values = scalars(whole, self.settings, drift)
+        if run.trains:
+            elapsed = time.perf_counter() - self._epoch_started
+            values[f"{self.settings.name}/fraction_of_epoch"] = min(whole.seconds / elapsed, 1.0)
         # Every process has the same values; of Lightning's reductions only the maximum leaves them exact.
-        pl_module.log_dict(scalars(whole, self.settings), sync_dist=True, reduce_fx="max")
-        write_pictures(trainer, whole, self.settings)
+        pl_module.log_dict(values, sync_dist=True, reduce_fx="max")
+        fault = publish(trainer, evaluated, whole, self.settings, memory, drift)
         for key, message in complaints(whole, self.settings).items():
             self._warn(key, message)
+        if run.trains:
+            self.memory.remember(maps_to_remember(whole, self.settings))
+            self._remembered = True
+            self._keep_to_budget(whole)
+        if fault is not None:
+            self._settle(fault, None)
+
+    def _keep_to_budget(self, whole: Findings) -> None:
+        """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
+        self.settings = replace(self.settings, max_batch_size=whole.batch_size)
+        most = self.settings.max_seconds
+        if most is not None and whole.seconds > most and whole.seen:
+            affordable = max(1, int(whole.seen * most / whole.seconds))
+            self._warn(
+                "budget",
+                f"{whole.seen} images took {whole.seconds:.1f} s of the {most:g} s in `max_seconds`: "
+                f"from now on there are {affordable}.",
+            )
+            self.settings = replace(self.settings, num_images=affordable, max_seconds=None)
 
     def _settle(self, fault: Fault, error: Exception | None) -> None:
-        """Raise on every process, or warn and go on without this evaluation."""
+        """Raise on every process, or warn and go on."""
         if fault.is_configuration or self.settings.on_error == "raise":
             raise error or RuntimeError(fault.description)
         self._warn(fault.description, f"This evaluation goes without explanations: {fault.description}")
@@ -253,43 +340,3 @@ class SaliencyMonitor(pl.Callback):
         while self._loops:
             loop, inference_mode = self._loops.pop()
             loop.inference_mode = inference_mode
-
-
-@dataclass
-class _Run:
-    """One evaluation of this process.
-
-    Attributes:
-        source: The loader watched.
-        check: Whether this is the sanity run.
-        kept: Images kept from a loader that cannot be read by index.
-        collects: Whether such images still have to be collected.
-        num_wanted: How many.
-        numbers: Their numbers, which stand in for indices.
-        findings: What was found, once the work is done.
-        error: What was raised instead.
-    """
-
-    source: Source
-    check: bool
-    kept: list[LabelledImages]
-    collects: bool
-    num_wanted: int
-    numbers: Iterator[int]
-    findings: Findings | None = None
-    error: Exception | None = None
-
-    @property
-    def num_missing(self) -> int:
-        """How many images are still to be collected."""
-        return self.num_wanted - sum(len(part.indices) for part in self.kept)
-
-
-def _callbacks(trainer: pl.Trainer) -> list[pl.Callback]:
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
-    return callbacks
-
-
-def _loop(trainer: pl.Trainer) -> Any:
-    loops = {"validate": trainer.validate_loop, "test": trainer.test_loop}
-    return loops.get(str(trainer.state.fn and trainer.state.fn.value), trainer.fit_loop.epoch_loop.val_loop)

@@ -4,16 +4,23 @@ from typing import Any
 
 from torch import Tensor
 
-from lightning_saliency.passes.references import Colours, References, Start
+from lightning_saliency._checks import check_choice
+from lightning_saliency.passes.colours import check_colours
+from lightning_saliency.passes.references import STARTS, Baseline, Colours, References, Start
 
 
-def own_baseline(baseline: Start | References | Tensor) -> Start | References:
-    """Wrap a user's image, so that the method can be compared and hashed."""
-    return References(baseline) if isinstance(baseline, Tensor) else baseline
+def baseline_of(start: Start | References | Tensor, mean: Any, std: Any) -> Baseline:
+    """Check what a path starts from, and make it comparable and hashable."""
+    if isinstance(start, Tensor):
+        start = References(start)
+    if not isinstance(start, References):
+        check_choice("baseline", start, STARTS)
+    check_colours(mean, std)
+    return Baseline(start, _as_colours(mean), _as_colours(std))
 
 
-def own_colours(colours: Any) -> Colours:
-    """Make numbers of what may be a list or a tensor, so that the method can be hashed."""
-    if colours is None or isinstance(colours, (int, float)):
-        return None if colours is None else float(colours)
-    return tuple(float(value) for value in colours)
+def _as_colours(values: Any) -> Colours:
+    """Make numbers of what may be a list or a tensor."""
+    if values is None or isinstance(values, (int, float)):
+        return None if values is None else float(values)
+    return tuple(float(value) for value in values)

@@ -8,11 +8,11 @@ from torch import Tensor
 from lightning_saliency._checks import check_integer, check_number
 from lightning_saliency._types import Images, Model, Targets
 from lightning_saliency.methods._aggregation import Aggregation, Guide, check_aggregation
-from lightning_saliency.methods._baseline import own_baseline, own_colours
+from lightning_saliency.methods._baseline import baseline_of
 from lightning_saliency.methods._walking_method import WalkingMethod
 from lightning_saliency.passes.guided_path import GuidedPath, read_path
 from lightning_saliency.passes.path_statistics import MeanContribution
-from lightning_saliency.passes.references import Baseline, Colours, References, Start
+from lightning_saliency.passes.references import Colours, References, Start
 from lightning_saliency.passes.statistics import Part, Statistic
 
 
@@ -22,9 +22,11 @@ class GuidedIntegratedGradients(WalkingMethod):
 
     The path avoids the steep directions of noise: at each step the `fraction` of features with the smallest
     gradients goes ahead, as far as `max_dist` from the straight path allows, until the step's share of the
-    way is done. `attribute` is complete up to the error of a sum of left ends. With `fraction=1` it is the
-    left Riemann sum on the straight path. Each image has its own path, so no pass is shared with other
-    methods. Maps are in units of logit. Cost: `num_steps` forwards and backwards per image.
+    way is done. With `fraction=1` it is the left Riemann sum on the straight path. `attribute` adds up to the
+    difference of the logits in the limit of small steps where the model is smooth; on networks with ReLUs
+    features that look flat meet kinks on their way, and the sum can stay far off even with thousands of
+    steps: wrap it in `IDGI` where completeness matters. Each image has its own path, so no pass is shared
+    with other methods. Maps are in units of logit. Cost: `num_steps` forwards and backwards per image.
 
     Args:
         num_steps: Number of steps.
@@ -77,14 +79,13 @@ class GuidedIntegratedGradients(WalkingMethod):
             raise ValueError(f"Expected `fraction` to lie in (0, 1], but got {self.fraction}.")
         check_number("max_dist", self.max_dist, minimum=0)
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
-        object.__setattr__(self, "baseline", own_baseline(self.baseline))
-        object.__setattr__(self, "mean", own_colours(self.mean))
-        object.__setattr__(self, "std", own_colours(self.std))
-        self.path()
+        checked = baseline_of(self.baseline, self.mean, self.std)
+        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
+            object.__setattr__(self, argument, value)
 
     def path(self) -> GuidedPath:
         """Return the rule by which images choose their paths."""
-        baseline = Baseline(own_baseline(self.baseline), self.mean, self.std)
+        baseline = baseline_of(self.baseline, self.mean, self.std)
         return GuidedPath(baseline, self.num_steps, float(self.fraction), float(self.max_dist))
 
     def baselines(self, images: Images) -> tuple[Images, ...]:

@@ -8,11 +8,11 @@ from torch import Tensor
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
-from lightning_saliency.methods._baseline import own_baseline, own_colours
+from lightning_saliency.methods._baseline import baseline_of
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import Rule, StraightPath
-from lightning_saliency.passes.references import Baseline, Colours, References, Start
+from lightning_saliency.passes.references import Colours, References, Start
 from lightning_saliency.passes.stream import Reading
 
 
@@ -74,14 +74,13 @@ class IntegratedGradients(CompleteMethod):
         check_integer("num_steps", self.num_steps, minimum=1)
         check_choice("rule", self.rule, ("gauss_legendre", "left"))
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
-        object.__setattr__(self, "baseline", own_baseline(self.baseline))
-        object.__setattr__(self, "mean", own_colours(self.mean))
-        object.__setattr__(self, "std", own_colours(self.std))
-        self.path(self.rule)
+        checked = baseline_of(self.baseline, self.mean, self.std)
+        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
+            object.__setattr__(self, argument, value)
 
     def path(self, rule: Rule) -> StraightPath:
         """Return the points on the path, spaced as the rule says."""
-        return StraightPath(Baseline(own_baseline(self.baseline), self.mean, self.std), self.num_steps, rule)
+        return StraightPath(baseline_of(self.baseline, self.mean, self.std), self.num_steps, rule)
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
         """Return what the attribution is complete against: the start of the path."""

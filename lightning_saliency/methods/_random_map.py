@@ -50,4 +50,5 @@ class RandomMap:
 
     def _draw(self, image: torch.Tensor) -> torch.Tensor:
         content = zlib.crc32(image.float().cpu().numpy().tobytes())
-        return torch.rand(image.shape[1:], generator=keyed_generator("random_map", self.seed, content))
+        generator = keyed_generator("random_map", self.seed, content)
+        return torch.rand(image.shape[1:], generator=generator, dtype=torch.float32, device="cpu")

@@ -13,7 +13,7 @@ from lightning_saliency.passes.statistics import Part, Statistic
 
 
 class WalkingMethod(ABC):
-    """A complete method that only says how it walks, and which quantity it keeps on the way.
+    """A path method that only says how it walks, and which quantity it keeps on the way.
 
     Subclasses are frozen dataclasses. A pass holds one point of at most `max_batch_size` images.
     """

@@ -19,8 +19,9 @@ from lightning_saliency.metrics._complexity import (
     effective_complexity,
     sparseness,
 )
+from lightning_saliency.metrics._deletion import Deletion, deletion
 from lightning_saliency.metrics._infidelity import Infidelity, infidelity
-from lightning_saliency.metrics._insertion_deletion import Deletion, Insertion, deletion, insertion
+from lightning_saliency.metrics._insertion import Insertion, insertion
 from lightning_saliency.metrics._masks import masks_from_boxes
 from lightning_saliency.metrics._max_sensitivity import MaxSensitivity, max_sensitivity
 from lightning_saliency.metrics._metric import ExplanationMetric

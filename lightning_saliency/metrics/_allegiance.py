@@ -7,6 +7,7 @@ import torch
 
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
 from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.colours import Canvas, ChannelValues
 from lightning_saliency.passes.predictions import Change
@@ -34,8 +35,9 @@ def allegiance(
     `targets` do not enter: the prediction on the intact image is what counts. Scaling and shifting a map,
     or scaling all logits, change nothing.
 
-    On small images scattered deletions confuse a model more than salient ones: random maps can score
-    better than real ones. Read the score against a control map's.
+    On small images scattered deletions confuse a model more than salient ones: with a ResNet-20 on CIFAR-10
+    random maps score 0.14 on black, and gradients and class activation maps 0.17 to 0.25. Read the
+    score against a control map's.
 
     Args:
         model: Model with one row of logits per image.
@@ -69,7 +71,7 @@ def allegiance(
     return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class Allegiance(CanvasMetric):
+class Allegiance(CanvasMetric, CurveMetric):
     """Mean `allegiance` over images, from 0.015 to 0.9, lower is better.
 
     Args:

@@ -28,9 +28,27 @@ def average_drop(
 
     Each pixel is shown as much as its normalised saliency says, on a black canvas: the score is
     max(0, before - after) / before, in [0, 1], lower is better. A constant map hides everything. Scaling and
-    shifting a map change nothing; scaling the logits does.
+    shifting a map change nothing; scaling the logits does. It suits maps of bright regions: gradients are
+    bright in few pixels, hide nearly all, and score as random maps do.
 
-    Cost: one forward per image, shared with `average_increase` and `average_gain`. Arguments are those of `rcap`.
+    Cost: one forward per image, shared with `average_increase` and `average_gain`.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch
@@ -62,6 +80,23 @@ def average_increase(
 
     One or zero for each image; higher is better.
 
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
     Example:
         >>> import torch
         >>> def model(images):
@@ -92,6 +127,23 @@ def average_gain(
 
     max(0, after - before) / (1 - before), in [0, 1], higher is better; 0 where there was no doubt.
 
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
+
     Example:
         >>> import torch
         >>> def model(images):
@@ -107,7 +159,17 @@ def average_gain(
 
 
 class AverageDrop(CanvasMetric):
-    """Mean `average_drop` over images, in [0, 1], lower is better; arguments as in its base.
+    """Mean `average_drop` over images, in [0, 1], lower is better.
+
+    Args:
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
         >>> AverageDrop("mean").name
@@ -124,7 +186,17 @@ class AverageDrop(CanvasMetric):
 
 
 class AverageIncrease(CanvasMetric):
-    """Mean `average_increase` over images, in [0, 1], higher is better; arguments as in its base.
+    """Mean `average_increase` over images, in [0, 1], higher is better.
+
+    Args:
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
         >>> AverageIncrease("mean").name
@@ -141,7 +213,17 @@ class AverageIncrease(CanvasMetric):
 
 
 class AverageGain(CanvasMetric):
-    """Mean `average_gain` over images, in [0, 1], higher is better; arguments as in its base.
+    """Mean `average_gain` over images, in [0, 1], higher is better.
+
+    Args:
+        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        mean: Mean that the images were normalised with; `None` with images in [0, 1].
+        std: Standard deviation that they were normalised with.
+        activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
         >>> AverageGain("mean").name

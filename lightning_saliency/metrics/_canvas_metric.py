@@ -57,8 +57,7 @@ class CanvasMetric(ExplanationMetric):
         check_choice("activation", activation, ACTIVATIONS)
         check_colours(mean, std)
         usual = type(self).name if canvas == self.usual_canvas else f"{type(self).name}_{canvas}"
-        paint = paint_of(canvas, mean, std)
-        super().__init__(options=(paint, activation, *options), points=points, name=name or usual, **kwargs)
+        super().__init__(options=(canvas, mean, std, activation, *options), points=points, name=name or usual, **kwargs)
         self.canvas: Canvas = canvas
         self.activation: Activation = activation
         self.mean, self.std = mean, std

@@ -91,6 +91,12 @@ def effective_complexity(maps: Maps, *, threshold: float = 1e-5) -> Scores:
 class Sparseness(ExplanationMetric):
     """Mean `sparseness` over images, in [0, 1), higher is better.
 
+    Args:
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
+
     Example:
         >>> Sparseness().name
         'sparseness'
@@ -106,6 +112,12 @@ class Sparseness(ExplanationMetric):
 
 class Complexity(ExplanationMetric):
     """Mean `complexity` over images, from 0 to ln N, lower is better.
+
+    Args:
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
         >>> Complexity().name

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer, check_number
-from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._perturbations import draw_noise, draw_squares
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.colours import Canvas, ChannelValues
 from lightning_saliency.passes.predictions import Change
@@ -18,7 +18,6 @@ from lightning_saliency.passes.trials import Measured, Trial
 
 Perturbation: TypeAlias = Literal["square", "gaussian"]
 PERTURBATIONS: Final = ("square", "gaussian")
-LARGEST_SIDE: Final = 10 / 28
 
 
 def infidelity(
@@ -48,12 +47,39 @@ def infidelity(
     shifting a map does. A map of zeros explains nothing and scores 1; so does any map where no
     perturbation moves the logit.
 
+    Squares ask for the sum over many pixels: maps whose mass lies in few pixels can score worse than random
+    ones, which say at least how large a square is. Read the score against a control map's. In single precision
+    the changes of a logit that hardly moves, as an untrained network's, are known to few digits.
+
     Squares have sides of up to 10/28 of the image's, Yeh's for digits, and are drawn like the noise once by
     seed, alike for every image. Noise asks for signed attributions per unit of the input: they are taken from
     the method's `attribute(model, images, targets)`, and `maps` do not enter.
 
-    Cost: `num_samples` forwards per image, shared by all maps. Arguments that `Infidelity` does not explain
-    are those of `rcap`; `method` is what made the maps.
+    Cost: `num_samples` forwards per image, shared by all maps.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        perturbation: `"square"`, for maps of magnitude, or `"gaussian"`, for methods with signed attributions.
+        num_samples: Number of perturbations.
+        noise_level: Standard deviation of Gaussian noise in units of the image's own range.
+        normalize: Whether to divide by the mean squared change of the logit; `False` gives Yeh's value,
+            in squared logits.
+        scale: Whether to scale each map optimally first.
+        seed: Seed of the perturbations.
+        canvas: What squares are painted over with.
+        mean: Mean that the images were normalised with.
+        std: Standard deviation that they were normalised with.
+        method: What made the maps.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch
@@ -184,27 +210,6 @@ def unexplained(said: Tensor, done: Tensor, normalize: bool, scale: bool) -> Sco
         return gap
     moved = done.square().mean(dim=1)
     return torch.where(moved > 0, gap / moved, 1.0)
-
-
-def draw_squares(num_samples: int, size: tuple[int, ...], seed: int) -> Masks:
-    """Draw squares of random side and place, (num_samples, *S); the same draws for every size."""
-    draws = torch.rand(num_samples, 1 + len(size), generator=keyed_generator("squares", seed), dtype=torch.float64)
-    sides = 1 + (draws[:, 0] * max(1, round(LARGEST_SIDE * min(size)))).long()
-    squares = torch.ones(num_samples, *size, dtype=torch.bool)
-    for axis, length in enumerate(size):
-        first = (draws[:, 1 + axis] * (length - sides + 1)).long()[:, None]
-        places = torch.arange(length)[None]
-        inside = (places >= first) & (places < first + sides[:, None])
-        squares &= inside.reshape(num_samples, *[length if axis == other else 1 for other in range(len(size))])
-    return squares
-
-
-def draw_noise(images: Images, *, noise_level: float, seed: int, index: int) -> Images:
-    """Draw Gaussian noise in units of each image's range, the same draw for every image."""
-    draw = torch.randn(images.shape[1:], generator=keyed_generator("infidelity", seed, index)).to(images)
-    flat = images.flatten(1)
-    spread = flat.amax(dim=1) - flat.amin(dim=1)
-    return noise_level * spread.reshape(-1, *[1] * (images.ndim - 1)) * draw
 
 
 def _painted(trial: Trial, square: Masks, canvas: Tensor) -> Images:

@@ -30,11 +30,27 @@ def max_sensitivity(
     Changes are uniform in a cube around the image, drawn once by seed, alike for every image. The distance is
     Euclidean and in units of the map's own norm: from 0, lower is better. Scaling all maps or all logits
     changes nothing, shifting all maps lowers it. A map of zeros scores 0 where all its neighbours are zeros
-    too; otherwise its score is NaN, and a metric leaves the image out and counts it. The score says nothing
-    about the model: a map that never changes scores 0.
+    too, and otherwise 1: it moves by all of what it becomes. The score says nothing about the model: a map
+    that never changes scores 0.
 
-    Cost: `num_samples` times that of `method`, its passes shared with the other methods in `score`. Arguments
-    that `MaxSensitivity` does not explain are those of `rcap`.
+    Cost: `num_samples` times that of `method`, its passes shared with the other methods in `score`.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        method: What made the maps.
+        num_samples: Number of changed images.
+        radius: Greatest change of any pixel in units of the image's own range.
+        seed: Seed of the changes.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch
@@ -92,12 +108,12 @@ class MaxSensitivity(ExplanationMetric):
     def _sensitivities(self, trial: Trial) -> dict[str, Scores]:
         if trial.explain_again is None:
             raise ValueError(f"Expected `methods` for metric {self.name!r}, but got None: pass them, or leave it out.")
-        furthest = {name: torch.zeros_like(maps.flatten(1)[:, 0]) for name, maps in trial.all_maps.items()}
+        furthest = {name: torch.zeros_like(_norms(maps)) for name, maps in trial.all_maps.items()}
         for index in range(self.num_samples):
             again = trial.explain_again(trial.images + self._change(trial.images, index))
             for name, maps in trial.all_maps.items():
-                furthest[name] = torch.maximum(furthest[name], _norms(again[name].to(maps) - maps))
-        return {name: _relative(furthest[name], _norms(maps)) for name, maps in trial.all_maps.items()}
+                furthest[name] = torch.maximum(furthest[name], _norms(again[name].double() - maps))
+        return {name: _relative(furthest[name], _norms(maps)).to(maps) for name, maps in trial.all_maps.items()}
 
     def _change(self, images: Images, index: int) -> Tensor:
         draw = torch.rand(images.shape[1:], generator=keyed_generator("ball", self.seed, index)).to(images)
@@ -107,10 +123,10 @@ class MaxSensitivity(ExplanationMetric):
 
 
 def _norms(maps: Maps) -> Scores:
-    norms: Tensor = torch.linalg.vector_norm(maps.flatten(1), dim=1)
+    norms: Tensor = torch.linalg.vector_norm(maps.flatten(1).double(), dim=1)
     return norms
 
 
 def _relative(distances: Scores, norms: Scores) -> Scores:
-    ratios = distances / torch.where(norms > 0, norms, 1.0)
-    return torch.where((norms == 0) & (distances > 0), torch.nan, ratios)
+    ratios = torch.where(norms > 0, distances / norms, (distances > 0).to(distances))
+    return ratios.clamp(max=torch.finfo(torch.float32).max)

@@ -5,14 +5,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
-from lightning_saliency.metrics._plot import plot_curve
 from lightning_saliency.metrics._scoring import measure_all
 from lightning_saliency.passes.colours import ChannelValues
 from lightning_saliency.passes.trials import Measured, Trial
@@ -43,7 +42,6 @@ class ExplanationMetric(Metric, ABC):
     std: ChannelValues | None = None
     needs: tuple[str, ...] = ()
     needs_colours: bool = False
-    curve_axes: ClassVar[tuple[str, str]] = ("", "")
 
     def __init__(
         self,
@@ -149,19 +147,8 @@ class ExplanationMetric(Metric, ABC):
         with self._synchronised():
             return int(self._sum("excluded"))
 
-    def curve(self) -> tuple[Tensor, Tensor]:
-        """Return where the curve behind the score is taken, and its mean over images there.
-
-        Raises:
-            ValueError: If the metric has no curve, or no image has been scored.
-        """
-        if not self.points:
-            raise ValueError(f"Expected a metric with a curve behind its score, but {type(self).__name__} has none.")
-        with self._synchronised():
-            return torch.tensor(self.points, dtype=torch.float64), self._sum("curve") / self._counted()
-
     def plot(self, val: Any = None, ax: Any = None) -> Any:
-        """Draw values, or without any the curve behind the score, or the score where there is no curve.
+        """Draw the score, or the values given.
 
         Args:
             val: One or several results of `compute`.
@@ -170,10 +157,11 @@ class ExplanationMetric(Metric, ABC):
         Returns:
             Figure and axes.
         """
-        if val is None and self.points:
-            label = f"{self.name} {self.compute().item():.4g}"
-            return plot_curve(self.curve(), label, self.curve_axes, ax)
         return self._plot(val, ax)
+
+    def _mean_curve(self) -> Tensor:
+        with self._synchronised():
+            return self._sum("curve") / self._counted()
 
     def _counted(self) -> Tensor:
         count = self._sum("count")

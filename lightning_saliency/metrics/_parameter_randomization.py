@@ -12,7 +12,7 @@ from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._random import keyed_normal
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
 from lightning_saliency.metrics._class_sensitivity import SIMILARITIES, Similarity
-from lightning_saliency.metrics._metric import ExplanationMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.trials import Measured, Trial, again_of
 
@@ -64,7 +64,7 @@ def parameter_randomization(
     return scores_of(metric, model, images, maps, targets, method=method, max_batch_size=max_batch_size)
 
 
-class ParameterRandomization(ExplanationMetric):
+class ParameterRandomization(CurveMetric):
     """Mean `parameter_randomization` over images, in [-1, 1], lower is better.
 
     Args:

@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_saliency._checks import check_fraction, check_number
 from lightning_saliency._types import Images, Maps, Model, Scores, Targets
 from lightning_saliency.metrics._canvas_metric import CanvasMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._probability import Activation
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.colours import Canvas, ChannelValues
@@ -72,7 +73,7 @@ def rcap(
     return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class RCAP(CanvasMetric):
+class RCAP(CanvasMetric, CurveMetric):
     """Mean `rcap` over images, in [0, 1], higher is better.
 
     Args:

@@ -43,7 +43,18 @@ def relevance_mass(maps: Maps, masks: Masks) -> Scores:
     """Share of the positive relevance that lies on the object, in [0, 1].
 
     Higher is better. Scaling a map changes nothing, shifting it does, and the model does not enter. A map without
-    positive relevance scores 0. Arguments, result and errors as in `pointing_game`.
+    positive relevance scores 0.
+
+    Args:
+        maps: Raw maps (B, *S).
+        masks: Where the object is, (B, *S) boolean.
+
+    Returns:
+        Scores (B,), NaN where a mask is empty.
+
+    Raises:
+        TypeError: If masks are not boolean.
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -65,7 +76,18 @@ def relevance_rank(maps: Maps, masks: Masks) -> Scores:
     """Share of the object's N pixels that are among the map's N most salient, in [0, 1].
 
     Equal values are ordered by one fixed random permutation. Higher is better. Scaling and shifting a map
-    change nothing, and the model does not enter. Arguments, result and errors as in `pointing_game`.
+    change nothing, and the model does not enter.
+
+    Args:
+        maps: Raw maps (B, *S).
+        masks: Where the object is, (B, *S) boolean.
+
+    Returns:
+        Scores (B,), NaN where a mask is empty.
+
+    Raises:
+        TypeError: If masks are not boolean.
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -85,6 +107,12 @@ def relevance_rank(maps: Maps, masks: Masks) -> Scores:
 class PointingGame(MaskMetric):
     """Mean `pointing_game` over images, in [0, 1], higher is better.
 
+    Args:
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
+
     Example:
         >>> PointingGame().needs
         ('masks',)
@@ -101,6 +129,12 @@ class PointingGame(MaskMetric):
 class RelevanceMass(MaskMetric):
     """Mean `relevance_mass` over images, in [0, 1], higher is better.
 
+    Args:
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
+
     Example:
         >>> RelevanceMass().needs
         ('masks',)
@@ -116,6 +150,12 @@ class RelevanceMass(MaskMetric):
 
 class RelevanceRank(MaskMetric):
     """Mean `relevance_rank` over images, in [0, 1], higher is better.
+
+    Args:
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
         >>> RelevanceRank().needs

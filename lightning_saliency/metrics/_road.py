@@ -9,7 +9,7 @@ from torch import Tensor
 from lightning_saliency._checks import check_choice, check_fraction, check_integer, check_number
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
-from lightning_saliency.metrics._metric import ExplanationMetric
+from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.metrics._probability import ACTIVATIONS, Activation, target_probability
 from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.passes.imputation import impute
@@ -37,7 +37,23 @@ def road(
     Scaling and shifting a map change nothing; scaling the logits does. At least one pixel is kept.
 
     Cost: two forwards per fraction and image, and as many sparse linear systems, solved together.
-    Arguments that `ROAD` does not explain are those of `rcap`.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        fractions: Fractions of the pixels to remove.
+        noise_level: Standard deviation of the noise on removed pixels in units of the image's own range.
+        activation: Turns logits into probabilities.
+        seed: Seed of the noise, which is the same for every image.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        ValueError: If an argument is out of its range.
 
     Example:
         >>> import torch
@@ -55,7 +71,7 @@ def road(
     return scores_of(metric, model, images, maps, targets, max_batch_size=max_batch_size)
 
 
-class ROAD(ExplanationMetric):
+class ROAD(CurveMetric):
     """Mean `road` over images, in [-1, 1], higher is better.
 
     Args:

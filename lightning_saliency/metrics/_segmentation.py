@@ -11,8 +11,19 @@ from lightning_saliency.passes import normalize
 def mask_iou(maps: Maps, masks: Masks, *, threshold: float = 0.5) -> Scores:
     """Intersection over union of the object and the pixels whose normalised saliency exceeds a threshold.
 
-    In [0, 1], higher is better; 0 for a constant map. Scaling and shifting a map change nothing. Arguments,
-    result and errors as in `pointing_game`.
+    In [0, 1], higher is better; 0 for a constant map. Scaling and shifting a map change nothing.
+
+    Args:
+        maps: Raw maps (B, *S).
+        masks: Where the object is, (B, *S) boolean.
+        threshold: Normalised saliency above which a pixel counts as marked.
+
+    Returns:
+        Scores (B,), NaN where a mask is empty.
+
+    Raises:
+        TypeError: If masks are not boolean.
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -30,7 +41,18 @@ def log_cosh_dice(maps: Maps, masks: Masks) -> Scores:
     """Log-cosh of the Dice loss between the normalised map and the object, lower is better.
 
     log cosh(1 - dice) with dice = (2 sum(map x mask) + 1) / (sum(map) + sum(mask) + 1): from 0 to 0.4338. Scaling
-    and shifting a map change nothing. Arguments, result and errors as in `pointing_game`.
+    and shifting a map change nothing.
+
+    Args:
+        maps: Raw maps (B, *S).
+        masks: Where the object is, (B, *S) boolean.
+
+    Returns:
+        Scores (B,), NaN where a mask is empty.
+
+    Raises:
+        TypeError: If masks are not boolean.
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -51,7 +73,19 @@ def map_mae(maps: Maps, masks: Masks, *, root: bool = False) -> Scores:
     """Mean absolute difference between the normalised map and the object, in [0, 1], lower is better.
 
     With `root` its square root, which the paper publishes under the same name. Scaling and shifting a map
-    change nothing. Arguments, result and errors as in `pointing_game`.
+    change nothing.
+
+    Args:
+        maps: Raw maps (B, *S).
+        masks: Where the object is, (B, *S) boolean.
+        root: Whether to take each image's square root, as the paper's table does.
+
+    Returns:
+        Scores (B,), NaN where a mask is empty.
+
+    Raises:
+        TypeError: If masks are not boolean.
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -98,6 +132,12 @@ class MaskIoU(MaskMetric):
 
 class LogCoshDice(MaskMetric):
     """Mean `log_cosh_dice` over images, lower is better.
+
+    Args:
+        options: As in `ExplanationMetric`.
+        points: As in `ExplanationMetric`.
+        name: Key in results and logs.
+        kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
         >>> LogCoshDice().needs

@@ -45,7 +45,17 @@ def ssim(first: Maps, second: Maps) -> Scores:
     """Structural similarity of two normalised maps, in [-1, 1], averaged over Gaussian windows.
 
     Windows have a standard deviation of 1.5 pixels and reach 5 pixels; borders are mirrored, so that maps
-    may be of any size. Arguments, result and errors as in `spearman`.
+    may be of any size.
+
+    Args:
+        first: Raw maps (B, *S).
+        second: Raw maps (B, *S).
+
+    Returns:
+        Similarities (B,).
+
+    Raises:
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -73,12 +83,18 @@ def top_k_iou(first: Maps, second: Maps, *, fraction: float = 0.1) -> Scores:
     """Intersection over union of the most salient pixels of two maps, in [0, 1].
 
     Exactly that fraction of the pixels, at least one; equal values are ordered by one fixed random
-    permutation, so that constant maps agree. Other arguments, result and errors as in `spearman`.
+    permutation, so that constant maps agree.
 
     Args:
         first: Raw maps (B, *S).
         second: Raw maps (B, *S).
         fraction: Fraction of the pixels.
+
+    Returns:
+        Similarities (B,).
+
+    Raises:
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch
@@ -96,7 +112,17 @@ def top_k_iou(first: Maps, second: Maps, *, fraction: float = 0.1) -> Scores:
 def center_shift(first: Maps, second: Maps) -> Scores:
     """Distance between the centres of mass of two normalised maps, in units of the diagonal: 0 to 1.
 
-    The centre of a constant map is the middle. Arguments, result and errors as in `spearman`.
+    The centre of a constant map is the middle.
+
+    Args:
+        first: Raw maps (B, *S).
+        second: Raw maps (B, *S).
+
+    Returns:
+        Similarities (B,).
+
+    Raises:
+        ValueError: If shapes disagree.
 
     Example:
         >>> import torch

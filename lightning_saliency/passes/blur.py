@@ -45,7 +45,8 @@ def _weights(size: int, sigma: float, reach: int) -> Tensor:
     """What each pixel (row) gives to each blurred one (column), (size, size)."""
     offsets = torch.arange(-reach, reach + 1, dtype=torch.int64, device="cpu")
     kernel = (-0.5 * (offsets.double() / sigma).square()).exp()
-    places = (torch.arange(size, dtype=torch.int64, device="cpu")[:, None] + offsets) % (2 * size)
-    mirrored = places.minimum(2 * size - 1 - places)
-    weights = torch.zeros(size, size, dtype=torch.float64, device="cpu")
-    return weights.scatter_add_(1, mirrored, (kernel / kernel.sum()).expand(size, -1)).T.contiguous()
+    # A mirrored line repeats after twice its length: fold the kernel to that, and find each pixel and its mirror in it.
+    folded = torch.zeros(2 * size, dtype=torch.float64, device="cpu").index_add_(0, offsets % (2 * size), kernel)
+    places = torch.arange(size, dtype=torch.int64, device="cpu")
+    direct, mirrored = places - places[:, None], places + places[:, None] + 1
+    return (folded[direct % (2 * size)] + folded[-mirrored % (2 * size)]) / kernel.sum()

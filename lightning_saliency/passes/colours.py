@@ -36,18 +36,27 @@ class Paint:
     blur: tuple[float, int] = RISE_BLUR
 
     def on(self, images: Images) -> Tensor:
-        """Return the canvas in the model's input space, in a shape that broadcasts to the images'.
+        """Return the canvas for these images."""
+        return canvas_of(self.canvas, images, self.mean, self.std, self.blur)
 
-        Raises:
-            ValueError: If `mean` and `std` do not fit the images, or are missing where black or white
-                needs them.
-        """
-        if self.canvas == "blur":
-            sigma, radius = self.blur
-            return gaussian_blur(images, sigma, radius=radius)
-        if self.canvas == "mean":
-            return _mean_of(images, known=self.mean is not None)
-        return _level_of(RAW_LEVELS[self.canvas], images, self.mean, self.std)
+
+def canvas_of(
+    canvas: Canvas,
+    images: Images,
+    mean: ChannelValues | None,
+    std: ChannelValues | None,
+    blur: tuple[float, int] = RISE_BLUR,
+) -> Tensor:
+    """Return a canvas in the model's input space, in a shape that broadcasts to the images'.
+
+    Raises:
+        ValueError: If `mean` and `std` do not fit the images, or are missing where black or white needs them.
+    """
+    if canvas == "blur":
+        return gaussian_blur(images, blur[0], radius=blur[1])
+    if canvas == "mean":
+        return _mean_of(images, known=mean is not None)
+    return _level_of(RAW_LEVELS[canvas], images, mean, std)
 
 
 def paint_of(

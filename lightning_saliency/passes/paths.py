@@ -102,9 +102,9 @@ def fitting(references: References, images: Images) -> Tensor:
 def draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, float], ...]:
     """List a reference and a position on the path for every step."""
     generator = keyed_generator("references", seed)
-    order = torch.randperm(num_references, generator=generator).tolist()
-    parts = torch.randperm(num_samples, generator=generator).double()
-    positions = (parts + torch.rand(num_samples, generator=generator, dtype=torch.float64)) / num_samples
+    order = torch.randperm(num_references, generator=generator, device="cpu").tolist()
+    parts = torch.randperm(num_samples, generator=generator, device="cpu").double()
+    positions = (parts + torch.rand(num_samples, generator=generator, dtype=torch.float64, device="cpu")) / num_samples
     return tuple((order[step % num_references], position) for step, position in enumerate(positions.tolist()))
 
 
@@ -112,7 +112,7 @@ def draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, 
 class BlurPath:
     """Points on the way from the blurred to the sharp image.
 
-    Blur shrinks with the square of the way left, since fine blur changes an image most. A step looks at
+    Blur shrinks with the cube of the way left, since fine blur changes an image most. A step looks at
     the middle of an interval and moves by that interval's whole difference, so that all moves add up to the
     difference between the sharp and the blurred image. With `ends`, points are the intervals' borders.
     """
@@ -134,4 +134,4 @@ class BlurPath:
         return Sample(self._at(images, step + 0.5), 1 / self.num_steps, move * self.num_steps)
 
     def _at(self, images: Images, step: int | float) -> Images:
-        return gaussian_blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 2)
+        return gaussian_blur(images, self.max_sigma * (1 - step / self.num_intervals) ** 3)

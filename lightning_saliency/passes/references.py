@@ -6,10 +6,9 @@ from typing import Final, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice
 from lightning_saliency._types import Images
 from lightning_saliency.passes.blur import gaussian_blur
-from lightning_saliency.passes.colours import RAW_LEVELS, check_colours, check_raw, per_channel
+from lightning_saliency.passes.colours import RAW_LEVELS, check_raw, per_channel
 
 Colours: TypeAlias = float | tuple[float, ...] | None
 Start: TypeAlias = Literal["mean", "black", "white", "blur"]
@@ -54,12 +53,6 @@ class Baseline:
     start: Start | References
     mean: Colours = None
     std: Colours = None
-
-    def __post_init__(self) -> None:
-        """Check the arguments."""
-        if not isinstance(self.start, References):
-            check_choice("baseline", self.start, STARTS)
-        check_colours(self.mean, self.std)
 
     def of(self, images: Images) -> Images:
         """Return the starting point of every image, of the images' shape."""

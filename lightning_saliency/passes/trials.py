@@ -149,7 +149,7 @@ def visit_trials(
 ) -> None:
     """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
 
-    This is where a caller's tensors are checked: only behind it are they what their names say.
+    A caller's tensors are checked here: only behind this are they what their names say.
 
     Raises:
         TypeError: If an argument is not of the kind expected.

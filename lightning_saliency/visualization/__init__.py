@@ -1,6 +1,6 @@
 """Pictures of maps: tensors in, images out."""
 
-from lightning_saliency.visualization._overlay import overlay
-from lightning_saliency.visualization._panel import draw_panel
+from lightning_saliency.visualization._overlay import change_overlay, displayable, overlay
+from lightning_saliency.visualization._strip import draw_strip
 
-__all__ = ["draw_panel", "overlay"]
+__all__ = ["change_overlay", "displayable", "draw_strip", "overlay"]

@@ -1,12 +1,18 @@
+import dataclasses
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import torch
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers import CSVLogger
 
-from lightning_saliency import GatedCheckpoint
-from tests.callbacks.training import fit
+from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.callbacks._logged_names import logged_names
+from lightning_saliency.methods import Gradient
+from lightning_saliency.metrics import RCAP
+from tests.callbacks.training import MEAN, STD, Classifier, Data, fit, trainer
 
 
 class Scores(Callback):
@@ -23,7 +29,10 @@ class Scores(Callback):
 
 
 def files(folder):
-    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    found = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    # The record of decisions lies beside checkpoints, and never alone.
+    assert found != ["gate_decisions.json"]
+    return [name for name in found if name != "gate_decisions.json"]
 
 
 CHECKPOINTS = {
@@ -78,7 +87,7 @@ def test_a_value_from_an_earlier_validation_does_not_pass(tmp_path):
     gate = GatedCheckpoint(tmp_path, "{epoch}", gates={"score": ">= 0.5"}, save_top_k=-1)
     fit([Scores(0.9, None, 0.9), gate], max_epochs=3)
     assert [decision.passed for decision in gate.decisions] == [True, False, True]
-    assert gate.decisions[1].reasons == ("score is not computed in this validation, wanted >= 0.5",)
+    assert gate.decisions[1].reasons == ("score was not computed in this validation, wanted >= 0.5",)
     assert files(tmp_path) == ["0.ckpt", "2.ckpt"]
 
 
@@ -127,7 +136,7 @@ def test_triggers_that_precede_the_validation_are_refused(trigger):
         ({}, ValueError, "at least one rule, but got none"),
         ("score >= 0.5", TypeError, "`gates` to map names to rules"),
         ({"score": 0.5}, TypeError, "gate of 'score' to be a text such as '>= 0.25', but got 0.5"),
-        ({"score": "> 0.5"}, ValueError, "gate of 'score' to be '>= x' or '<= x' .* but got '> 0.5'"),
+        ({"score": "> 0.5"}, ValueError, r"gate of 'score' to be '>= x', .* but got '> 0.5'"),
         ({"score": ">= half"}, ValueError, "but got '>= half'"),
         ({"score": ">= 0.5 or so"}, ValueError, "but got '>= 0.5 or so'"),
     ],
@@ -137,9 +146,119 @@ def test_unknown_syntax_is_refused(gates, error, message):
         GatedCheckpoint(gates=gates)
 
 
+def judged(rule, *values, best=None, higher_is_better=True):
+    gate = GatedCheckpoint(gates={"score": rule}).gates[0]
+    if hasattr(gate, "higher_is_better"):
+        gate = dataclasses.replace(gate, higher_is_better=higher_is_better)
+    known = dict(zip(("score", "score_stderr"), values, strict=False))
+    return gate.judge(known.get, best).passed
+
+
 @pytest.mark.parametrize(
     ("rule", "low", "high"), [(">= 0.25", False, True), ("<=0.25", True, False), (">= 2.5e-1", False, True)]
 )
 def test_a_gate_compares_with_its_bound(rule, low, high):
-    gate = GatedCheckpoint(gates={"score": rule}).gates[0]
-    assert (gate.passes(0.2), gate.passes(0.25), gate.passes(0.3)) == (low, True, high)
+    assert [judged(rule, value) for value in (0.2, 0.25, 0.3)] == [low, True, high]
+
+
+def test_a_gate_can_ask_for_standard_errors_to_spare():
+    assert judged(">= 0.25 by 2 stderr", 0.36, 0.05)
+    assert not judged(">= 0.25 by 2 stderr", 0.34, 0.05)
+    assert judged("<= 0.25 by 1.5 stderr", 0.09, 0.1)
+    assert not judged("<= 0.25 by 1.5 stderr", 0.11, 0.1)
+    assert not judged(">= 0.25 by 2 stderr", 0.9)
+
+
+def test_a_relative_gate_allows_a_share_of_the_best_to_be_lost():
+    assert judged("worsens <= 10%", 0.1)
+    assert [judged("worsens <= 10%", value, best=0.5) for value in (0.44, 0.46, 0.6)] == [False, True, True]
+    lower = {"best": 0.5, "higher_is_better": False}
+    assert [judged("worsens <= 10%", value, **lower) for value in (0.56, 0.54, 0.1)] == [False, True, True]
+    assert not judged("worsens <= 10%", float("nan"), best=0.5)
+
+
+def watched(**options):
+    return SaliencyMonitor([Gradient()], [RCAP()], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+
+
+def test_a_relative_gate_knows_direction_and_best_of_a_monitors_score(tmp_path):
+    gate = GatedCheckpoint(tmp_path, gates={"saliency/gradient/rcap": "worsens <= 1000%"}, save_top_k=-1)
+    run, _ = fit([watched(), gate], max_epochs=3)
+    assert [decision.passed for decision in gate.decisions] == [True] * 3
+    best = gate.state_dict()["best_values"]["saliency/gradient/rcap"]
+    assert best >= run.callback_metrics["saliency/gradient/rcap"].item()
+
+
+def test_a_drift_gate_waits_for_the_second_evaluation(tmp_path):
+    gate = GatedCheckpoint(tmp_path, gates={"saliency/gradient/drift_spearman": ">= -1"}, save_top_k=-1)
+    fit([watched(), gate], max_epochs=3)
+    assert [decision.passed for decision in gate.decisions] == [False, True, True]
+
+
+def test_a_monitor_of_every_second_epoch_never_lets_a_stale_score_pass(tmp_path):
+    name = "saliency/gradient/rcap"
+    gate = GatedCheckpoint(tmp_path, "{epoch}", gates={name: ">= 0"}, save_top_k=-1, monitor=name)
+    fit([watched(every_n_epochs=2), gate], max_epochs=5)
+    assert files(tmp_path) == ["1.ckpt", "3.ckpt"]
+
+
+@pytest.mark.parametrize("name", ["saliency/gradient/rcop", "saliency/grad_cam/rcap", "salience/gradient/rcap"])
+def test_a_name_that_no_monitor_logs_is_refused_with_those_that_will_be(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"but got '{name}'; these are .*saliency/gradient/rcap"):
+        fit([watched(), GatedCheckpoint(tmp_path, gates={name: ">= 0.5"})])
+
+
+def test_a_relative_gate_on_a_value_of_unknown_direction_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="whose direction is known, but got 'val_loss'"):
+        fit([watched(), GatedCheckpoint(tmp_path, gates={"val_loss": "worsens <= 5%"})])
+
+
+def test_what_a_monitor_logs_is_what_gates_may_name():
+    run, _ = fit([watched()])
+    logged = {name for name in run.callback_metrics if name.startswith("saliency")}
+    names = set(logged_names(watched().settings))
+    assert logged <= names
+    # Only the share of confident images and drift from a best one that has not come are not there.
+    assert {name for name in names - logged if "_best" not in name} == {"saliency/used"}
+
+
+def test_a_failing_gate_can_warn_and_save(tmp_path):
+    gate = GatedCheckpoint(tmp_path, "{epoch}", gates={"score": ">= 0.5"}, on_fail="warn", save_top_k=-1)
+    with pytest.warns(UserWarning, match=r"epoch 0 refused: score is 0.4, wanted >= 0.5. It is saved all the same"):
+        fit([Scores(0.4, 0.6), gate])
+    assert files(tmp_path) == ["0.ckpt", "1.ckpt"]
+
+
+def test_a_failing_gate_can_stop_training(tmp_path):
+    gate = GatedCheckpoint(tmp_path, gates={"score": ">= 0.5"}, on_fail="stop")
+    run, _ = fit([Scores(0.6, 0.4), gate], max_epochs=5)
+    assert run.current_epoch == 2
+    assert len(files(tmp_path)) == 1
+
+
+def test_decisions_are_kept_logged_and_written(tmp_path):
+    logger = CSVLogger(tmp_path)
+    gate = GatedCheckpoint(tmp_path / "kept", gates={"score": ">= 0.5"}, save_top_k=-1)
+    fit([Scores(0.4, 0.6), gate], logger=logger)
+    record = json.loads((tmp_path / "kept" / "gate_decisions.json").read_text())
+    assert [(entry["epoch"], entry["passed"]) for entry in record] == [(0, False), (1, True)]
+    assert "gate/passed" in (Path(logger.log_dir) / "metrics.csv").read_text()
+    again = GatedCheckpoint(tmp_path / "kept", gates={"score": ">= 0.5"}, save_top_k=-1)
+    again.load_state_dict(gate.state_dict())
+    assert again.decisions == gate.decisions
+
+
+def test_a_run_goes_on_from_its_gated_checkpoint(tmp_path):
+    def parts():
+        return [
+            watched(),
+            GatedCheckpoint(tmp_path, "{epoch}", gates={"saliency/gradient/rcap": ">= 0"}, save_top_k=-1),
+        ]
+
+    fit(parts(), max_epochs=2)
+    monitor, gate = parts()
+    run = trainer([monitor, gate], max_epochs=3)
+    run.fit(Classifier(), Data(), ckpt_path=tmp_path / "1.ckpt")
+    assert [decision.epoch for decision in gate.decisions] == [0, 1, 2]
+    assert files(tmp_path) == ["0.ckpt", "1.ckpt", "2.ckpt"]
+    assert {"first", "previous", "best"} <= monitor.memory.maps.keys()

@@ -1,5 +1,7 @@
+import csv
 import dataclasses
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lightning_saliency import SaliencyMonitor
-from lightning_saliency.methods import Gradient, SmoothGrad
+from lightning_saliency.methods import Gradient, RandomMap, SmoothGrad
 from lightning_saliency.metrics import RCAP, Allegiance, rcap
 from tests.callbacks.training import CLASSES, MEAN, STD, Classifier, Data, Network, Patterns, fit, trainer
 
@@ -52,14 +54,49 @@ def test_what_is_on_disk_is_what_checkpoints_see(tmp_path):
     assert scalars == set(scores_of(run))
     for tag in scalars:
         series = events.Scalars(tag)
-        # Lightning counts the steps before the batch after which it validates.
-        assert [event.step for event in series] == [5, 11]
+        # Lightning counts the steps before the batch after which it validates; drift starts with the second.
+        assert [event.step for event in series] == ([11] if "drift" in tag else [5, 11])
         assert series[-1].value == pytest.approx(run.callback_metrics[tag].item())
-    pictures = events.Tags()["images"]
-    assert len(pictures) == 2
-    assert all(tag.startswith("saliency/gradient/image_") for tag in pictures)
-    assert [event.step for event in events.Images(pictures[0])] == [6, 12]
-    assert events.Images(pictures[0])[0].width == 326
+    pictures = {tag: events.Images(tag) for tag in events.Tags()["images"]}
+    panels = sorted(tag for tag in pictures if tag.startswith("saliency/gradient/image_"))
+    assert len(panels) == 2
+    assert [event.step for event in pictures[panels[0]]] == [6, 12]
+    # Input and now; then input, first, best, previous, now and change.
+    assert [event.width for event in pictures[panels[0]]] == [2 * 160 + 6, 6 * 160 + 5 * 6]
+    assert set(pictures) - set(panels) == {"saliency/gradient/drifted_0"}
+
+
+def test_every_score_of_every_image_is_a_row_of_a_table(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="")
+    run, _ = fit([quick(num_images=5, metrics=[RCAP()])], logger=logger)
+    with (Path(logger.log_dir) / "saliency.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert list(table[0]) == ["step", "epoch", "index", "target", "predicted", "method", "metric", "score"]
+    last = [
+        float(row["score"])
+        for row in table
+        if (row["epoch"], row["method"], row["metric"]) == ("1", "gradient", "rcap")
+    ]
+    assert len(last) == 5
+    assert sum(last) / 5 == pytest.approx(scores_of(run)["saliency/gradient/rcap"])
+    assert {row["metric"] for row in table if row["epoch"] == "0"} == {"rcap"}
+    assert {"rcap", "drift_ssim", "drift_ssim_first"} <= {row["metric"] for row in table if row["epoch"] == "1"}
+
+
+def test_the_margin_over_the_control_is_paired_and_positive_for_the_better():
+    def worse(model, images, targets):
+        return RandomMap()(model, images) * (images[:, 0] < 0)
+
+    metrics = [RCAP(), Allegiance()]
+    run, _ = fit([quick([RandomMap()], metrics, num_images=9), quick({"worse": worse}, metrics, name="other")])
+    scores = scores_of(run, "")
+    for metric in ("rcap", "allegiance"):
+        assert scores[f"saliency/random_map/{metric}"] == scores[f"saliency/random/{metric}"]
+        assert scores[f"saliency/random_map/{metric}_vs_random"] == 0
+        assert scores[f"saliency/random_map/{metric}_vs_random_stderr"] == 0
+        sign = 1 if metric == "rcap" else -1
+        difference = sign * (scores[f"other/worse/{metric}"] - scores[f"other/random/{metric}"])
+        assert scores[f"other/worse/{metric}_vs_random"] == pytest.approx(difference, abs=1e-6)
 
 
 def test_the_same_images_are_used_in_every_epoch_and_balanced_over_classes():
@@ -166,7 +203,8 @@ def test_images_outside_raw_space_raise_for_a_metric_that_the_user_named():
 def test_images_outside_raw_space_leave_the_default_metrics_out_with_a_warning():
     with pytest.warns(UserWarning, match=r"Metrics \['rcap', 'allegiance'\] are left out"):
         run, _ = fit([SaliencyMonitor([Gradient()], num_images=6)])
-    assert set(scores_of(run)) == {"saliency/seconds", "saliency/gradient/invalid", "saliency/gradient/blank"}
+    assert not any("rcap" in name or "allegiance" in name for name in scores_of(run))
+    assert scores_of(run)["saliency/gradient/blank"] == 0
 
 
 def test_a_metric_that_knows_its_colours_is_asked_as_it_is():
@@ -352,7 +390,7 @@ def test_labels_out_of_range_are_refused():
 def test_two_monitors_do_not_collide_unless_they_have_one_name():
     run, _ = fit([quick(), quick([SmoothGrad(num_samples=2)], name="second")])
     assert {"saliency/gradient/rcap", "second/smooth_grad/rcap"} <= run.callback_metrics.keys()
-    with pytest.raises(ValueError, match="distinct names, but got 'saliency' 2 times"):
+    with pytest.raises(RuntimeError, match="more than one stateful callback of type `SaliencyMonitor`"):
         fit([quick(), quick()])
 
 
@@ -383,8 +421,8 @@ def test_a_fault_late_in_training_is_survived_with_one_warning():
         ({"target": -1}, ValueError, "`target` to be at least 0, but got -1"),
         ({"mean": 0.5, "std": None}, ValueError, "both `mean` and `std`"),
         ({"std": 0.0}, ValueError, "`std` to be positive, but got 0.0"),
-        ({"batch": "image"}, TypeError, "`batch` to be a pair of keys or a function, but got 'image'"),
-        ({"batch": ("image",)}, ValueError, "`batch` to be a pair of keys"),
+        ({"batch": "image"}, TypeError, "`batch` to be keys or a function, but got 'image'"),
+        ({"batch": ("image",)}, ValueError, "`batch` to be two or three keys"),
         ({"name": ""}, ValueError, "`name`"),
         ({"methods": []}, ValueError, "`methods` to have distinct names, but got none"),
         ({"methods": [Gradient(), Gradient()]}, ValueError, r"\['gradient'\] more than once"),

@@ -7,7 +7,8 @@ import torch
 from captum.metrics import infidelity as captum_infidelity
 
 from lightning_saliency.metrics import Infidelity, infidelity
-from lightning_saliency.metrics._infidelity import draw_noise, draw_squares, unexplained
+from lightning_saliency.metrics._infidelity import unexplained
+from lightning_saliency.metrics._perturbations import draw_noise, draw_squares
 from tests.metrics.samples import FIRST, batch, curved, maps_of, summing
 
 WEIGHT = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)

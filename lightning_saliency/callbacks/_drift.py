@@ -1,0 +1,79 @@
+"""How far explanations have moved since the previous, the first and the best evaluation."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import torch
+from torch import Tensor
+
+from lightning_saliency.metrics import center_shift, spearman, ssim, top_k_iou
+
+MEASURES: Final = {"spearman": spearman, "ssim": ssim, "top_k_iou": top_k_iou, "center_shift": center_shift}
+ROLES: Final = {"previous": "", "first": "_first", "best": "_best"}
+
+MapsByImage = dict[int, Tensor]
+MapsByMethod = dict[str, MapsByImage]
+
+
+@dataclass
+class Memory:
+    """Maps of earlier evaluations and which of them was the best.
+
+    Attributes:
+        maps: Small maps by role (previous, first, best), method and image.
+        best_value: Value of what decides, at the best evaluation.
+        data_size: Number of items in the data set, `None` where it is unknown.
+    """
+
+    maps: dict[str, MapsByMethod] = field(default_factory=dict)
+    best_value: float | None = None
+    data_size: int | None = None
+
+    def remember(self, now: MapsByMethod) -> None:
+        """Let the present maps be the previous ones of the next evaluation."""
+        self.maps["previous"] = now
+        self.maps.setdefault("first", now)
+
+    def consider_best(self, value: float, *, higher_is_better: bool) -> None:
+        """Keep the latest maps as the best ones if the value that decides has not been better."""
+        best = self.best_value
+        if best is None or (value > best if higher_is_better else value < best):
+            self.best_value = value
+            self.maps["best"] = self.maps["previous"]
+
+    def state(self) -> dict[str, Any]:
+        """Return numbers and tensors only, which load with `weights_only=True`."""
+        packed = {
+            role: {method: _packed(images) for method, images in methods.items()} for role, methods in self.maps.items()
+        }
+        return {"maps": packed, "best_value": self.best_value, "data_size": self.data_size}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> "Memory":
+        """Do the reverse of `state`."""
+        maps = {
+            role: {method: _unpacked(images) for method, images in methods.items()}
+            for role, methods in state["maps"].items()
+        }
+        return cls(maps, state["best_value"], state["data_size"])
+
+
+def drift_scores(now: MapsByImage, reference: MapsByImage) -> dict[str, dict[int, float]]:
+    """Compare the maps of the images that both have, by every measure: {measure: {image: value}}."""
+    common = [index for index in sorted(now.keys() & reference.keys()) if now[index].shape == reference[index].shape]
+    if not common:
+        return {}
+    first = torch.stack([now[index] for index in common]).float()
+    second = torch.stack([reference[index] for index in common]).float()
+    return {name: dict(zip(common, measure(first, second).tolist(), strict=True)) for name, measure in MEASURES.items()}
+
+
+def _packed(images: MapsByImage) -> dict[str, Any]:
+    indices = sorted(images)
+    return {"indices": indices, "maps": torch.stack([images[index] for index in indices]) if indices else None}
+
+
+def _unpacked(packed: Mapping[str, Any]) -> MapsByImage:
+    maps = packed["maps"]
+    return {} if maps is None else dict(zip(packed["indices"], maps, strict=True))

@@ -1,0 +1,40 @@
+"""Methods and metrics by their names, as configuration files like to have them."""
+
+from collections.abc import Mapping, Sequence
+from inspect import isabstract
+from types import ModuleType
+from typing import Any
+
+from lightning_saliency import methods as all_methods
+from lightning_saliency import metrics as all_metrics
+from lightning_saliency.metrics import ExplanationMetric
+
+
+def known_methods(members: Any) -> Any:
+    """Replace names such as `"grad_cam"` or `"GradCAM"` by methods with default arguments."""
+    return _known("methods", members, all_methods, object)
+
+
+def known_metrics(members: Any) -> Any:
+    """Replace names such as `"rcap"` or `"RCAP"` by metrics with default arguments."""
+    return _known("metrics", members, all_metrics, ExplanationMetric)
+
+
+def _known(argument: str, members: Any, module: ModuleType, base: type) -> Any:
+    if isinstance(members, str) or not isinstance(members, Sequence | Mapping):
+        return members
+    if isinstance(members, Mapping):
+        return {name: _resolved(argument, member, module, base) for name, member in members.items()}
+    return [_resolved(argument, member, module, base) for member in members]
+
+
+def _resolved(argument: str, member: Any, module: ModuleType, base: type) -> Any:
+    if not isinstance(member, str):
+        return member
+    exported = [getattr(module, name) for name in vars(module)["__all__"]]
+    classes = [kind for kind in exported if isinstance(kind, type) and issubclass(kind, base) and not isabstract(kind)]
+    for kind in classes:
+        if member in (kind.__name__, getattr(kind, "name", None)):
+            return kind()
+    names = ", ".join(sorted(str(getattr(kind, "name", kind.__name__)) for kind in classes))
+    raise ValueError(f"Expected `{argument}` to be named among {names}, but got {member!r}.")
