@@ -8,11 +8,11 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Maps
-from lightning_saliency.methods._baseline import own_baseline, own_colours
+from lightning_saliency.methods._baseline import baseline_of
 from lightning_saliency.methods._layer_method import LayerMethod, Pooled, Quantity, check_pooled
 from lightning_saliency.passes.layer_statistics import MeanCAM
 from lightning_saliency.passes.paths import StraightPath
-from lightning_saliency.passes.references import Baseline, Colours, References, Start
+from lightning_saliency.passes.references import Colours, References, Start
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,13 @@ class IntegratedGradCAM(LayerMethod):
         check_integer("num_steps", self.num_steps, minimum=1)
         check_choice("rule", self.rule, ("gauss_legendre", "left"))
         check_pooled(self.aggregation)
-        object.__setattr__(self, "baseline", own_baseline(self.baseline))
-        object.__setattr__(self, "mean", own_colours(self.mean))
-        object.__setattr__(self, "std", own_colours(self.std))
-        self.quantities("")
+        checked = baseline_of(self.baseline, self.mean, self.std)
+        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
+            object.__setattr__(self, argument, value)
 
     def quantities(self, layer: str) -> tuple[Quantity, ...]:
         """The mean map over the path."""
-        baseline = Baseline(own_baseline(self.baseline), self.mean, self.std)
+        baseline = baseline_of(self.baseline, self.mean, self.std)
         return ((StraightPath(baseline, self.num_steps, self.rule), MeanCAM(self.aggregation)),)
 
     def cam(self, mean_map: Tensor) -> Maps:
