@@ -9,7 +9,9 @@ from lightning_saliency._checks import check_integer, check_maps
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.methods import Method
+from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod
 from lightning_saliency.methods._stream_method import StreamMethod, explain_streams, known_targets, own_images
+from lightning_saliency.methods._walking_method import WalkingMethod
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.passes.trials import Measured, Trial, visit_trials
 
@@ -204,14 +206,16 @@ def _explain_alone(
     images: Images,
     targets: Targets,
     name: str,
-    method: Callable[[Model, Images, Targets], Maps],
+    method: Callable[..., Maps],
     max_batch_size: int,
 ) -> Maps:
     chunks = zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True)
     parts = []
+    # Ours may put several changed versions of a chunk into a pass.
+    options = {"max_batch_size": max_batch_size} if isinstance(method, WalkingMethod | PerturbedLayerMethod) else {}
     with explaining(model):  # anew for each method, so that what it draws does not depend on what ran before
         for chunk, chunk_targets in chunks:
-            maps = method(model, chunk.clone(), chunk_targets.clone())
+            maps = method(model, chunk.clone(), chunk_targets.clone(), **options)
             check_maps(name, maps, chunk)
             parts.append(maps.detach().float())
     return torch.cat(parts)

@@ -16,6 +16,7 @@ from lightning_saliency.passes.references import References
 from tests.models import pictures
 
 METHOD_ARGUMENTS: dict[str, Callable[[int], dict[str, Any]]] = {
+    "ExpectedGradCAM": lambda channels: {"references": references(channels)},
     "ExpectedGradients": lambda channels: {"references": references(channels)},
 }
 """How to construct methods that need arguments, by class name."""
@@ -71,5 +72,5 @@ def needs_of(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
     """Give a metric what it declares to need."""
     masks = torch.zeros_like(maps, dtype=torch.bool)
     masks[..., : maps.shape[-1] // 2] = True
-    given = {"methods": {"maps": methods.Gradient()}, "masks": masks}
+    given = {"methods": {"maps": methods.IntegratedGradients(4)}, "masks": masks}
     return {need: given[need] for need in metric.needs}

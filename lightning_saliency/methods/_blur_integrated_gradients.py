@@ -8,6 +8,7 @@ from lightning_saliency._checks import check_integer, check_number
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.blur import gaussian_blur
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import BlurPath
 from lightning_saliency.passes.stream import Reading
@@ -65,6 +66,10 @@ class BlurIntegratedGradients(CompleteMethod):
     def path(self, *, ends: bool = False) -> BlurPath:
         """Return the points on the path: the middles of its steps, or their borders."""
         return BlurPath(float(self.max_sigma), self.num_steps, ends)
+
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the blurred image."""
+        return (gaussian_blur(images, float(self.max_sigma)),)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

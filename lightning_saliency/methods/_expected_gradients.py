@@ -5,10 +5,10 @@ from typing import Self
 
 from torch import Tensor
 
-from lightning_saliency._checks import check_integer
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
+from lightning_saliency.methods._references import filled, own_references
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import ReferencePath
@@ -69,10 +69,7 @@ class ExpectedGradients(CompleteMethod):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        if isinstance(self.references, Tensor):
-            object.__setattr__(self, "references", References(self.references))
-        elif not isinstance(self.references, References):
-            check_integer("references", self.references, minimum=1)
+        object.__setattr__(self, "references", own_references(self.references))
         check_noise(self.num_samples, self.noise_level, self.seed)
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_samples, "num_samples")
 
@@ -83,15 +80,15 @@ class ExpectedGradients(CompleteMethod):
         """
         return replace(self, references=images)
 
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the reference of each draw."""
+        return self.path.starts(images)
+
     @property
     def path(self) -> ReferencePath:
         """The points between the references and the image."""
-        if isinstance(self.references, References):
-            return ReferencePath(self.references, self.num_samples, float(self.noise_level), self.seed)
-        raise ValueError(
-            f"Expected reference images in {self.name!r}, but got only their number, {self.references!r}: "
-            "pass them as a tensor, or call `with_references` first (the monitor does)."
-        )
+        references = filled(self.references, self.name)
+        return ReferencePath(references, self.num_samples, float(self.noise_level), self.seed)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

@@ -1,20 +1,16 @@
 """Gradient-weighted class activation maps."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._stream_method import StreamMethod
-from lightning_saliency.methods._upsampling import upsample
-from lightning_saliency.passes.layers import LAST_SPATIAL
-from lightning_saliency.passes.points import Clean
-from lightning_saliency.passes.statistics import Activation, Mean
-from lightning_saliency.passes.stream import Reading
+from lightning_saliency._types import Maps
+from lightning_saliency.methods._layer_method import GradientCAM, Pooled, channel_means, check_pooled
 
 
 @dataclass(frozen=True)
-class GradCAM(StreamMethod):
+class GradCAM(GradientCAM):
     """Positive part of a layer's activation, its channels weighted by the mean gradient of the target's logit.
 
     Cost: one forward and one backward per image, shared with every method at the clean image; with
@@ -23,10 +19,13 @@ class GradCAM(StreamMethod):
     Args:
         layer: Name of the layer as in `model.named_modules()`, or the end of a name. `None` finds the last
             layer whose positions still influence the logits: for convolutional networks what enters global
-            pooling, for vision transformers the last block's first norm.
+            pooling, for vision transformers the last block's first norm. Of several names the maps are averaged.
+        aggregation: Which part of the gradient is averaged over positions: `"signed"`, `"positive"` or
+            `"absolute"`. All but the first lose sight of the class: see `ClassSensitivity`.
         name: Key in results and logs.
 
     Raises:
+        TypeError: If `layer` is neither a name nor a list of names.
         ValueError: If the layer is unknown, or none is found; the message lists candidates.
 
     Example:
@@ -40,19 +39,19 @@ class GradCAM(StreamMethod):
 
     References:
         Selvaraju et al., "Grad-CAM", 2017. https://arxiv.org/abs/1610.02391
+        Khakzar et al., "Rethinking Positive Aggregation and Propagation of Gradients in Gradient-based
+        Saliency Methods", 2020, on positive aggregation. https://arxiv.org/abs/2012.00362
     """
 
-    layer: str | None = None
+    layer: str | Sequence[str] | None = None
+    aggregation: Pooled = "signed"
     name: str = "grad_cam"
 
-    @property
-    def readings(self) -> tuple[Reading, ...]:
-        """The layer's activation and gradient at the image."""
-        layer = LAST_SPATIAL if self.layer is None else self.layer
-        return Reading(Clean(), Activation(), layer), Reading(Clean(), Mean(), layer)
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        super().__post_init__()
+        check_pooled(self.aggregation)
 
-    def formula(self, images: Images, activation: Tensor, gradient: Tensor) -> Maps:
-        """Weigh channels, rectify, upsample."""
-        positions = tuple(range(2, gradient.ndim))
-        weights = gradient.mean(dim=positions, keepdim=True)
-        return upsample((weights * activation).sum(dim=1).relu(), images)
+    def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
+        """Weigh channels and rectify."""
+        return (channel_means(gradient, self.aggregation) * activation).sum(dim=1).relu()

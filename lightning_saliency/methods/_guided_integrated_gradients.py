@@ -88,6 +88,10 @@ class GuidedIntegratedGradients(WalkingMethod):
         baseline = baseline_of(self.baseline, self.mean, self.std)
         return GuidedPath(baseline, self.num_steps, float(self.fraction), float(self.max_dist))
 
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the start of the path."""
+        return (self.path().baseline.of(images),)
+
     def quantity(self, part: Part) -> Statistic:
         """Gradient times movement."""
         return MeanContribution(part)

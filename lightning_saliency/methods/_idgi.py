@@ -73,6 +73,10 @@ class IDGI(WalkingMethod):
             )
         check_aggregation(self.aggregation, self.guide, self.percentile, self.around.num_steps + 1, "num_steps")
 
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the start of the path."""
+        return self.around.baselines(images)
+
     def quantity(self, part: Part) -> Statistic:
         """Changes of the logit, dealt out."""
         return ImportantDirections(part)

@@ -82,6 +82,10 @@ class IntegratedGradients(CompleteMethod):
         """Return the points on the path, spaced as the rule says."""
         return StraightPath(baseline_of(self.baseline, self.mean, self.std), self.num_steps, rule)
 
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the start of the path."""
+        return (self.path(self.rule).baseline.of(images),)
+
     @property
     def readings(self) -> tuple[Reading, ...]:
         """The mean contribution on the path."""

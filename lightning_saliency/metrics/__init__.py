@@ -9,6 +9,8 @@ from lightning_saliency.metrics._average_drop import (
     average_gain,
     average_increase,
 )
+from lightning_saliency.metrics._class_sensitivity import ClassSensitivity, class_sensitivity
+from lightning_saliency.metrics._completeness_gap import CompletenessGap, completeness_gap
 from lightning_saliency.metrics._complexity import (
     Complexity,
     EffectiveComplexity,
@@ -23,6 +25,7 @@ from lightning_saliency.metrics._insertion import Insertion, insertion
 from lightning_saliency.metrics._masks import masks_from_boxes
 from lightning_saliency.metrics._max_sensitivity import MaxSensitivity, max_sensitivity
 from lightning_saliency.metrics._metric import ExplanationMetric
+from lightning_saliency.metrics._parameter_randomization import ParameterRandomization, parameter_randomization
 from lightning_saliency.metrics._rcap import RCAP, rcap
 from lightning_saliency.metrics._relevance import (
     PointingGame,
@@ -43,6 +46,8 @@ __all__ = [
     "AverageDrop",
     "AverageGain",
     "AverageIncrease",
+    "ClassSensitivity",
+    "CompletenessGap",
     "Complexity",
     "Deletion",
     "EffectiveComplexity",
@@ -53,6 +58,7 @@ __all__ = [
     "MapMAE",
     "MaskIoU",
     "MaxSensitivity",
+    "ParameterRandomization",
     "PointingGame",
     "RelevanceMass",
     "RelevanceRank",
@@ -62,6 +68,8 @@ __all__ = [
     "average_gain",
     "average_increase",
     "center_shift",
+    "class_sensitivity",
+    "completeness_gap",
     "complexity",
     "deletion",
     "effective_complexity",
@@ -72,6 +80,7 @@ __all__ = [
     "mask_iou",
     "masks_from_boxes",
     "max_sensitivity",
+    "parameter_randomization",
     "pointing_game",
     "rcap",
     "relevance_mass",

@@ -40,12 +40,16 @@ def find_layers(model: Model, images: Images, names: Iterable[str]) -> dict[str,
 
 
 @contextmanager
-def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
+def recording(
+    layers: Mapping[str, nn.Module], replacements: Mapping[str, Tensor] | None = None
+) -> Iterator[dict[str, Tensor]]:
     """Record the layers' outputs while the block runs: the last one where a layer runs repeatedly.
 
-    The network goes on with a copy, since a later in-place activation would overwrite what was recorded.
+    Where a layer has a replacement, that is recorded and used instead of its output. The network goes on with
+    a copy, since a later in-place activation would overwrite what was recorded.
     """
     outputs: dict[str, Tensor] = {}
+    instead = replacements or {}
     with ExitStack() as stack:
         for name, layer in layers.items():
 
@@ -55,8 +59,9 @@ def recording(layers: Mapping[str, nn.Module]) -> Iterator[dict[str, Tensor]]:
                         f"Expected layer {name!r} to return a tensor, but got {type(output).__name__}: "
                         "name a layer inside it."
                     )
-                outputs[name] = output if output.requires_grad else output.requires_grad_()
-                return output.clone()
+                taken: Tensor = instead.get(name, output)
+                outputs[name] = taken if taken.requires_grad else taken.requires_grad_()
+                return taken.clone()
 
             stack.callback(layer.register_forward_hook(keep).remove)
         yield outputs
@@ -81,6 +86,11 @@ def as_grid(output: Tensor, images: Images) -> Activations:
         )
     patches = output[:, output.shape[1] - math.prod(grid) :]
     return patches.transpose(1, 2).reshape(output.shape[0], output.shape[2], *grid)
+
+
+def channels_last(output: Tensor, images: Images) -> bool:
+    """Whether the channels of a layer's output, as the layer made it, come after its positions."""
+    return not _matches(output.shape[2:], images.shape[2:])
 
 
 def _matches(grid: torch.Size, spatial: torch.Size) -> bool:

@@ -73,25 +73,34 @@ class ReferencePath:
 
     def sample(self, images: Images, step: int) -> Sample:
         """Draw a reference and a position."""
-        index, position = _draws(len(self.references), self.num_samples, self.seed)[step]
-        reference = self._fitting(images)[index].to(images)
+        index, position = draws(len(self.references), self.num_samples, self.seed)[step]
+        reference = fitting(self.references, images)[index].to(images)
         point = torch.lerp(reference.expand_as(images), images, position)
         if self.noise_level:
             point = point + noise_like(images, self.noise_level, self.seed, step)
         return Sample(point, 1 / self.num_samples, images - reference)
 
-    def _fitting(self, images: Images) -> Tensor:
-        found = self.references.images
-        if found.shape[1:] != images.shape[1:]:
-            raise ValueError(
-                f"Expected references of shape (R, {', '.join(map(str, images.shape[1:]))}), "
-                f"but got {tuple(found.shape)}: they have to look like the images."
-            )
-        return found
+    def starts(self, images: Images) -> tuple[Images, ...]:
+        """Return every step's reference, repeated for every image."""
+        found = fitting(self.references, images).to(images)
+        drawn = draws(len(self.references), self.num_samples, self.seed)
+        return tuple(found[index].expand_as(images) for index, _ in drawn)
+
+
+def fitting(references: References, images: Images) -> Tensor:
+    """Return the reference images, checked against those explained."""
+    found = references.images
+    if found.shape[1:] != images.shape[1:]:
+        raise ValueError(
+            f"Expected references of shape (R, {', '.join(map(str, images.shape[1:]))}), "
+            f"but got {tuple(found.shape)}: they have to look like the images."
+        )
+    return found
 
 
 @functools.lru_cache(maxsize=64)
-def _draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, float], ...]:
+def draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, float], ...]:
+    """List a reference and a position on the path for every step."""
     generator = keyed_generator("references", seed)
     order = torch.randperm(num_references, generator=generator, device="cpu").tolist()
     parts = torch.randperm(num_samples, generator=generator, device="cpu").double()

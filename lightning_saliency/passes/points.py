@@ -1,5 +1,7 @@
 """Where gradients are taken: frozen descriptions of points, equal ones of which share their passes."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -15,12 +17,18 @@ class Sample(NamedTuple):
     Attributes:
         inputs: What the model is fed, of the images' shape.
         weight: What the point counts in an average over all points of its images.
-        direction: How the inputs move along a path here; `None` where there is no path.
+        direction: How the inputs, or the layer's output, move along a path here; `None` where there is no path.
+        layer: The layer that `direction` and `replacement` belong to; `None` for the input.
+        replacement: What the network goes on with after that layer, instead of what the layer made of the inputs.
+        around: What the forward runs inside, the same at every point of a rule.
     """
 
     inputs: Tensor
     weight: float = 1.0
     direction: Tensor | None = None
+    layer: str | None = None
+    replacement: Tensor | None = None
+    around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
 @runtime_checkable

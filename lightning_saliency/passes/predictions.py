@@ -33,6 +33,7 @@ class Predictor:
     def __init__(self, model: Model, images: Images, max_batch_size: int) -> None:
         self.model = model
         self.images = images
+        self.max_batch_size = max_batch_size
         self.stride = max(1, max_batch_size // len(images))
         self._known: dict[Hashable, Logits] = {}
         self._shared: dict[Hashable, Any] = {}

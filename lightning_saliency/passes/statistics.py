@@ -91,6 +91,33 @@ class MeanSquare(OfTarget):
         return state
 
 
+@dataclass(frozen=True)
+class MeanCube(OfTarget):
+    """Weighted mean of the gradients' third powers."""
+
+    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+        """Add the weighted cube."""
+        return _add(state, seen.gradient.pow(3) * seen.weight)
+
+    def value(self, state: Tensor) -> Tensor:
+        """Return the mean."""
+        return state
+
+
+@dataclass(frozen=True)
+class MeanTimesScore(OfTarget):
+    """Weighted mean of the gradients times the target's logit: what flows back if one starts with the logit."""
+
+    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+        """Add the weighted product."""
+        score = seen.score.to(seen.gradient.dtype).reshape(-1, *[1] * (seen.gradient.ndim - 1))
+        return _add(state, seen.gradient * score * seen.weight)
+
+    def value(self, state: Tensor) -> Tensor:
+        """Return the mean."""
+        return state
+
+
 class _Moments(NamedTuple):
     samples: int
     mean: Tensor

@@ -1,18 +1,19 @@
 """Read quantities off streams of gradients: equal points share their passes, equal readings their statistics."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_saliency._checks import check_classes
 from lightning_saliency._model import WAY_OUT, logits_of
 from lightning_saliency._types import Images, Logits, Model, Targets
 from lightning_saliency.passes.layers import as_grid, find_layers, recording
 from lightning_saliency.passes.points import Clean, Points, Sample
+from lightning_saliency.passes.recorder import LayerPoints, Recorder, output_of
 from lightning_saliency.passes.statistics import Mean, Rivals, Seen, Statistic
 
 
@@ -34,16 +35,18 @@ def read_streams(
     """
     wanted = list(dict.fromkeys(readings))
     layers = find_layers(model, images, dict.fromkeys(r.layer for r in wanted if r.layer is not None))
+    recorder = Recorder(model, layers, max_batch_size)
     for chunk, chunk_targets in zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True):
         values: dict[Reading, Any] = {}
         for points, group in _by_points(wanted):
-            values |= _read(model, chunk, chunk_targets, points, group, layers, max_batch_size)
+            values |= _read(recorder, chunk, chunk_targets, points, group)
         yield chunk, values
 
 
 def observe(model: Model, inputs: Images, targets: Targets) -> Seen:
     """Show the targets' logits and their gradients at one point of every image, for who chooses points as it goes."""
-    _, seen = next(_backward(model, inputs, targets, [Sample(inputs)], [Reading(Clean(), Mean())], {}))
+    recorder = Recorder(model, {}, len(inputs))
+    _, seen = next(_backward(recorder, inputs, targets, [Sample(inputs)], [Reading(Clean(), Mean())]))
     return seen
 
 
@@ -55,19 +58,15 @@ def _by_points(readings: list[Reading]) -> Iterator[tuple[Points, list[Reading]]
 
 
 def _read(
-    model: Model,
-    images: Images,
-    targets: Targets,
-    points: Points,
-    readings: list[Reading],
-    layers: Mapping[str, nn.Module],
-    max_batch_size: int,
+    recorder: Recorder, images: Images, targets: Targets, points: Points, readings: list[Reading]
 ) -> dict[Reading, Any]:
     states: dict[Reading, Any] = dict.fromkeys(readings)
-    stride = max(1, max_batch_size // len(images))
+    stride = max(1, recorder.max_batch_size // len(images))
+    if isinstance(points, LayerPoints):
+        points = points.seen_by(recorder, images)
     for start in range(0, points.num_steps, stride):
         samples = [points.sample(images, step) for step in range(start, min(start + stride, points.num_steps))]
-        for layer, seen in _backward(model, images, targets, samples, readings, layers):
+        for layer, seen in _backward(recorder, images, targets, samples, readings):
             for reading in readings:
                 if reading.layer == layer and _sees(reading.statistic.rivals, seen.rival):
                     states[reading] = reading.statistic.update(states[reading], seen)
@@ -79,23 +78,19 @@ def _sees(rivals: Rivals, rival: int) -> bool:
 
 
 def _backward(
-    model: Model,
-    images: Images,
-    targets: Targets,
-    samples: list[Sample],
-    readings: list[Reading],
-    layers: Mapping[str, nn.Module],
+    recorder: Recorder, images: Images, targets: Targets, samples: list[Sample], readings: list[Reading]
 ) -> Iterator[tuple[str | None, Seen]]:
     """Run one forward of all samples together, then one backward for every logit that is wanted."""
     names = dict.fromkeys(reading.layer for reading in readings)
     inputs = torch.cat([sample.inputs.detach() for sample in samples]).requires_grad_()
-    with recording({name: layers[name] for name in names if name is not None}) as outputs:
-        # The network gets a copy, because in-place operations are refused on what gradients are taken of.
-        logits = logits_of(model, inputs.clone())
+    layers = {name: recorder.layers[name] for name in names if name is not None}
+    # The network gets a copy, because in-place operations are refused on what gradients are taken of.
+    with recording(layers, _replacements(samples)) as outputs, samples[0].around():
+        logits = logits_of(recorder.model, inputs.clone())
     repeated = targets.repeat(len(samples))
     classes = _classes(logits, repeated, readings)
     scores = logits.gather(1, classes)
-    watched = {name: inputs if name is None else _output(outputs, name) for name in names}
+    watched = {name: inputs if name is None else output_of(outputs, name) for name in names}
     for rival in range(classes.shape[1]):
         last = rival == classes.shape[1] - 1
         gradients = _gradients(scores[:, rival], list(watched.values()), retain_graph=not last)
@@ -107,10 +102,22 @@ def _backward(
                     activation=_readable(watched_tensor[part], name, images),
                     score=scores[part, 0].detach(),
                     weight=sample.weight,
-                    direction=sample.direction,
+                    direction=_direction(sample, images),
                     rival=rival,
                 )
                 yield name, seen
+
+
+def _replacements(samples: list[Sample]) -> dict[str, Tensor]:
+    layer = samples[0].layer
+    replaced = [sample.replacement for sample in samples if sample.replacement is not None]
+    return {} if layer is None or not replaced else {layer: torch.cat(replaced)}
+
+
+def _direction(sample: Sample, images: Images) -> Tensor | None:
+    if sample.direction is None or sample.layer is None:
+        return sample.direction
+    return _readable(sample.direction, sample.layer, images)
 
 
 def _classes(logits: Logits, targets: Targets, readings: list[Reading]) -> Tensor:
@@ -137,12 +144,6 @@ def _gradients(scores: Tensor, watched: list[Tensor], *, retain_graph: bool) -> 
             f"look for `detach`, `no_grad`, `argmax` or a layer off the path, or {WAY_OUT}."
         )
     return found
-
-
-def _output(outputs: Mapping[str, Tensor], name: str) -> Tensor:
-    if name not in outputs:
-        raise ValueError(f"Expected layer {name!r} to run in the model's forward, but it did not: name another layer.")
-    return outputs[name]
 
 
 def _readable(tensor: Tensor, layer: str | None, images: Images) -> Tensor:

@@ -51,6 +51,7 @@ class Trial:
         masks: Where the object is, (B, *S), where that is known.
         all_maps: Raw maps of all methods by name, this one's among them.
         explain_again: Explains changed versions of the images by all methods, where a metric explains again.
+        start: Place of the batch's first image among all images of the call.
     """
 
     name: str
@@ -60,7 +61,8 @@ class Trial:
     method: Callable[..., Maps] | None = None
     masks: Masks | None = None
     all_maps: Mapping[str, Maps] = field(default_factory=dict)
-    explain_again: Callable[[Images], Mapping[str, Maps]] | None = None
+    explain_again: ExplainAgain | None = None
+    start: int = 0
 
     @property
     def images(self) -> Images:
@@ -122,6 +124,17 @@ class Trial:
         return Change((self.name, *key), make)
 
 
+def again_of(trial: Trial, name: str) -> ExplainAgain:
+    """Return what explains again for the metric of this name.
+
+    Raises:
+        ValueError: If the methods are not known.
+    """
+    if trial.explain_again is None:
+        raise ValueError(f"Expected `methods` for metric {name!r}, but got None: pass them, or leave it out.")
+    return trial.explain_again
+
+
 def visit_trials(
     model: Model,
     images: Any,
@@ -170,6 +183,7 @@ def visit_trials(
                         None if masks is None else masks[part],
                         all_maps,
                         again,
+                        start,
                     )
                     for name, method_maps in all_maps.items()
                 ]

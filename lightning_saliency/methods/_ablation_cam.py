@@ -1,0 +1,60 @@
+"""Class activation maps whose channels are weighed by what is lost without them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._types import Images, Targets
+from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, target_logits
+from lightning_saliency.passes.layers import channels_last
+from lightning_saliency.passes.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class AblationCAM(PerturbedLayerMethod):
+    """A layer's channels, each weighed by the drop of the target's logit when that channel is set to zero.
+
+    The paper divides drops by the logit itself, which only scales a map where the logit is positive and turns
+    it around where it is negative: here they are not divided. Gradients play no part. Cost: K + 2 forwards per
+    image for a layer of K channels, in passes of at most `max_batch_size` images.
+
+    Args:
+        layer: Name of the layer, several names, or `None`, as in `GradCAM`.
+        name: Key in results and logs.
+
+    Raises:
+        TypeError: If `layer` is neither a name nor a list of names.
+        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> for parameter in model.parameters():
+        ...     _ = torch.nn.init.ones_(parameter)
+        >>> AblationCAM()(model, torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]]), torch.tensor([0]))
+        tensor([[[10., 20.],
+                 [30., 40.]]])
+
+    References:
+        Ramaswamy and Desai, "Ablation-CAM", 2020. https://doi.org/10.1109/WACV45572.2020.9093360
+    """
+
+    layer: str | Sequence[str] | None = None
+    name: str = "ablation_cam"
+
+    def weights(self, recorder: Recorder, images: Images, targets: Targets, layer: str, output: Tensor) -> Tensor:
+        """Set each channel to zero."""
+        dimension = output.ndim - 1 if channels_last(output, images) else 1
+        intact = target_logits(recorder, images, targets)
+        drops = []
+        for channels in channel_chunks(recorder, images, output.shape[dimension]):
+            without = []
+            for channel in channels:
+                without.append(output.clone())
+                without[-1].select(dimension, channel).zero_()
+            repeated = images.repeat(len(channels), *[1] * (images.ndim - 1))
+            found = target_logits(recorder, repeated, targets.repeat(len(channels)), {layer: torch.cat(without)})
+            drops += [intact - scores for scores in found.split(len(images))]
+        return torch.stack(drops, dim=1)

@@ -1,0 +1,70 @@
+"""The first principal component of a layer's activation, whatever the class."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._types import Maps
+from lightning_saliency.methods._layer_method import LayerMethod, Quantity
+from lightning_saliency.passes.points import Clean
+from lightning_saliency.passes.statistics import Activation
+
+
+@dataclass(frozen=True)
+class EigenCAM(LayerMethod):
+    """Positive part of a layer's activation projected on its first right singular vector.
+
+    The activation of positions by channels is not centred, as in the paper. A singular vector has no sign of
+    its own: taken is the one by which the projection sums to at least zero over positions, so that a layer
+    after a ReLU has a map without negative values; where the sum is zero, the one by which the first of the
+    largest magnitudes is positive. The target plays no part: `ClassSensitivity` is 1. Cost: one forward and
+    one backward per image, shared with every method at the clean image, and a small decomposition.
+
+    Args:
+        layer: Name of the layer, several names, or `None`, as in `GradCAM`.
+        name: Key in results and logs.
+
+    Raises:
+        TypeError: If `layer` is neither a name nor a list of names.
+        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> for parameter in model.parameters():
+        ...     _ = torch.nn.init.ones_(parameter)
+        >>> EigenCAM()(model, torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]]), torch.tensor([0]))
+        tensor([[[1., 2.],
+                 [3., 4.]]])
+
+    References:
+        Muhammad and Yeasin, "Eigen-CAM", 2020. https://arxiv.org/abs/2008.00299
+    """
+
+    layer: str | Sequence[str] | None = None
+    name: str = "eigen_cam"
+
+    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+        """The layer's activation at the image."""
+        return ((Clean(), Activation()),)
+
+    def cam(self, activation: Tensor) -> Maps:
+        """Project each image's activation on its first direction and rectify."""
+        projected = torch.stack([_first_component(image) for image in activation])
+        return projected.relu().to(activation.dtype)
+
+
+def _first_component(activation: Tensor) -> Tensor:
+    """Project (K, *grid) on the direction that explains most, in double precision: a gap may be small."""
+    by_position = activation.double().flatten(1).T
+    left, scale, _ = torch.linalg.svd(by_position, full_matrices=False)
+    component = left[:, 0] * scale[0]
+    total = component.sum()
+    size = component.abs()
+    first = component[(size >= (1 - 1e-9) * size.amax()).nonzero()[0, 0]]
+    # Sums of rounding errors have no sign that could be trusted.
+    sign = torch.where(total.abs() <= 1e-9 * size.sum(), first, total)
+    signed: Tensor = component * torch.where(sign < 0, -1.0, 1.0)
+    return signed.reshape(activation.shape[1:])

@@ -1,0 +1,173 @@
+"""Class activation maps integrated from many references at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._checks import check_choice, check_number, warn_once
+from lightning_saliency._types import Images, Maps, Model, Targets
+from lightning_saliency.methods._grad_cam import GradCAM
+from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity, names_of
+from lightning_saliency.methods._noise import check_noise
+from lightning_saliency.methods._references import filled, own_references
+from lightning_saliency.methods._stream_method import DEFAULT_BATCH_SIZE, prepared
+from lightning_saliency.passes.layer_paths import LayerPath, Space
+from lightning_saliency.passes.layer_statistics import MeanLayerContribution
+from lightning_saliency.passes.paths import ReferencePath
+from lightning_saliency.passes.points import Clean, Points
+from lightning_saliency.passes.references import References
+from lightning_saliency.passes.statistics import Activation, Mean, Variance
+from lightning_saliency.passes.stream import Reading, read_streams
+
+ROUNDING: Final = 1e-10
+"""Variance of gradients, relative to their squares, that is put down to rounding."""
+
+
+@dataclass(frozen=True)
+class ExpectedGradCAM(LayerMethod):
+    """Difference of a layer's activation from a random reference's, times its gradient at a random point between.
+
+    The mean over draws is summed over channels and its positive part upsampled. The paper's text leaves
+    open how its parts fit together, so this is a reading, ours, chosen because it keeps the claims of the
+    abstract: gradients are integrated between references that are drawn from data and the image, position by
+    position and in the layer's own space, which makes `attribute` complete: its sum over an image is the
+    target's logit minus the mean logit of the references, up to the sampling error. Other readings are
+    options; `pool=True, difference=False` only replaces Grad-CAM's gradient by the expected one, which changes
+    nothing where the network is linear behind the layer, as behind the last layer of most convolutional
+    networks: that is said once. Completeness holds in activation space where all paths lead through
+    the layer; of vision transformers the class token's share is left out.
+
+    Cost: `num_samples` forwards and backwards per image and layer, two forwards of the layers' images and,
+    once a call, one of the references. In input space without difference passes are shared with
+    `ExpectedGradients` of the same references and draws.
+
+    Args:
+        layer: Name of the layer, several names, or `None`, as in `GradCAM`.
+        references: Images (R, C, *S) that look like those explained, or how many of them to draw from the
+            monitored data set, as in `ExpectedGradients`.
+        num_samples: Number of draws.
+        smoothing: Width of the Gaussian kernel that smooths the sampled inputs, in units of their range: in
+            activation space of the references, which the attribution is then complete against; in input space
+            of the points; 0 is without.
+        seed: Seed of the draws, which are the same for every image.
+        path: Space in which points lie between reference and image, `"activation"` or `"input"`. In input space
+            nothing is complete.
+        pool: Whether gradients are averaged over the map, one weight for each channel.
+        difference: Whether they are multiplied by the difference from the reference or by the activation.
+        base: Another map that is to use the expected gradient, such as `LayerCAM()`; then neither `pool` nor
+            `difference` plays a part.
+        name: Key in results and logs.
+
+    Raises:
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If a number is out of range or a choice unknown; when called, if the references are
+            missing or not of the images' shape, or the layer is unknown, or none is found.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> for parameter in model.parameters():
+        ...     _ = torch.nn.init.ones_(parameter)
+        >>> method = ExpectedGradCAM(references=torch.zeros(1, 1, 2, 2), num_samples=4)
+        >>> method(model, torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]]), torch.tensor([0]))
+        tensor([[[0., 1.],
+                 [2., 3.]]])
+
+    References:
+        Buono et al., "Expected Grad-CAM: Towards gradient faithfulness", 2024. https://arxiv.org/abs/2406.01274
+    """
+
+    layer: str | Sequence[str] | None = None
+    references: int | References | Tensor = 20
+    num_samples: int = 20
+    smoothing: float = 0.0
+    seed: int = 0
+    path: Space = "activation"
+    pool: bool = False
+    difference: bool = True
+    base: GradientCAM | None = None
+    name: str = "expected_grad_cam"
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        super().__post_init__()
+        object.__setattr__(self, "references", own_references(self.references))
+        check_number("smoothing", self.smoothing, minimum=0)
+        check_noise(self.num_samples, self.smoothing, self.seed)
+        check_choice("path", self.path, ("activation", "input"))
+        if self.base is not None and not isinstance(self.base, GradientCAM):
+            raise TypeError(f"Expected `base` to be a map of gradients such as LayerCAM(), but got {self.base!r}.")
+        if self.base is not None and self.base.layer is not None:
+            raise ValueError(f"Expected `base` to name no layer, but got {self.base.layer!r}: name it in `layer`.")
+
+    def with_references(self, images: Images | References) -> Self:
+        """Return a copy with these references (R, C, *S). `references` is a number exactly while this is due."""
+        return replace(self, references=images)
+
+    def points(self, layer: str) -> Points:
+        """Where gradients are taken."""
+        if self.path == "input" and not self._contributes:
+            references = filled(self.references, self.name)
+            return ReferencePath(references, self.num_samples, float(self.smoothing), self.seed)
+        return self._layer_path(layer)
+
+    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+        """The mean contribution, or the clean activation with mean and variance of the gradients."""
+        points = self.points(layer)
+        if self._contributes:
+            return ((points, MeanLayerContribution(self.pool)),)
+        return (Clean(), Activation()), (points, Mean()), (points, Variance())
+
+    def cam(self, *values: Tensor) -> Maps:
+        """Sum over channels and rectify, or do as the base does with the expected gradient."""
+        if self._contributes:
+            return values[0].sum(dim=1).relu()
+        activation, gradient, variance = values
+        self._mention_constant_gradients(gradient, variance)
+        if self.base is None and not self.pool:
+            return (gradient * activation).sum(dim=1).relu()
+        return (self.base or GradCAM()).cam(activation, gradient)
+
+    def baselines(self, images: Images) -> tuple[Images, ...]:
+        """Return what the attribution is complete against: the reference of each draw."""
+        return self._layer_path("").starts(images)
+
+    def attribute(
+        self,
+        model: Model,
+        images: Images,
+        targets: Targets | None = None,
+        *,
+        max_batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> Tensor:
+        """Return the mean contribution (B, K, *grid) of the layer with its sign, in units of logit.
+
+        Raises:
+            ValueError: If there are several layers, each of which accounts for the whole logit.
+        """
+        names = names_of(self.layer)
+        if len(names) > 1:
+            raise ValueError(f"Expected `layer` to be one for an attribution, but got {names}: name one of them.")
+        reading = Reading(self._layer_path(names[0]), MeanLayerContribution(self.pool), names[0])
+        with prepared(model, images, targets, max_batch_size) as (own, known):
+            chunks = read_streams(model, own, known, [reading], max_batch_size)
+            return torch.cat([values[reading] for _, values in chunks])
+
+    @property
+    def _contributes(self) -> bool:
+        return self.difference and self.base is None
+
+    def _layer_path(self, layer: str) -> LayerPath:
+        references = filled(self.references, self.name)
+        return LayerPath(references, layer, self.num_samples, float(self.smoothing), self.seed, self.path)
+
+    def _mention_constant_gradients(self, gradient: Tensor, variance: Tensor) -> None:
+        if self.num_samples > 1 and bool(variance.amax() <= ROUNDING * gradient.square().amax()):
+            warn_once(
+                f"{self.name!r}: gradients at the layer are the same everywhere between the references and the "
+                "image, as where the network is linear behind it, so that their mean is the gradient at the image: "
+                "name an earlier `layer`, or use `difference=True`."
+            )

@@ -1,0 +1,102 @@
+"""What all class activation maps share: one map for each layer, brought to the image's size and averaged."""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Final, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._checks import check_choice
+from lightning_saliency._types import Images, Maps
+from lightning_saliency.methods._stream_method import StreamMethod
+from lightning_saliency.methods._upsampling import upsample
+from lightning_saliency.passes.layer_statistics import pooled
+from lightning_saliency.passes.layers import LAST_SPATIAL
+from lightning_saliency.passes.points import Clean, Points
+from lightning_saliency.passes.statistics import Activation, Mean, Statistic, part_of
+from lightning_saliency.passes.stream import Reading
+
+Pooled: TypeAlias = Literal["signed", "positive", "absolute"]
+POOLED: Final = ("signed", "positive", "absolute")
+Quantity: TypeAlias = tuple[Points, Statistic]
+
+
+def own_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """Check names of layers, and make a tuple of a list, so that the method can be hashed."""
+    if layer is None or isinstance(layer, str):
+        return layer
+    if not isinstance(layer, Sequence) or not layer or not all(isinstance(name, str) for name in layer):
+        raise TypeError(f"Expected `layer` to be a name, a list of names or None, but got {layer!r}.")
+    return tuple(layer)
+
+
+def names_of(layer: str | Sequence[str] | None) -> tuple[str, ...]:
+    """List the names of layers that are meant."""
+    if layer is None:
+        return (LAST_SPATIAL,)
+    return (layer,) if isinstance(layer, str) else tuple(layer)
+
+
+class LayerMethod(StreamMethod):
+    """A method that reads the same quantities at each of its layers.
+
+    Subclasses are frozen dataclasses with a field `layer`.
+    """
+
+    layer: str | Sequence[str] | None
+
+    def __post_init__(self) -> None:
+        """Check the layers."""
+        object.__setattr__(self, "layer", own_layers(self.layer))
+
+    @abstractmethod
+    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+        """What has to be read at a layer, and at which points."""
+
+    @abstractmethod
+    def cam(self, *values: Any) -> Maps:
+        """Make raw maps (B, *grid) of one layer's quantities."""
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The quantities of every layer."""
+        return tuple(
+            Reading(points, statistic, layer)
+            for layer in names_of(self.layer)
+            for points, statistic in self.quantities(layer)
+        )
+
+    def formula(self, images: Images, *values: Any) -> Maps:
+        """Make each layer's map, upsample, and average."""
+        count = len(names_of(self.layer))
+        size = len(values) // count
+        maps = [upsample(self.cam(*values[index * size : (index + 1) * size]), images) for index in range(count)]
+        return maps[0] if count == 1 else torch.stack(maps).mean(dim=0)
+
+
+class GradientCAM(LayerMethod):
+    """A class activation map made of a layer's activation and its gradient at the image."""
+
+    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+        """The layer's activation and gradient at the image."""
+        return (Clean(), Activation()), (Clean(), Mean())
+
+    @abstractmethod
+    def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
+        """Make raw maps (B, *grid) of an activation and a gradient, both (B, K, *grid)."""
+
+
+def check_pooled(aggregation: object, argument: str = "aggregation") -> None:
+    """Refuse an unknown part of gradients."""
+    check_choice(argument, aggregation, POOLED)
+
+
+def channel_means(gradient: Tensor, aggregation: Pooled) -> Tensor:
+    """Average one part of the gradient over positions, (B, K, *grid) -> (B, K, 1...)."""
+    return pooled(part_of(gradient, aggregation))
+
+
+def positions(grid: Tensor) -> tuple[int, ...]:
+    """Dimensions of (B, K, *grid) that are space."""
+    return tuple(range(2, grid.ndim))

@@ -1,0 +1,58 @@
+"""Class activation maps whose channels are weighed by what they show of the image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._types import Images, Targets
+from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, target_logits
+from lightning_saliency.methods._upsampling import upsample
+from lightning_saliency.passes import normalize
+from lightning_saliency.passes.layers import as_grid
+from lightning_saliency.passes.recorder import Recorder
+
+
+@dataclass(frozen=True)
+class ScoreCAM(PerturbedLayerMethod):
+    """A layer's channels, each weighed by the target's logit of the image seen through that channel.
+
+    Channels are upsampled, scaled to [0, 1] and multiplied with the image, which hides to zero in the model's
+    input space, the mean colour of normalised images. Weights are the softmax over channels of the logits,
+    so that all are positive. Gradients play no part. Cost: K + 1 forwards per image for a layer of K
+    channels, in passes of at most `max_batch_size` images.
+
+    Args:
+        layer: Name of the layer, several names, or `None`, as in `GradCAM`.
+        name: Key in results and logs.
+
+    Raises:
+        TypeError: If `layer` is neither a name nor a list of names.
+        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+
+    Example:
+        >>> import torch
+        >>> model = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.Flatten(), torch.nn.Linear(4, 2))
+        >>> for parameter in model.parameters():
+        ...     _ = torch.nn.init.ones_(parameter)
+        >>> ScoreCAM()(model, torch.tensor([[[[0.0, 1.0], [2.0, 3.0]]]]), torch.tensor([0]))
+        tensor([[[1., 2.],
+                 [3., 4.]]])
+
+    References:
+        Wang et al., "Score-CAM", 2020. https://arxiv.org/abs/1910.01279
+    """
+
+    layer: str | Sequence[str] | None = None
+    name: str = "score_cam"
+
+    def weights(self, recorder: Recorder, images: Images, targets: Targets, layer: str, output: Tensor) -> Tensor:
+        """Show the image through each channel."""
+        activation = as_grid(output, images)
+        scores = []
+        for channels in channel_chunks(recorder, images, activation.shape[1]):
+            shown = [images * normalize(upsample(activation[:, channel], images))[:, None] for channel in channels]
+            found = target_logits(recorder, torch.cat(shown), targets.repeat(len(channels)))
+            scores += found.split(len(images))
+        return torch.stack(scores, dim=1).softmax(dim=1)

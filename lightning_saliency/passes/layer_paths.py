@@ -1,0 +1,98 @@
+"""Points on paths from references to the image that a layer describes, at its output or at the input."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_saliency._types import Images
+from lightning_saliency.passes.paths import draws, fitting
+from lightning_saliency.passes.points import Points, Sample, noise_like
+from lightning_saliency.passes.recorder import Recorder
+from lightning_saliency.passes.references import References
+
+Space: TypeAlias = Literal["activation", "input"]
+
+
+@dataclass(frozen=True)
+class LayerPath:
+    """Random points between references and the image; they move by the difference of the layer's outputs.
+
+    In `"activation"` space a point is a mixture of the two outputs, from which the network goes on; the
+    rest of the network, where paths bypass the layer, sees the image. In `"input"` space it is a mixture of
+    the two inputs. References and positions are drawn as in `ReferencePath`. The noise is Gaussian, in units
+    of the range of what it is added to: of the references in activation space, so that a path still ends at
+    the image; of the points in input space.
+    """
+
+    references: References
+    layer: str
+    num_samples: int
+    noise_level: float
+    seed: int
+    space: Space
+
+    @property
+    def num_steps(self) -> int:
+        """One step a draw."""
+        return self.num_samples
+
+    def seen_by(self, recorder: Recorder, images: Images) -> Points:
+        """Record what the layer makes of the images, and once what it makes of the references."""
+        key = (self.references, self.layer, self.num_samples, self.noise_level, self.seed, self.space)
+        starts = recorder.once(key, lambda: recorder.outputs(self._starts(images), self.layer))
+        return _Between(self, recorder.outputs(images, self.layer), starts)
+
+    def sample(self, images: Images, step: int) -> Sample:
+        """Refuse: the layer has to be looked at first."""
+        raise TypeError("Expected points of a layer to be read through a recorder: call `seen_by` first.")
+
+    def reference(self, images: Images, step: int) -> tuple[Tensor, float]:
+        """Return this step's reference, one image, and its position on the path."""
+        index, position = draws(len(self.references), self.num_samples, self.seed)[step]
+        reference = fitting(self.references, images)[index : index + 1].to(images)
+        if self.noise_level and self.space == "activation":
+            reference = reference + noise_like(reference, self.noise_level, self.seed, step)
+        return reference, position
+
+    def starts(self, images: Images) -> tuple[Images, ...]:
+        """Return every step's reference, repeated for every image."""
+        return tuple(self.reference(images, step)[0].expand_as(images) for step in range(self.num_steps))
+
+    def slot(self, step: int) -> int:
+        """Where the step's reference is found among the distinct ones."""
+        return step if self.noise_level and self.space == "activation" else step % self._distinct
+
+    @property
+    def _distinct(self) -> int:
+        return min(len(self.references), self.num_samples)
+
+    def _starts(self, images: Images) -> Tensor:
+        count = self.num_samples if self.noise_level and self.space == "activation" else self._distinct
+        return torch.cat([self.reference(images, step)[0] for step in range(count)])
+
+
+@dataclass(frozen=True, eq=False)
+class _Between:
+    """The points of one chunk of images, whose outputs are known."""
+
+    path: LayerPath
+    ends: Tensor
+    starts: Tensor
+
+    @property
+    def num_steps(self) -> int:
+        return self.path.num_steps
+
+    def sample(self, images: Images, step: int) -> Sample:
+        path = self.path
+        reference, position = path.reference(images, step)
+        start = self.starts[path.slot(step)][None].expand_as(self.ends)
+        direction, weight = self.ends - start, 1 / path.num_samples
+        if path.space == "activation":
+            return Sample(images, weight, direction, path.layer, torch.lerp(start, self.ends, position))
+        point = torch.lerp(reference.expand_as(images), images, position)
+        if path.noise_level:
+            point = point + noise_like(images, path.noise_level, path.seed, step)
+        return Sample(point, weight, direction, path.layer)

@@ -1,0 +1,74 @@
+"""What flows back through ReLUs by other rules than the gradient's."""
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from lightning_saliency.passes.propagation import Operation, Watching, apart, in_place, ruled
+
+Kind: TypeAlias = Literal["guided", "deconvolution", "rectified", "rectified_magnitude"]
+
+
+@dataclass(frozen=True)
+class ReluRule:
+    """Which part of a signal passes a ReLU on its way back.
+
+    Guided: where the activation and the signal are positive. Deconvolution: where the signal is positive.
+    Rectified: where activation times signal, or times its magnitude, exceeds a quantile over the layer.
+    """
+
+    kind: Kind
+    percentile: float = 0.0
+
+    def watching(self) -> Watching:
+        """Start to watch for ReLUs."""
+        return _WatchingReLUs(self)
+
+    def passed(self, signal: Tensor, activation: Tensor) -> Tensor:
+        """Return what passes of a signal, both (B, ...)."""
+        if self.kind in ("guided", "deconvolution"):
+            let = signal > 0
+            return torch.where(let & (activation > 0) if self.kind == "guided" else let, signal, 0.0)
+        size = signal.abs() if self.kind == "rectified_magnitude" else signal
+        return beyond(signal, activation * size, quantile(activation * size, self.percentile))
+
+
+def beyond(signal: Tensor, importance: Tensor, threshold: Tensor | float) -> Tensor:
+    """Keep a signal where it is more important than a threshold."""
+    return torch.where(importance > threshold, signal, 0.0)
+
+
+def quantile(values: Tensor, fraction: float) -> Tensor:
+    """Take each image's linearly interpolated quantile, (B, ...) -> (B, 1...)."""
+    ascending = values.flatten(1).sort(dim=1).values
+    position = fraction * (ascending.shape[1] - 1)
+    below = int(position)
+    above = min(below + 1, ascending.shape[1] - 1)
+    found = torch.lerp(ascending[:, below], ascending[:, above], position - below)
+    return found.reshape(-1, *[1] * (values.ndim - 1))
+
+
+class _WatchingReLUs(Watching):
+    def __init__(self, rule: ReluRule) -> None:
+        super().__init__()
+        self.rule = rule
+        self.count = 0
+
+    def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if name != "relu":
+            return operation(*args, **options)
+        self.count += 1
+        images, rest = args[0] if args else options.pop("input"), args[1:]
+        output, wrote = apart(operation, (images, *rest), options)
+        rule = self.rule
+        return in_place(images, ruled(output, (images,), lambda signal: (rule.passed(signal, output),)), wrote)
+
+    def finish(self) -> None:
+        """Refuse a model without ReLUs."""
+        if not self.count:
+            raise ValueError(
+                "Expected a model with ReLUs, but its forward ran none: the rule changes nothing but ReLUs, so that "
+                "the map would silently be the plain gradient. Use a method for any activation, such as Gradient."
+            )

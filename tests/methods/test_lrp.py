@@ -1,0 +1,204 @@
+"""Layer-wise relevance propagation: conservation on real networks, other libraries, closed forms, refusals."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lightning_saliency.methods import LRP, InputXGradient
+from tests.methods.test_cam_family import relu_network
+from tests.models import pictures, small_cnn, tiny_vit
+
+
+def logits_of_targets(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+    with torch.no_grad():
+        return model.eval()(images).gather(1, targets[:, None])[:, 0]
+
+
+def with_statistics(model: nn.Module) -> nn.Module:
+    """Give every BatchNorm statistics, weights and biases of its own, as training does."""
+    generator = torch.Generator().manual_seed(0)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            shape = module.weight.shape
+            module.weight.data = 0.5 + torch.rand(shape, generator=generator)
+            module.bias.data = 0.2 * torch.randn(shape, generator=generator)
+            module.running_mean.copy_(0.2 * torch.randn(shape, generator=generator))
+            module.running_var.copy_(0.5 + torch.rand(shape, generator=generator))
+    return model.eval()
+
+
+def network(library: str, name: str) -> nn.Module:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        if library == "timm":
+            options: dict[str, Any] = {"mlp_ratio": 0.01} if name.startswith("vgg") else {"zero_init_last": False}
+            return with_statistics(pytest.importorskip("timm").create_model(name, num_classes=5, **options))
+        return with_statistics(getattr(pytest.importorskip("torchvision.models"), name)(num_classes=5))
+
+
+@pytest.mark.parametrize("rule", ["z_plus", "alpha_beta"])
+@pytest.mark.parametrize(("library", "name"), [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn")])
+def test_relevance_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str, rule: Any) -> None:
+    model = network(library, name).double()
+    images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
+    logits = logits_of_targets(model, images, targets)
+    found = LRP(rule).attribute(model, images, targets)
+    assert found.shape == images.shape
+    torch.testing.assert_close(found.flatten(1).sum(dim=1), logits, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(("library", "name"), [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn")])
+def test_epsilon_is_image_times_gradient_by_another_way(library: str, name: str) -> None:
+    """Ancona et al. 2018, for networks of ReLUs. It is computed layer by layer, and not by falling back."""
+    model = network(library, name).double()
+    images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
+    found = LRP("epsilon", epsilon=1e-13).attribute(model, images, targets)
+    expected = InputXGradient().attribute(model, images, targets)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+    larger = LRP("epsilon", epsilon=0.5).attribute(model, images, targets)
+    assert not torch.allclose(larger, expected, rtol=0.1)
+
+
+def test_the_composite_loses_what_the_last_biases_keep() -> None:
+    model = network("torchvision", "resnet18").double()
+    images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
+    found = LRP().attribute(model, images, targets).flatten(1).sum(dim=1)
+    expected = logits_of_targets(model, images, targets) - model.fc.bias.detach()[targets]
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+
+
+class Plain(nn.Module):
+    """Flattened without a module, for which captum has no rule."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with torch.random.fork_rng([]):
+            torch.manual_seed(1)
+            self.first, self.second = nn.Conv2d(3, 6, 3, padding=1), nn.Conv2d(6, 8, 3, padding=1)
+            self.rectify, self.again, self.pool = nn.ReLU(), nn.ReLU(), nn.MaxPool2d(2)
+            self.head = nn.Linear(128, 4)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.again(self.second(self.pool(self.rectify(self.first(images)))))
+        return self.head(features.flatten(1))
+
+
+def test_it_is_captums_with_epsilon() -> None:
+    captum = pytest.importorskip("captum.attr")
+    rules = pytest.importorskip("captum.attr._utils.lrp_rules")
+    images, targets = pictures(3)
+    for epsilon in (1e-3, 0.1):
+        model = Plain()
+        for layer in (model.first, model.second, model.head):
+            layer.rule = rules.EpsilonRule(epsilon)
+        expected = captum.LRP(model).attribute(images.clone().requires_grad_(), targets)
+        found = LRP("epsilon", epsilon=epsilon).attribute(Plain(), images, targets)
+        torch.testing.assert_close(found, expected.detach(), rtol=1e-3, atol=1e-5)
+
+
+def relevance_by_hand(layers: list[Tensor], image: Tensor, target: int, alpha: float) -> Tensor:
+    """Apply the rule to a multilayer network without biases, one unit after another."""
+    activations = [image]
+    for weight in layers[:-1]:
+        activations.append((weight @ activations[-1]).relu())
+    relevance = torch.zeros(len(layers[-1]))
+    relevance[target] = (layers[-1] @ activations[-1])[target]
+    for weight, activation in zip(layers[::-1], activations[::-1], strict=True):
+        below = torch.zeros_like(activation)
+        for unit, row in enumerate(weight):
+            contributions = row * activation
+            above, under = contributions.clamp(min=0), contributions.clamp(max=0)
+            both = bool(above.any()) and bool(under.any())
+            if above.any():
+                below += (alpha if both else 1) * relevance[unit] * above / above.sum()
+            if under.any() and alpha > 1:
+                below += (1 - alpha if both else 1) * relevance[unit] * under / under.sum()
+        relevance = below
+    return relevance
+
+
+@pytest.mark.parametrize(("rule", "alpha"), [("z_plus", 1.0), ("alpha_beta", 2.0), ("alpha_beta", 1.5)])
+def test_rules_of_positive_contributions_by_hand(rule: Any, alpha: float) -> None:
+    layers = [nn.Linear(48, 20, bias=False), nn.Linear(20, 10, bias=False), nn.Linear(10, 4, bias=False)]
+    model = nn.Sequential(nn.Flatten(), layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
+    images, targets = pictures(3, size=4)
+    found = LRP(rule, alpha=alpha).attribute(model, images - 0.5, targets)
+    weights = [layer.weight.detach() for layer in layers]
+    for image, target, own in zip(images - 0.5, targets, found, strict=True):
+        expected = relevance_by_hand(weights, image.flatten(), int(target), alpha).reshape(image.shape)
+        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_normalisation_is_folded_into_the_layer_before_it() -> None:
+    model, (images, targets) = relu_network(), pictures(3)
+    model[1].running_mean.normal_()
+    folded = relu_network()
+    for convolution, norm in ((0, 1), (3, 4)):
+        scale = (model[norm].weight / (model[norm].running_var + model[norm].eps).sqrt()).detach()
+        folded[convolution].weight.data *= scale[:, None, None, None]
+        bias = (folded[convolution].bias - model[norm].running_mean) * scale + model[norm].bias
+        folded[convolution].bias.data = bias.detach()
+        folded[norm] = nn.Identity()
+    for rule in ("epsilon", "z_plus", "alpha_beta", "epsilon_plus"):
+        found, expected = (LRP(rule).attribute(network, images, targets) for network in (model, folded))
+        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_it_depends_on_the_network_as_it_is_and_leaves_it_so() -> None:
+    model, (images, targets) = small_cnn(), pictures(3)
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    LRP()(model, images, targets)
+    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+    assert model[2].inplace
+
+
+def test_z_plus_relevance_hardly_depends_on_the_class_in_deep_networks() -> None:
+    """Positive propagation converges to one direction; a signed rule does not."""
+    images, targets = torch.rand(2, 3, 8, 8), torch.tensor([0, 0])
+    similarity = {}
+    for rule in ("z_plus", "epsilon"):
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            layers: list[nn.Module] = [nn.Flatten(), nn.Linear(192, 32)]
+            for _ in range(8):
+                layers += [nn.ReLU(), nn.Linear(32, 32)]
+            model = nn.Sequential(*layers, nn.ReLU(), nn.Linear(32, 4))
+        first, second = (LRP(rule).attribute(model, images, targets + k).flatten(1) for k in (0, 1))
+        similarity[rule] = torch.cosine_similarity(first, second).abs().min()
+    assert similarity["z_plus"] > 0.99
+    assert similarity["epsilon"] < 0.95
+
+
+class Gated(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Conv2d(3, 4, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.network(images)
+        return (features * features.sigmoid()).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("model", "size", "name"),
+    [(tiny_vit(), 32, "layer_norm"), (Gated(), 8, "mul"), (nn.GroupNorm(1, 3), 8, "group_norm")],
+)
+def test_operations_without_a_rule_are_refused_by_name(model: nn.Module, size: int, name: str) -> None:
+    with pytest.raises(ValueError, match=f"but got '{name}', for which there is no rule of relevance: use another"):
+        LRP()(model, *pictures(2, size=size))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rule": "gamma"}, "`rule` to be one of 'epsilon'"),
+        ({"epsilon": 0}, "`epsilon` to be above 0"),
+        ({"epsilon": -1}, "`epsilon` to lie in"),
+        ({"alpha": 0.5}, "`alpha` to lie in"),
+    ],
+)
+def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        LRP(**options)
