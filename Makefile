@@ -1,7 +1,8 @@
 PYTHON ?= python3
+DEVICE ?= cpu
 BIN := .venv/bin
 
-.PHONY: help demo test lint types floors unit clean
+.PHONY: help demo test lint types floors unit bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
@@ -28,6 +29,9 @@ floors: .venv/.installed  ## Which floor may import which
 
 unit: .venv/.installed  ## Tests and the examples of every docstring
 	$(BIN)/python -m pytest
+
+bench: .venv/.installed  ## What explaining and scoring cost beside their passes
+	$(BIN)/python examples/benchmarks/shared_passes.py --device $(DEVICE)
 
 clean:  ## Remove what the targets made
 	rm -rf .venv runs
