@@ -2,17 +2,48 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from lightning_saliency.callbacks._drift import ROLES, MapsByMethod, Memory, drift_scores
 from lightning_saliency.callbacks._evaluation import Evaluated, Portrait
-from lightning_saliency.callbacks._findings import Findings, in_order
+from lightning_saliency.callbacks._findings import Fault, Findings, in_order
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._statistics import mean_and_error
 from lightning_saliency.visualization import draw_strip
 
 Drift = dict[tuple[str, str], dict[int, float]]
+
+
+@dataclass
+class Summary:
+    """What becomes of an evaluation.
+
+    Attributes:
+        whole: What all processes found.
+        drift: How far maps have moved.
+        values: What is logged.
+        fault: Why nothing is.
+    """
+
+    whole: Findings
+    drift: Drift = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    fault: Fault | None = None
+
+
+def summarise(whole: Findings, settings: Settings, memory: Memory) -> Summary:
+    """Compute what is logged: the same on every process, faults included."""
+    if whole.fault is not None:
+        return Summary(whole, fault=whole.fault)
+    if not whole.seen:
+        return Summary(whole, fault=Fault(is_configuration=False, description="NoImages: no validation image was seen"))
+    try:
+        drift = drift_of(whole, memory)
+        return Summary(whole, drift, scalars(whole, settings, drift))
+    except Exception as error:  # noqa: BLE001 - a score that cannot be averaged must not stop training
+        return Summary(whole, fault=Fault.of(error))
 
 
 def scalars(findings: Findings, settings: Settings, drift: Drift) -> dict[str, float]:

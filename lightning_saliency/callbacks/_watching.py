@@ -88,7 +88,9 @@ class _Reader:
             self.indices = choose_indices(source.dataset, size, settings.num_images, settings.seed)
             self.share = self.indices[trainer.global_rank :: trainer.world_size]
         else:
-            self.indices = self.share = [index for batch in kept for index in batch.indices]
+            held = [index for batch in kept for index in batch.indices]
+            # A budget may since have cut their number.
+            self.indices = self.share = [index for index in held if index < settings.num_images]
 
     def read(self, indices: list[int]) -> Iterator[LabelledImages]:
         """Yield labelled images on the module's device."""
@@ -114,7 +116,8 @@ class _Reader:
         if not self.kept:
             return
         whole = _joined(self.kept)
-        rows = [row for row, index in enumerate(whole.indices) if index in set(indices)]
+        wanted = set(indices)
+        rows = [row for row, index in enumerate(whole.indices) if index in wanted]
         for start in range(0, len(rows), self.settings.max_batch_size):
             part = rows[start : start + self.settings.max_batch_size]
             yield _to_device(_take(whole, part), self.pl_module.device)

@@ -179,7 +179,10 @@ class GatedCheckpoint(ModelCheckpoint):
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
             record = json.dumps([asdict(decision) for decision in self.decisions], indent=1)
-            write_whole(Path(self.dirpath) / RECORD, record)
+            try:
+                write_whole(Path(self.dirpath) / RECORD, record)
+            except OSError as error:  # the checkpoint itself is there, and the decisions are in it
+                rank_zero_warn(f"GatedCheckpoint cannot write {RECORD}: {error}")
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
