@@ -110,20 +110,33 @@ def rows(findings: Findings, drift: Drift, epoch: int, step: int) -> Iterator[tu
 
 def complaints(findings: Findings, settings: Settings) -> dict[str, str]:
     """Say what is unhealthy about maps, by a key that lets each be said once."""
+    invalid = {method: findings.invalid[method] for method in settings.methods if findings.invalid[method]}
+    # A few blank maps are usual, and logged.
+    blank = {m: findings.blank[m] for m in settings.methods if 2 * findings.blank[m] >= max(findings.used, 1)}
     said = {}
-    for method in settings.methods:
-        if findings.invalid[method]:
-            said[f"invalid {method}"] = (
-                f"{findings.invalid[method]} of {findings.used} maps of {method!r} are not finite and left out: "
-                "look for exploding weights or logits, or for a division or root whose gradient is infinite."
-            )
-        if 2 * findings.blank[method] >= max(findings.used, 1):  # a few blank maps are usual, and logged
-            said[f"blank {method}"] = (
-                f"{findings.blank[method]} of {findings.used} maps of {method!r} are constant and score as such: "
-                "gradients may vanish (dead or saturated activations), be all negative (class activation maps), "
-                "or not vary (a guide by variance)."
-            )
+    if invalid:
+        said["invalid"] = (
+            f"{_counted(invalid, findings)} are not finite and left out: "
+            "look for exploding weights or logits, or for a division or root whose gradient is infinite."
+        )
+    if blank:
+        said["blank"] = (
+            f"{_counted(blank, findings)} are constant and score as such: "
+            "gradients may vanish (dead or saturated activations), be all negative (class activation maps), "
+            "or not vary (a guide by variance)."
+        )
     return said
+
+
+def total_loss(findings: Findings, settings: Settings) -> Fault | None:
+    """Take it for a fault if not a single map is finite."""
+    if findings.used and all(findings.invalid[method] == findings.used for method in settings.methods):
+        return Fault(is_configuration=False, description=f"NoFiniteMap: {complaints(findings, settings)['invalid']}")
+    return None
+
+
+def _counted(counts: dict[str, int], findings: Findings) -> str:
+    return ", ".join(f"{count} of {findings.used} maps of {method!r}" for method, count in counts.items())
 
 
 def _margins(findings: Findings, settings: Settings) -> Drift:

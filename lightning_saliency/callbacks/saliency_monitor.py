@@ -20,7 +20,7 @@ from lightning_saliency.callbacks._findings import Fault, Findings, first_fault,
 from lightning_saliency.callbacks._loading import find_source
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice, network_of
 from lightning_saliency.callbacks._publishing import publish
-from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise
+from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise, total_loss
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._settings import Control, OnError, Settings
 from lightning_saliency.callbacks._short_names import known_methods, known_metrics
@@ -321,16 +321,20 @@ class SaliencyMonitor(pl.Callback):
             summary.values[f"{self.settings.name}/fraction_of_epoch"] = share
         # Every process has the same values; of Lightning's reductions only the maximum leaves them exact.
         pl_module.log_dict(summary.values, sync_dist=True, reduce_fx="max")
-        fault = publish(trainer, evaluated, summary, self.settings, memory, resumed=run.trains and self._resumed)
-        for key, message in complaints(summary.whole, self.settings).items():
-            self._warn(key, message)
+        unpublished = publish(trainer, evaluated, summary, self.settings, memory, resumed=run.trains and self._resumed)
+        loss = total_loss(summary.whole, self.settings)
+        if loss is None:
+            for key, message in complaints(summary.whole, self.settings).items():
+                self._warn(key, message)
         if run.trains:
             self._resumed = False
-            self.memory.remember(maps_to_remember(summary.whole, self.settings))
-            self._remembered = True
+            self._remembered = loss is None
+            if loss is None:
+                self.memory.remember(maps_to_remember(summary.whole, self.settings))
             self._keep_to_budget(summary.whole)
-        if fault is not None:
-            self._settle(fault, None)
+        for fault in (loss, unpublished):
+            if fault is not None:
+                self._settle(fault, None)
 
     def _keep_to_budget(self, whole: Findings) -> None:
         """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
