@@ -57,6 +57,7 @@ def watch(
             _prepared_metrics(settings, colours),
             settings.target,
             settings.min_confidence,
+            settings.activation,
             settings.max_batch_size,
             colours,
             frozenset(settings.controls),

@@ -57,8 +57,9 @@ class SaliencyMonitor(pl.Callback):
         max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
             once, since scores of other images could not be compared.
         target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
-            or a function of (logits (B, K), labels (B,) or `None`) that returns classes (B,).
+            or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
         min_confidence: Leave out images whose target has less probability; the share used is then logged.
+            Probabilities are those of a softmax, or of a sigmoid where the metrics say `activation="sigmoid"`.
         mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
             data set's transforms and a timm network's configuration, and takes images in [0, 1] as raw.
         std: Standard deviation that they were normalised with.
