@@ -15,7 +15,7 @@ LABEL_KEYS: Final = ("label", "labels", "target", "targets", "y")
 
 MASK_KEYS: Final = ("mask", "masks", "segmentation")
 
-BatchReader: TypeAlias = Callable[[Any], Any] | Sequence[str | int] | None
+BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int] | None
 
 
 class LabelledImages(NamedTuple):

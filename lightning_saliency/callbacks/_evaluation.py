@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +21,8 @@ from lightning_saliency.metrics._probability import Activation, target_probabili
 from lightning_saliency.passes.colours import to_raw
 from lightning_saliency.visualization import displayable
 
-TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[[Logits, Tensor | None], Targets] | None
+# Functions are not described more closely, since configuration tools would refuse those without equal annotations.
+TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[..., Any] | None
 
 
 class Portrait(NamedTuple):
@@ -117,6 +118,7 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) 
         raise ValueError(
             "Expected labels in the batch for `target` 'label', but got none: pass 'predicted' or `batch`."
         )
+    targets: Tensor
     if callable(choice):
         targets = choice(logits, labels)
         check_targets(targets, len(logits))

@@ -1,7 +1,7 @@
 """The callback that explains a fixed subset of validation images in every validation."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, Literal
@@ -23,13 +23,12 @@ from lightning_saliency.callbacks._publishing import publish
 from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise, total_loss
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._settings import Control, OnError, Settings
-from lightning_saliency.callbacks._short_names import known_methods, known_metrics
+from lightning_saliency.callbacks._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
 from lightning_saliency.callbacks._trainer import deciding_value, evaluation_loop, has_validation_images
 from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, watch
 from lightning_saliency.evaluation import by_name
-from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method
-from lightning_saliency.methods._stream_method import StreamMethod
-from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric
+from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
+from lightning_saliency.metrics import RCAP, Allegiance
 from lightning_saliency.passes.colours import ChannelValues, check_colours
 
 FIRST_BATCH_SIZE = 64
@@ -86,8 +85,8 @@ class SaliencyMonitor(pl.Callback):
 
     def __init__(
         self,
-        methods: Sequence[str | StreamMethod | Method] | Mapping[str, StreamMethod | Method] | None = None,
-        metrics: Sequence[str | ExplanationMetric] | Mapping[str, ExplanationMetric] | None = None,
+        methods: MethodChoice = None,
+        metrics: MetricChoice = None,
         *,
         controls: Sequence[Control] = ("random",),
         num_images: int = 64,
