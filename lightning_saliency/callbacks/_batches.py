@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias, cast
+from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 import torch
 from torch import Tensor
@@ -15,30 +15,33 @@ LABEL_KEYS: Final = ("label", "labels", "target", "targets", "y")
 
 MASK_KEYS: Final = ("mask", "masks", "segmentation")
 
-BatchReader: TypeAlias = Callable[[Any], Any] | Sequence[str | int] | None
+BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int] | None
 
 
 class LabelledImages(NamedTuple):
-    """A batch on the model's device with the images' data set indices."""
+    """A batch on the model's device with the images' data set indices.
+
+    Labels are classes (B,), or else what the batch has for labels, (B, ...), such as those of several classes at once.
+    """
 
     indices: list[int]
     images: Images
-    labels: Targets | None
+    labels: Tensor | None
     masks: Masks | None
 
 
 def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None) -> LabelledImages:
-    """Read images (B, C, *S), labels (B,) and masks (B, *S); the last two are `None` where there are none.
+    """Read images (B, C, *S), labels (B, ...) and masks (B, *S); the last two are `None` where there are none.
 
     Raises:
         TypeError: If what is found are no images.
-        ValueError: If nothing is found, or labels are not one class per image.
+        ValueError: If nothing is found, or labels are not one row per image.
     """
     images, labels, masks = _pick(batch, reader)
     check_images(images)
     known = list(range(len(images))) if indices is None else indices
-    classes = None if labels is None else _as_classes(labels, len(images))
-    return LabelledImages(known, images, classes, None if masks is None else _as_masks(masks, images))
+    labels = None if labels is None else _as_labels(labels, len(images))
+    return LabelledImages(known, images, labels, None if masks is None else _as_masks(masks, images))
 
 
 def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
@@ -83,13 +86,19 @@ def _kind(batch: Any) -> str:
     return f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
 
 
-def _as_classes(labels: Any, batch_size: int) -> Targets:
-    """Accept whole numbers of any type, and the column of floats that goes with a one-logit model."""
-    classes = labels.flatten() if isinstance(labels, Tensor) and labels.shape == (batch_size, 1) else labels
-    if isinstance(classes, Tensor) and classes.shape == (batch_size,) and bool((classes == classes.floor()).all()):
-        return classes.to(torch.int64)
-    shape = f"shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
-    raise ValueError(
-        f"Expected labels to be one class for each of {batch_size} images, but got {shape}: "
-        "pass `target` 'predicted', a class or a function, and `batch` to leave the labels out."
-    )
+def are_classes(labels: Tensor | None) -> TypeGuard[Targets]:
+    """Tell classes (B,) from labels of another kind and from none."""
+    return labels is not None and labels.ndim == 1 and labels.dtype == torch.int64
+
+
+def _as_labels(labels: Any, batch_size: int) -> Tensor:
+    """Make classes of whole numbers of any type, and of the column of floats that goes with a one-logit model."""
+    if not isinstance(labels, Tensor) or labels.shape[:1] != (batch_size,):
+        shape = f"shape {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        raise ValueError(
+            f"Expected labels to be a tensor with a row for each of {batch_size} images, but got {shape}: "
+            "pass `batch`, keys of images and labels or a function that returns them."
+        )
+    flat = labels.flatten() if labels.shape == (batch_size, 1) else labels
+    is_whole = flat.ndim == 1 and bool((flat == flat.floor()).all())
+    return flat.to(torch.int64) if is_whole else labels

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isnan
 from typing import Any, Final
 
 import torch
@@ -23,12 +24,12 @@ class Memory:
     Attributes:
         maps: Small maps by role (previous, first, best), method and image.
         best_value: Value of what decides, at the best evaluation.
-        data_size: Number of items in the data set, `None` where it is unknown.
+        data: What the data set is, as far as that decides which image an index means.
     """
 
     maps: dict[str, MapsByMethod] = field(default_factory=dict)
     best_value: float | None = None
-    data_size: int | None = None
+    data: str | None = None
 
     def remember(self, now: MapsByMethod) -> None:
         """Let the present maps be the previous ones of the next evaluation."""
@@ -36,7 +37,9 @@ class Memory:
         self.maps.setdefault("first", now)
 
     def consider_best(self, value: float, *, higher_is_better: bool) -> None:
-        """Keep the latest maps as the best ones if the value that decides has not been better."""
+        """Keep the latest maps as the best ones if the value that decides has not been better; NaN never is."""
+        if isnan(value):
+            return
         best = self.best_value
         if best is None or (value > best if higher_is_better else value < best):
             self.best_value = value
@@ -47,7 +50,7 @@ class Memory:
         packed = {
             role: {method: _packed(images) for method, images in methods.items()} for role, methods in self.maps.items()
         }
-        return {"maps": packed, "best_value": self.best_value, "data_size": self.data_size}
+        return {"maps": packed, "best_value": self.best_value, "data": self.data}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "Memory":
@@ -56,7 +59,7 @@ class Memory:
             role: {method: _unpacked(images) for method, images in methods.items()}
             for role, methods in state["maps"].items()
         }
-        return cls(maps, state["best_value"], state["data_size"])
+        return cls(maps, state["best_value"], state["data"])
 
 
 def drift_scores(now: MapsByImage, reference: MapsByImage) -> dict[str, dict[int, float]]:

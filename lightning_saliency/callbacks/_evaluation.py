@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from lightning_saliency._checks import check_classes, check_targets
 from lightning_saliency._model import logits_of
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
-from lightning_saliency.callbacks._batches import LabelledImages
+from lightning_saliency.callbacks._batches import LabelledImages, are_classes
 from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._compact import compact
 from lightning_saliency.callbacks._findings import Findings
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.metrics._probability import Activation, target_probability
 from lightning_saliency.passes.colours import to_raw
 from lightning_saliency.visualization import displayable
 
-TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[[Logits, Targets | None], Targets] | None
+# Functions are not described more closely, since configuration tools would refuse those without equal annotations.
+TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[..., Any] | None
 
 
 class Portrait(NamedTuple):
@@ -39,6 +41,7 @@ class Task:
         metrics: Metrics by name, told about the colours.
         target: Which class to explain.
         min_confidence: Least probability of the target for an image to be used.
+        activation: How logits become probabilities.
         max_batch_size: Most images in one pass.
         colours: How to get back to raw pixels for pictures.
         controls: Names of the methods that are controls, and never drawn.
@@ -49,6 +52,7 @@ class Task:
     metrics: Mapping[str, ExplanationMetric]
     target: TargetChoice
     min_confidence: float
+    activation: Activation
     max_batch_size: int
     colours: Colours | None
     controls: frozenset[str]
@@ -58,7 +62,7 @@ class Task:
 class _Batch(NamedTuple):
     indices: list[int]
     images: Images
-    labels: Targets | None
+    labels: Tensor | None
     masks: Masks | None
     targets: Targets
     logits: Logits
@@ -97,14 +101,14 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
         targets = choose_targets(task.target, logits, labels)
         batch = _Batch(indices, images, labels, masks, targets, logits)
         if task.min_confidence > 0:
-            confidence = logits.softmax(dim=1).gather(1, targets[:, None]).squeeze(1)
+            confidence = target_probability(logits, targets, task.activation)
             batch = batch.where(confidence >= task.min_confidence)
         if batch.indices:
             _evaluate_batch(network, batch, task, evaluated)
     return evaluated
 
 
-def choose_targets(choice: TargetChoice, logits: Logits, labels: Targets | None) -> Targets:
+def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) -> Targets:
     """Return the classes to explain.
 
     Raises:
@@ -114,6 +118,7 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Targets | None)
         raise ValueError(
             "Expected labels in the batch for `target` 'label', but got none: pass 'predicted' or `batch`."
         )
+    targets: Tensor
     if callable(choice):
         targets = choice(logits, labels)
         check_targets(targets, len(logits))
@@ -121,8 +126,13 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Targets | None)
         targets = torch.full((len(logits),), choice, device=logits.device)
     elif choice == "predicted" or labels is None:
         targets = logits.argmax(dim=1)
-    else:
+    elif are_classes(labels):
         targets = labels
+    else:
+        raise ValueError(
+            f"Expected labels to be one class for each of {len(logits)} images, but got {labels.dtype} of shape "
+            f"{tuple(labels.shape)}: pass `target` 'predicted', a class, or a function of logits and labels."
+        )
     check_classes(targets, logits.shape[1])
     return targets.to(logits.device, torch.int64)
 
@@ -164,28 +174,31 @@ def _portraits(batch: _Batch, task: Task) -> dict[int, Portrait]:
     if batch.images.ndim != 4:
         return {}
     raw = to_raw(batch.images, *(task.colours or (None, None))).float().cpu()
-    captions = _captions(batch, task.class_names)
+    captions = _captions(batch, task)
     return {
         index: Portrait((displayable(image) * 255).round().to(torch.uint8), caption)
         for index, image, caption in zip(batch.indices, raw, captions, strict=True)
     }
 
 
-def _captions(batch: _Batch, class_names: list[str] | None) -> list[list[str]]:
+def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
-    probabilities = batch.logits.softmax(dim=1)
+    names = task.class_names
     roles = {"predicted": batch.logits.argmax(dim=1)}
-    if batch.labels is not None:
+    if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
     if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
         roles["explained"] = batch.targets
+    probabilities = {
+        role: target_probability(batch.logits, classes, task.activation) for role, classes in roles.items()
+    }
     captions = []
     for row, index in enumerate(batch.indices):
         lines = [f"image {index}"]
         for role, classes in roles.items():
             label = int(classes[row])
-            name = class_names[label] if class_names and label < len(class_names) else str(label)
-            lines.append(f"{role} {name} ({probabilities[row, label]:.2f})")
+            name = names[label] if names and label < len(names) else str(label)
+            lines.append(f"{role} {name} ({probabilities[role][row]:.2f})")
         captions.append(lines)
     return captions
 

@@ -27,6 +27,16 @@ class Fault:
     is_configuration: bool
     description: str
 
+    @classmethod
+    def of(cls, error: Exception, *, is_configuration: bool = False) -> "Fault":
+        """Describe an exception."""
+        return cls(is_configuration, f"{type(error).__name__}: {error}")
+
+    @property
+    def kind(self) -> str:
+        """The exception's type, which stays the same where messages vary."""
+        return self.description.split(":", maxsplit=1)[0]
+
 
 @dataclass
 class Findings:

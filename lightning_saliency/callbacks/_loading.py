@@ -34,6 +34,10 @@ class Source(NamedTuple):
             return None
         return len(loader.dataset) if loader.batch_sampler is not None and hasattr(loader.dataset, "__len__") else None
 
+    def described(self, world_size: int) -> str:
+        """Say what decides which image an index means."""
+        return f"one of {self.size} items" if self.size is not None else f"a stream that {world_size} process(es) share"
+
 
 def find_source(dataloaders: Any, dataloader_idx: int) -> Source:
     """Pick one of the loaders.
@@ -61,15 +65,24 @@ def read_items(
 
     The user's collate function, worker initialisation and transfer hooks apply. With workers in the
     user's loader one worker loads here, too: a lazily opened file must not be shared with this process.
+
+    Raises:
+        RuntimeError: If the data set raises.
     """
     batches = [list(indices[start : start + batch_size]) for start in range(0, len(indices), batch_size)]
-    for chosen, batch in zip(batches, _loader(source.loader, batches, seed), strict=True):
+    loaded = _loaded(source.loader, batches, seed)
+    for chosen in batches:
+        try:
+            batch = next(loaded)
+        except Exception as error:
+            # Whatever its type, this is no fault of the monitor's arguments.
+            raise RuntimeError(f"images {chosen} cannot be read: {type(error).__name__}: {error}") from error
         yield chosen, _transfer(trainer, pl_module, batch, source.dataloader_idx)
 
 
-def _loader(loader: DataLoader[Any], batches: list[list[int]], seed: int) -> DataLoader[Any]:
+def _loaded(loader: DataLoader[Any], batches: list[list[int]], seed: int) -> Iterator[Any]:
     workers = min(1, loader.num_workers)
-    return DataLoader(
+    yield from DataLoader(
         _Seeded(loader.dataset, seed),
         batch_sampler=batches,
         collate_fn=loader.collate_fn,

@@ -7,8 +7,8 @@ from typing import Any, TypeAlias
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
-NetworkChoice: TypeAlias = str | Callable[[Any, Tensor], Any] | None
-OutputChoice: TypeAlias = str | int | Callable[[Any], Tensor] | None
+NetworkChoice: TypeAlias = str | Callable[..., Any] | None
+OutputChoice: TypeAlias = str | int | Callable[..., Any] | None
 
 
 def network_of(pl_module: pl.LightningModule, model: NetworkChoice, output: OutputChoice) -> nn.Module:
@@ -46,7 +46,7 @@ def _part(pl_module: pl.LightningModule, path: str) -> nn.Module:
 class _Classifier(nn.Module):
     """A network with its own way of being called and of handing out logits."""
 
-    def __init__(self, network: nn.Module, call: Callable[[Any, Tensor], Any] | None, output: OutputChoice) -> None:
+    def __init__(self, network: nn.Module, call: Callable[..., Any] | None, output: OutputChoice) -> None:
         super().__init__()
         self.network = network
         self.call = call

@@ -2,17 +2,48 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
 from lightning_saliency.callbacks._drift import ROLES, MapsByMethod, Memory, drift_scores
 from lightning_saliency.callbacks._evaluation import Evaluated, Portrait
-from lightning_saliency.callbacks._findings import Findings, in_order
+from lightning_saliency.callbacks._findings import Fault, Findings, in_order
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._statistics import mean_and_error
 from lightning_saliency.visualization import draw_strip
 
 Drift = dict[tuple[str, str], dict[int, float]]
+
+
+@dataclass
+class Summary:
+    """What becomes of an evaluation.
+
+    Attributes:
+        whole: What all processes found.
+        drift: How far maps have moved.
+        values: What is logged.
+        fault: Why nothing is.
+    """
+
+    whole: Findings
+    drift: Drift = field(default_factory=dict)
+    values: dict[str, float] = field(default_factory=dict)
+    fault: Fault | None = None
+
+
+def summarise(whole: Findings, settings: Settings, memory: Memory) -> Summary:
+    """Compute what is logged: the same on every process, faults included."""
+    if whole.fault is not None:
+        return Summary(whole, fault=whole.fault)
+    if not whole.seen:
+        return Summary(whole, fault=Fault(is_configuration=False, description="NoImages: no validation image was seen"))
+    try:
+        drift = drift_of(whole, memory)
+        return Summary(whole, drift, scalars(whole, settings, drift))
+    except Exception as error:  # noqa: BLE001 - a score that cannot be averaged must not stop training
+        return Summary(whole, fault=Fault.of(error))
 
 
 def scalars(findings: Findings, settings: Settings, drift: Drift) -> dict[str, float]:
@@ -79,20 +110,33 @@ def rows(findings: Findings, drift: Drift, epoch: int, step: int) -> Iterator[tu
 
 def complaints(findings: Findings, settings: Settings) -> dict[str, str]:
     """Say what is unhealthy about maps, by a key that lets each be said once."""
+    invalid = {method: findings.invalid[method] for method in settings.methods if findings.invalid[method]}
+    # A few blank maps are usual, and logged.
+    blank = {m: findings.blank[m] for m in settings.methods if 2 * findings.blank[m] >= max(findings.used, 1)}
     said = {}
-    for method in settings.methods:
-        if findings.invalid[method]:
-            said[f"invalid {method}"] = (
-                f"{findings.invalid[method]} of {findings.used} maps of {method!r} are not finite and left out: "
-                "look for exploding weights or logits, or for a division or root whose gradient is infinite."
-            )
-        if 2 * findings.blank[method] >= max(findings.used, 1):  # a few blank maps are usual, and logged
-            said[f"blank {method}"] = (
-                f"{findings.blank[method]} of {findings.used} maps of {method!r} are constant and score as such: "
-                "gradients may vanish (dead or saturated activations), be all negative (class activation maps), "
-                "or not vary (a guide by variance)."
-            )
+    if invalid:
+        said["invalid"] = (
+            f"{_counted(invalid, findings)} are not finite and left out: "
+            "look for exploding weights or logits, or for a division or root whose gradient is infinite."
+        )
+    if blank:
+        said["blank"] = (
+            f"{_counted(blank, findings)} are constant and score as such: "
+            "gradients may vanish (dead or saturated activations), be all negative (class activation maps), "
+            "or not vary (a guide by variance)."
+        )
     return said
+
+
+def total_loss(findings: Findings, settings: Settings) -> Fault | None:
+    """Take it for a fault if not a single map is finite."""
+    if findings.used and all(findings.invalid[method] == findings.used for method in settings.methods):
+        return Fault(is_configuration=False, description=f"NoFiniteMap: {complaints(findings, settings)['invalid']}")
+    return None
+
+
+def _counted(counts: dict[str, int], findings: Findings) -> str:
+    return ", ".join(f"{count} of {findings.used} maps of {method!r}" for method, count in counts.items())
 
 
 def _margins(findings: Findings, settings: Settings) -> Drift:

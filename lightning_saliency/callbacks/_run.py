@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lightning_saliency.callbacks._batches import LabelledImages
 from lightning_saliency.callbacks._evaluation import Evaluated
+from lightning_saliency.callbacks._findings import Fault, Findings
 from lightning_saliency.callbacks._loading import Source
 
 
@@ -33,6 +34,11 @@ class Run:
     numbers: Iterator[int]
     evaluated: Evaluated | None = None
     error: Exception | None = None
+
+    def fail(self, error: Exception, *, is_configuration: bool) -> None:
+        """Let an exception be all that was found."""
+        self.error = error
+        self.evaluated = Evaluated(Findings(fault=Fault.of(error, is_configuration=is_configuration)))
 
     @property
     def num_missing(self) -> int:

@@ -11,6 +11,7 @@ from lightning_saliency.callbacks._evaluation import TargetChoice
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.metrics._probability import Activation
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
@@ -64,6 +65,12 @@ class Settings:
     def all_methods(self) -> dict[str, Method]:
         """The methods with the controls behind them."""
         return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
+
+    @property
+    def activation(self) -> Activation:
+        """How logits become probabilities: as in the metrics, if they agree on something unusual."""
+        known = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
+        return "sigmoid" if known == {"sigmoid"} else "softmax"
 
     def _check_controls(self) -> None:
         for control in self.controls:

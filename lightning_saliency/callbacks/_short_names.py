@@ -1,13 +1,32 @@
 """Methods and metrics by their names, as configuration files like to have them."""
 
+from abc import ABC
 from collections.abc import Mapping, Sequence
 from inspect import isabstract
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeAlias
 
 from lightning_saliency import methods as all_methods
 from lightning_saliency import metrics as all_metrics
+from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+
+
+class MethodClass(ABC):
+    """Any class whose instances can be called, which is all that a method's class has to be.
+
+    Configuration tools ask for subclasses where they build objects from class paths, and do not know what to
+    make of a protocol.
+    """
+
+    @classmethod
+    def __subclasshook__(cls, other: type) -> bool:
+        """Take every class with a call for a subclass, but for those of classes."""
+        return not issubclass(other, type) and any("__call__" in vars(base) for base in other.__mro__)
+
+
+MethodChoice: TypeAlias = Sequence[str | MethodClass | Method] | Mapping[str, str | MethodClass | Method] | None
+MetricChoice: TypeAlias = Sequence[str | ExplanationMetric] | Mapping[str, str | ExplanationMetric] | None
 
 
 def known_methods(members: Any) -> Any:

@@ -1,21 +1,29 @@
 """Files beside the logs, of which a reader or a crash never sees a half."""
 
 import csv
-import os
 import shutil
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
+
+from lightning_saliency.loggers._drafts import draft_of
 
 HEADER: Final = ("step", "epoch", "index", "target", "predicted", "method", "metric", "score")
 
 
-def append_rows(path: Path, rows: Iterable[tuple[object, ...]]) -> None:
-    """Append rows all at once."""
-    with _draft(path) as draft:
+def append_rows(path: Path, rows: Iterable[tuple[object, ...]], replaced_from: int | None = None) -> None:
+    """Append rows all at once.
+
+    Args:
+        path: The table.
+        rows: What to append.
+        replaced_from: Drop rows of this step and later, of a run that has been taken up again before them.
+    """
+    with draft_of(path) as draft:
         if path.exists():
             shutil.copyfile(path, draft)
+            if replaced_from is not None:
+                _cut(draft, replaced_from)
         with draft.open("a", newline="") as file:
             writer = csv.writer(file)
             if file.tell() == 0:
@@ -25,17 +33,12 @@ def append_rows(path: Path, rows: Iterable[tuple[object, ...]]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text in place of what was there."""
-    with _draft(path) as draft:
+    with draft_of(path) as draft:
         draft.write_text(text)
 
 
-@contextmanager
-def _draft(path: Path) -> Iterator[Path]:
-    """Lend a file beside the wanted one, and put it in its place only if all went well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
+def _cut(table: Path, step: int) -> None:
+    with table.open(newline="") as file:
+        _, *rows = csv.reader(file)
+    with table.open("w", newline="") as file:
+        csv.writer(file).writerows([HEADER, *(row for row in rows if int(row[0]) < step)])

@@ -1,9 +1,11 @@
 """What the callbacks ask of a trainer."""
 
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_saliency.callbacks._settings import Settings
 
@@ -14,6 +16,24 @@ def evaluation_loop(trainer: pl.Trainer) -> Any:
     return loops.get(str(trainer.state.fn and trainer.state.fn.value), trainer.fit_loop.epoch_loop.val_loop)
 
 
+def has_validation_images(trainer: pl.Trainer) -> bool:
+    """Return whether validations of this training will see a batch, as far as is known yet."""
+    sizes = trainer.num_val_batches
+    return trainer.enable_validation and (not sizes or sum(sizes) > 0)
+
+
+def log_folder(trainer: pl.Trainer) -> Path:
+    """Return the folder of this run; to be asked on every process, and true on the first.
+
+    Loggers other than Lightning's own for TensorBoard and CSV have one folder for all runs.
+    """
+    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    logger = trainer.logger
+    if logger is None or isinstance(logger, TensorBoardLogger | CSVLogger) or not trainer.is_global_zero:
+        return folder
+    return folder.joinpath(*(str(part) for part in (logger.name, logger.version) if part is not None))
+
+
 def deciding_value(trainer: pl.Trainer, settings: Settings) -> tuple[float, bool] | None:
     """Return the value that says how good this evaluation is, and whether higher is better.
 
@@ -21,7 +41,9 @@ def deciding_value(trainer: pl.Trainer, settings: Settings) -> tuple[float, bool
     """
     name, higher_is_better = _deciding_name(trainer, settings)
     value = trainer.callback_metrics.get(name)
-    return None if value is None else (value.item(), higher_is_better)
+    # Processes may have logged different values, and must remember the same.
+    agreed = trainer.strategy.broadcast(None if value is None else value.item())
+    return None if agreed is None else (agreed, higher_is_better)
 
 
 def _deciding_name(trainer: pl.Trainer, settings: Settings) -> tuple[str, bool]:

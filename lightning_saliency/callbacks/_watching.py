@@ -1,6 +1,6 @@
 """One process's part of an evaluation: read its share of the images, explain and score them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass, replace
 from itertools import islice
 from typing import Any, cast
@@ -17,6 +17,7 @@ from lightning_saliency.callbacks._colours import Colours, class_names_of, find_
 from lightning_saliency.callbacks._evaluation import Evaluated, Task, evaluate
 from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
+from lightning_saliency.callbacks._progress import Tell, showing_progress
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._subset import choose_indices
 from lightning_saliency.methods import Method
@@ -57,12 +58,14 @@ def watch(
             _prepared_metrics(settings, colours),
             settings.target,
             settings.min_confidence,
+            settings.activation,
             settings.max_batch_size,
             colours,
             frozenset(settings.controls),
             class_names_of(source.dataset),
         )
-        evaluated = evaluate(network, [first] if check else reader.read(reader.share), task)
+        with showing_progress(trainer, len(first.indices) if check else len(reader.share)) as tell:
+            evaluated = evaluate(network, _told([first] if check else reader.read(reader.share), tell), task)
         evaluated.panels = reader.indices[: settings.num_panels]
         return evaluated
 
@@ -88,7 +91,9 @@ class _Reader:
             self.indices = choose_indices(source.dataset, size, settings.num_images, settings.seed)
             self.share = self.indices[trainer.global_rank :: trainer.world_size]
         else:
-            self.indices = self.share = [index for batch in kept for index in batch.indices]
+            held = [index for batch in kept for index in batch.indices]
+            # A budget may since have cut their number.
+            self.indices = self.share = [index for index in held if index < settings.num_images]
 
     def read(self, indices: list[int]) -> Iterator[LabelledImages]:
         """Yield labelled images on the module's device."""
@@ -114,10 +119,20 @@ class _Reader:
         if not self.kept:
             return
         whole = _joined(self.kept)
-        rows = [row for row, index in enumerate(whole.indices) if index in set(indices)]
+        wanted = set(indices)
+        rows = [row for row, index in enumerate(whole.indices) if index in wanted]
         for start in range(0, len(rows), self.settings.max_batch_size):
             part = rows[start : start + self.settings.max_batch_size]
             yield _to_device(_take(whole, part), self.pl_module.device)
+
+
+def _told(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
+    """Tell after each batch how many images are done."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch.indices)
+        tell(done)
 
 
 def keep_images(batch: object, settings: Settings, numbers: Iterator[int], most: int) -> LabelledImages:

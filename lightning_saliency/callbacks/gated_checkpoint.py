@@ -37,6 +37,7 @@ class GatedCheckpoint(ModelCheckpoint):
             best so far, where the first value passes. Drift has no value before the second evaluation.
         on_fail: What a gate that does not pass does: `"skip"` saves nothing, `"warn"` saves and warns,
             `"stop"` saves nothing and ends training after this validation.
+        auto_insert_metric_name: As in `ModelCheckpoint`, but off, since names with slashes would make folders.
         kwargs: All other arguments of `ModelCheckpoint`, but for triggers that precede the validation:
             `every_n_train_steps`, `train_time_interval`, `save_on_exception`.
 
@@ -68,6 +69,7 @@ class GatedCheckpoint(ModelCheckpoint):
         *,
         gates: Mapping[str, str],
         on_fail: OnFail = "skip",
+        auto_insert_metric_name: bool = False,
         **kwargs: Any,
     ) -> None:
         self.gates = parse_gates(gates)
@@ -79,7 +81,7 @@ class GatedCheckpoint(ModelCheckpoint):
                     f"Expected no `{trigger}`, which saves before the validation that the gates judge, "
                     f"but got {kwargs[trigger]!r}: use `every_n_epochs`, or a plain ModelCheckpoint beside this one."
                 )
-        super().__init__(dirpath, filename, **{"auto_insert_metric_name": False, **kwargs})
+        super().__init__(dirpath, filename, auto_insert_metric_name=auto_insert_metric_name, **kwargs)
         self.on_fail = on_fail
         self.decisions: list[Decision] = []
         self._best: dict[str, float] = {}
@@ -179,7 +181,10 @@ class GatedCheckpoint(ModelCheckpoint):
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
             record = json.dumps([asdict(decision) for decision in self.decisions], indent=1)
-            write_whole(Path(self.dirpath) / RECORD, record)
+            try:
+                write_whole(Path(self.dirpath) / RECORD, record)
+            except OSError as error:  # the checkpoint itself is there, and the decisions are in it
+                rank_zero_warn(f"GatedCheckpoint cannot write {RECORD}: {error}")
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:

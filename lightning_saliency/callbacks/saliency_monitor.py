@@ -1,7 +1,7 @@
 """The callback that explains a fixed subset of validation images in every validation."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any, Literal
@@ -9,25 +9,26 @@ from typing import Any, Literal
 import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.memory import is_oom_error
 
 from lightning_saliency.callbacks._batches import BatchReader, LabelledImages
+from lightning_saliency.callbacks._clock import EpochClock
 from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._drift import Memory
 from lightning_saliency.callbacks._evaluation import Evaluated, TargetChoice
-from lightning_saliency.callbacks._findings import Fault, Findings, gather
+from lightning_saliency.callbacks._findings import Fault, Findings, first_fault, from_everyone, gather
 from lightning_saliency.callbacks._loading import find_source
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice, network_of
 from lightning_saliency.callbacks._publishing import publish
-from lightning_saliency.callbacks._reporting import complaints, drift_of, maps_to_remember, scalars
+from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise, total_loss
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._settings import Control, OnError, Settings
-from lightning_saliency.callbacks._short_names import known_methods, known_metrics
-from lightning_saliency.callbacks._trainer import deciding_value, evaluation_loop
+from lightning_saliency.callbacks._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
+from lightning_saliency.callbacks._trainer import deciding_value, evaluation_loop, has_validation_images
 from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, watch
 from lightning_saliency.evaluation import by_name
-from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method
-from lightning_saliency.methods._stream_method import StreamMethod
-from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric
+from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
+from lightning_saliency.metrics import RCAP, Allegiance
 from lightning_saliency.passes.colours import ChannelValues, check_colours
 
 FIRST_BATCH_SIZE = 64
@@ -52,10 +53,12 @@ class SaliencyMonitor(pl.Callback):
         num_drifted: How many images whose maps moved most are drawn besides.
         every_n_epochs: In training, work in the validations of every n-th epoch.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
-        max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit.
+        max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
+            once, since scores of other images could not be compared.
         target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
-            or a function of (logits (B, K), labels (B,) or `None`) that returns classes (B,).
+            or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
         min_confidence: Leave out images whose target has less probability; the share used is then logged.
+            Probabilities are those of a softmax, or of a sigmoid where the metrics say `activation="sigmoid"`.
         mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
             data set's transforms and a timm network's configuration, and takes images in [0, 1] as raw.
         std: Standard deviation that they were normalised with.
@@ -82,8 +85,8 @@ class SaliencyMonitor(pl.Callback):
 
     def __init__(
         self,
-        methods: Sequence[str | StreamMethod | Method] | Mapping[str, StreamMethod | Method] | None = None,
-        metrics: Sequence[str | ExplanationMetric] | Mapping[str, ExplanationMetric] | None = None,
+        methods: MethodChoice = None,
+        metrics: MetricChoice = None,
         *,
         controls: Sequence[Control] = ("random",),
         num_images: int = 64,
@@ -135,7 +138,9 @@ class SaliencyMonitor(pl.Callback):
         self._kept: list[LabelledImages] = []
         self._proven = False
         self._remembered = False
-        self._epoch_started = 0.0
+        self._clock = EpochClock()
+        self._affordable: int | None = None
+        self._resumed = False
         self._said: set[str] = set()
         self._loops: list[tuple[Any, bool]] = []
 
@@ -146,17 +151,19 @@ class SaliencyMonitor(pl.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the maps that drift is measured from, and the budget."""
-        return {"memory": self.memory.state(), "num_images": self.settings.num_images}
+        return {"memory": self.memory.state(), "affordable": self._affordable}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
         self.memory = Memory.of_state(state_dict["memory"])
-        if self.settings.max_seconds is not None:
-            self.settings = replace(self.settings, num_images=state_dict["num_images"])
+        self._resumed = True
+        if self.settings.max_seconds is not None and state_dict["affordable"] is not None:
+            self._afford(state_dict["affordable"])
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse what cannot work, and turn off inference mode, under which nothing can be explained."""
         network_of(pl_module, self.settings.model, self.settings.output)
+        self._kept = []
         self._restore_loops()
         for loop in (trainer.validate_loop, trainer.test_loop):
             self._loops.append((loop, loop.inference_mode))
@@ -171,9 +178,15 @@ class SaliencyMonitor(pl.Callback):
         self._restore_loops()
         self._run = None
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Note the time, also where training goes on in the middle of an epoch."""
+        self._clock.start()
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time, of which explaining takes a share."""
-        self._epoch_started = time.perf_counter()
+        """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
+        self._clock.start()
+        if not has_validation_images(trainer):
+            self._settle(Fault(False, "NoImages: there is no validation, or it has no images"), None)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm, if an evaluation is due."""
@@ -206,7 +219,10 @@ class SaliencyMonitor(pl.Callback):
         if run is None or run.evaluated is not None or not run.collects:
             return
         if dataloader_idx == run.source.dataloader_idx and run.num_missing:
-            run.kept.append(keep_images(batch, self.settings, run.numbers, run.num_missing))
+            try:
+                run.kept.append(keep_images(batch, self.settings, run.numbers, run.num_missing))
+            except Exception as error:  # noqa: BLE001 - other processes would wait for this one
+                run.fail(error, is_configuration=self._is_configuration(error))
         if not run.num_missing or evaluation_loop(trainer).batch_progress.is_last_batch:
             self._work(trainer, pl_module, run)
 
@@ -216,8 +232,13 @@ class SaliencyMonitor(pl.Callback):
         if run is None:
             return
         self._work(trainer, pl_module, run)
+        found = run.evaluated or Evaluated()
         if not run.check:
-            self._report(trainer, pl_module, run)
+            self._report(trainer, pl_module, run, found)
+            return
+        fault = first_fault(from_everyone(found.findings.fault))
+        if fault is not None:
+            self._settle(fault, run.error)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find out whether this was the best evaluation, now that every value is known and no checkpoint is written."""
@@ -232,7 +253,7 @@ class SaliencyMonitor(pl.Callback):
     on_test_epoch_end = on_validation_epoch_end
 
     def _arm(self, trainer: pl.Trainer, dataloaders: Any) -> None:
-        settings, check = self.settings, trainer.sanity_checking
+        settings, check, world_size = self.settings, trainer.sanity_checking, trainer.world_size
         source = find_source(dataloaders, settings.dataloader_idx)
         trains = trainer.state.fn == "fit" and not check
         if source.size is not None and source.size < settings.num_images and not check:
@@ -240,23 +261,24 @@ class SaliencyMonitor(pl.Callback):
                 "few images",
                 f"Only {source.size} of the {settings.num_images} images wanted by `num_images` exist: all are used.",
             )
-        if trains and self.memory.maps and self.memory.data_size != source.size:
+        data = source.described(world_size)
+        if trains and self.memory.maps and self.memory.data != data:
             self._warn(
-                "data size",
-                f"The data set has {source.size} items where the checkpoint knows {self.memory.data_size}, so that "
-                "indices mean other images: drift starts anew.",
+                "data",
+                f"An image is now {data}, where the checkpoint knows {self.memory.data}, so that indices mean other "
+                "images: drift starts anew.",
             )
             self.memory = Memory()
         if trains:
-            self.memory.data_size = source.size
+            self.memory.data = data
         self._run = Run(
             source=source,
             check=check,
             trains=trains,
             kept=self._kept if trains else [],
             collects=source.size is None and not (trains and self._kept),
-            num_wanted=IMAGES_IN_CHECK if check else -(-settings.num_images // trainer.world_size),
-            numbers=count(trainer.global_rank, trainer.world_size),
+            num_wanted=IMAGES_IN_CHECK if check else len(range(trainer.global_rank, settings.num_images, world_size)),
+            numbers=count(trainer.global_rank, world_size),
         )
 
     def _work(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
@@ -270,66 +292,75 @@ class SaliencyMonitor(pl.Callback):
                 run.evaluated = watch(trainer, pl_module, self.settings, run.source, kept, check=run.check)
             except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
                 if not self._halved(error):
-                    run.error = error
-                    is_configuration = isinstance(error, TypeError | ValueError) and not self._proven
-                    fault = Fault(is_configuration, f"{type(error).__name__}: {error}")
-                    run.evaluated = Evaluated(Findings(fault=fault))
+                    run.fail(error, is_configuration=self._is_configuration(error))
         run.evaluated.findings.seconds = time.perf_counter() - started
         run.evaluated.findings.batch_size = self.settings.max_batch_size
-        if run.check and run.evaluated.findings.fault is not None:
-            self._settle(run.evaluated.findings.fault, run.error)
+
+    def _is_configuration(self, error: Exception) -> bool:
+        """Blame the arguments for what their like raises, until they have worked once."""
+        return isinstance(error, TypeError | ValueError) and not self._proven
 
     def _halved(self, error: Exception) -> bool:
         """Halve batches if that may help; scores do not depend on them."""
         settings = self.settings
-        if not (settings.halves_batches and settings.max_batch_size > 1 and isinstance(error, torch.OutOfMemoryError)):
+        out_of_memory = isinstance(error, torch.OutOfMemoryError) or is_oom_error(error)
+        if not (settings.halves_batches and settings.max_batch_size > 1 and out_of_memory):
             return False
         self.settings = replace(settings, max_batch_size=settings.max_batch_size // 2)
         return True
 
-    def _report(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
-        evaluated = run.evaluated or Evaluated()
-        whole = gather(evaluated.findings)
-        if whole.fault is not None:
-            self._settle(whole.fault, run.error)
+    def _report(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run, evaluated: Evaluated) -> None:
+        memory = self.memory if run.trains else Memory()
+        summary = summarise(gather(evaluated.findings), self.settings, memory)
+        if summary.fault is not None:
+            self._settle(summary.fault, run.error)
             return
         self._proven = True
-        memory = self.memory if run.trains else Memory()
-        drift = drift_of(whole, memory)
-        values = scalars(whole, self.settings, drift)
         if run.trains:
-            elapsed = time.perf_counter() - self._epoch_started
-            values[f"{self.settings.name}/fraction_of_epoch"] = min(whole.seconds / elapsed, 1.0)
+            share = self._clock.share(summary.whole.seconds)
+            summary.values[f"{self.settings.name}/fraction_of_epoch"] = share
         # Every process has the same values; of Lightning's reductions only the maximum leaves them exact.
-        pl_module.log_dict(values, sync_dist=True, reduce_fx="max")
-        fault = publish(trainer, evaluated, whole, self.settings, memory, drift)
-        for key, message in complaints(whole, self.settings).items():
-            self._warn(key, message)
+        pl_module.log_dict(summary.values, sync_dist=True, reduce_fx="max")
+        unpublished = publish(trainer, evaluated, summary, self.settings, memory, resumed=run.trains and self._resumed)
+        loss = total_loss(summary.whole, self.settings)
+        if loss is None:
+            for key, message in complaints(summary.whole, self.settings).items():
+                self._warn(key, message)
         if run.trains:
-            self.memory.remember(maps_to_remember(whole, self.settings))
-            self._remembered = True
-            self._keep_to_budget(whole)
-        if fault is not None:
-            self._settle(fault, None)
+            self._resumed = False
+            self._remembered = loss is None
+            if loss is None:
+                self.memory.remember(maps_to_remember(summary.whole, self.settings))
+            self._keep_to_budget(summary.whole)
+        for fault in (loss, unpublished):
+            if fault is not None:
+                self._settle(fault, None)
 
     def _keep_to_budget(self, whole: Findings) -> None:
         """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
         self.settings = replace(self.settings, max_batch_size=whole.batch_size)
         most = self.settings.max_seconds
-        if most is not None and whole.seconds > most and whole.seen:
+        if most is None:
+            return
+        affordable = self.settings.num_images
+        if whole.seconds > most:
             affordable = max(1, int(whole.seen * most / whole.seconds))
             self._warn(
                 "budget",
                 f"{whole.seen} images took {whole.seconds:.1f} s of the {most:g} s in `max_seconds`: "
                 f"from now on there are {affordable}.",
             )
-            self.settings = replace(self.settings, num_images=affordable, max_seconds=None)
+        self._afford(affordable)
+
+    def _afford(self, num_images: int) -> None:
+        self._affordable = num_images
+        self.settings = replace(self.settings, num_images=num_images, max_seconds=None)
 
     def _settle(self, fault: Fault, error: Exception | None) -> None:
         """Raise on every process, or warn and go on."""
         if fault.is_configuration or self.settings.on_error == "raise":
             raise error or RuntimeError(fault.description)
-        self._warn(fault.description, f"This evaluation goes without explanations: {fault.description}")
+        self._warn(fault.kind, f"This evaluation goes without explanations: {fault.description}")
 
     def _warn(self, key: str, message: str) -> None:
         if key not in self._said:

@@ -3,17 +3,24 @@
 from functools import singledispatch
 from typing import Any
 
-from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from torch import Tensor
+
+from lightning_saliency.loggers._files import write_to_files
+from lightning_saliency.loggers._mlflow import write_to_mlflow
+from lightning_saliency.loggers._tensorboard import write_to_tensorboard
+from lightning_saliency.loggers._wandb import write_to_wandb
 
 
 @singledispatch
 def write_picture(logger: Any, tag: str, picture: Tensor, step: int) -> None:
     """Write a picture (3, H, W) uint8; loggers without an adapter show none.
 
+    `write_picture.register(YourLogger, your_function)` adds an adapter.
+
     Args:
         logger: A logger of the trainer.
-        tag: Name of the picture.
+        tag: Name of the picture, with slashes between its parts.
         picture: The picture.
         step: Global step.
 
@@ -23,6 +30,8 @@ def write_picture(logger: Any, tag: str, picture: Tensor, step: int) -> None:
     """
 
 
-@write_picture.register
-def _(logger: TensorBoardLogger, tag: str, picture: Tensor, step: int) -> None:
-    logger.experiment.add_image(tag, picture, step)
+# Lightning's classes import the libraries behind them only when a logger is made.
+write_picture.register(TensorBoardLogger, write_to_tensorboard)
+write_picture.register(WandbLogger, write_to_wandb)
+write_picture.register(MLFlowLogger, write_to_mlflow)
+write_picture.register(CSVLogger, write_to_files)

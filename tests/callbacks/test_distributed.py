@@ -6,7 +6,7 @@ from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
-from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
+from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace, trainer
 
@@ -137,3 +137,72 @@ def test_ranks_that_disagree_are_refused_on_both(ranks):
     folder, results = ranks
     assert [rank["decisions"] for rank in results] == [[False, False], [False, False]]
     assert not (folder / "gate").exists()
+
+
+def of_three():
+    """Seven images on three processes, of which one has no memory for two images at once and one fails at first."""
+
+    def greedy(model, images, targets):
+        if torch.distributed.get_rank() == 1 and len(images) > 1:
+            raise torch.OutOfMemoryError("no room")
+        return Gradient()(model, images, targets)
+
+    results = {"scores": validated(strategy="ddp", devices=3)}
+    hungry = monitor(max_batch_size="auto")
+    hungry.settings.methods["greedy"] = greedy
+    torch.manual_seed(3)
+    run = trainer([hungry], strategy="ddp", devices=3)
+    run.validate(Classifier(), data(), verbose=False)
+    results["greedy"] = run.callback_metrics["saliency/greedy/rcap"].item()
+
+    def broken(model, images, targets):
+        if torch.distributed.get_rank() == 2:
+            raise RuntimeError("out of luck")
+        return images.mean(dim=1)
+
+    strict = monitor(on_error="raise")
+    strict.settings.methods["broken"] = broken
+    try:
+        fit([strict], data=data(), strategy="ddp", devices=3)
+    except RuntimeError as error:
+        results["raised"] = str(error), strict.memory.maps
+    trained = monitor(max_batch_size="auto")
+    trained.settings.methods["greedy"] = greedy
+    results["watched"] = trace(*fit([trained], data=data(), strategy="ddp", devices=3))
+    results["batch"] = trained.settings.max_batch_size
+    results["alone"] = trace(*fit(data=data(), strategy="ddp", devices=3))
+    return results
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory):
+    return spawn(of_three, tmp_path_factory.mktemp("three"), world_size=3)
+
+
+def test_three_processes_with_uneven_shares_find_the_scores_of_one(three):
+    one = validated()
+    for rank in three:
+        assert rank["scores"].keys() == one.keys()
+        for name, value in one.items():
+            assert rank["scores"][name] == pytest.approx(value, rel=1e-5, abs=1e-7)
+
+
+def test_a_process_that_runs_out_of_memory_halves_its_batches_and_finds_the_same(three):
+    torch.manual_seed(3)
+    alone = monitor()
+    alone.settings.methods["greedy"] = Gradient()
+    run = trainer([alone])
+    run.validate(Classifier(), data(), verbose=False)
+    expected = run.callback_metrics["saliency/greedy/rcap"].item()
+    assert [rank["greedy"] for rank in three] == [pytest.approx(expected, rel=1e-5)] * 3
+
+
+def test_batches_are_the_same_on_all_processes_afterwards(three):
+    assert [rank["batch"] for rank in three] == [1, 1, 1]
+    for rank in three:
+        assert_identical(rank["watched"], rank["alone"])
+
+
+def test_a_fault_of_one_process_in_the_sanity_run_stops_all(three):
+    messages = [rank["raised"] for rank in three]
+    assert messages == [("RuntimeError: out of luck on rank 2", {})] * 2 + [("out of luck", {})]

@@ -3,13 +3,112 @@ import functools
 import lightning.pytorch.callbacks as lightning_callbacks
 import pytest
 import torch
+from torch import nn
+from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lightning_saliency import SaliencyMonitor, methods
 from lightning_saliency.methods import GuidedAbsoluteGrad, SmoothGrad
-from tests.callbacks.training import MEAN, STD, Classifier, assert_identical, fit, trace
+from tests.callbacks.training import MEAN, STD, Classifier, Data, Network, Patterns, assert_identical, fit, trace
+
+
+class Lazy(nn.Module):
+    """Makes a table at its first forward, and keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("table", None, persistent=False)
+        self.calls = 0
+
+    def forward(self, images):
+        if self.table is None or self.table.shape != images.shape[1:]:
+            self.table = torch.linspace(0, 1, images[0].numel(), device=images.device).reshape(images.shape[1:])
+        return images + self.table
+
+
+def lazy():
+    return Classifier(nn.Sequential(Lazy(), *Network()))
+
+
+def in_place():
+    network = Network()
+    network[4] = nn.SiLU(inplace=True)
+    network.insert(0, nn.Hardtanh(-9, 9, inplace=True))  # works on the images themselves
+    return Classifier(network)
+
+
+def with_frozen_backbone():
+    module = Classifier()
+    for part in list(module.network)[:-1]:
+        part.requires_grad_(False)
+    module.network[1].eval()
+    return module
+
+
+def with_compiled_part():
+    module = Classifier()
+    module.network[3] = torch.compile(module.network[3], backend="aot_eager")
+    return module
+
+
+class ManyLoaders(Classifier):
+    def validation_step(self, batch, batch_idx, dataloader_idx=0):
+        super().validation_step(batch, batch_idx)
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        items = Patterns(18, augment=True)
+        return (items[index] for index in range(18))
+
+
+class Transferred(Data):
+    """Images come as whole numbers and are made ready by the transfer hooks, two of which draw random numbers."""
+
+    def val_dataloader(self):
+        images = (Patterns(18).images * 255).to(torch.uint8)
+        return DataLoader(TensorDataset(images, Patterns(18).targets), 8)
+
+    def on_before_batch_transfer(self, batch, dataloader_idx):
+        images, labels = batch
+        if images.dtype == torch.uint8:
+            images = images / 255 + 0.01 * torch.rand(1)
+        return images, labels
+
+    def transfer_batch_to_device(self, batch, device, dataloader_idx):
+        return [part.to(device) for part in batch]
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        images, labels = batch
+        return (images - MEAN) / STD + 0.01 * torch.rand(1), labels
+
+
+def validated_by(loaders):
+    data = Data()
+    data.val_dataloader = loaders
+    return data
+
+
+def two():
+    return [DataLoader(Patterns(18, augment=True), 8), DataLoader(Patterns(9), 4)]
+
 
 MODES = {
     "plain": {},
+    "validation by steps": {"val_check_interval": 4, "check_val_every_n_epoch": None},
+    "bf16-true": {"precision": "bf16-true"},
+    "in-place activations": {"make": in_place},
+    "a buffer made at the first forward": {"make": lazy},
+    "a frozen backbone": {"make": with_frozen_backbone},
+    "a compiled module": {"make": lambda: torch.compile(Classifier(), backend="eager")},
+    "a compiled part": {"make": with_compiled_part},
+    "a list of loaders": {"make": ManyLoaders, "data": lambda: validated_by(two)},
+    "a dictionary of loaders": {
+        "make": ManyLoaders,
+        "data": lambda: validated_by(lambda: dict(zip("ab", two(), strict=True))),
+    },
+    "a stream": {"data": lambda: validated_by(lambda: DataLoader(Stream(), 4))},
+    "transfer hooks": {"data": Transferred},
+    "workers": {"data": lambda: validated_by(lambda: DataLoader(Patterns(18, augment=True), 8, num_workers=1))},
     "no sanity run": {"num_sanity_val_steps": 0},
     "accumulation and validation in mid-epoch": {"accumulate_grad_batches": 4, "val_check_interval": 0.5},
     "validation every second epoch": {"check_val_every_n_epoch": 2},
@@ -17,19 +116,27 @@ MODES = {
 }
 
 
+def fit_in(mode, callbacks=()):
+    options = dict(MODES[mode])
+    return fit(callbacks, data=options.pop("data", Data)(), **options)
+
+
 @functools.cache
 def untouched(mode):
-    return trace(*fit(**MODES[mode]))
+    return trace(*fit_in(mode))
 
 
 def monitor(*args, **options):
     return SaliencyMonitor(*args, **{"num_images": 6, "mean": MEAN, "std": STD, **options})
 
 
+# What Lightning and the compiler warn of, with and without the monitor.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf", "ignore:.*eval mode at the")
 @pytest.mark.parametrize("mode", MODES)
 def test_training_is_bit_identical_with_and_without_the_monitor(mode):
-    run, module = fit([monitor()], **MODES[mode])
-    assert "saliency/grad_cam/rcap" in run.callback_metrics
+    run, module = fit_in(mode, [monitor()])
+    for method in ("guided_absolute_grad", "grad_cam"):
+        assert 0 < run.callback_metrics[f"saliency/{method}/rcap"] < 1
     assert_identical(trace(run, module), untouched(mode))
 
 

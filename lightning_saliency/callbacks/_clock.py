@@ -1,0 +1,20 @@
+"""How much of an epoch goes into explaining."""
+
+from time import perf_counter
+
+
+class EpochClock:
+    """Counts the seconds of an epoch and those of its evaluations."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Begin an epoch, or what is left of one after resuming."""
+        self._started = perf_counter()
+        self._spent = 0.0
+
+    def share(self, seconds: float) -> float:
+        """Add an evaluation and return the share of the epoch so far that all its evaluations took."""
+        self._spent += seconds
+        return min(self._spent / (perf_counter() - self._started), 1.0)
