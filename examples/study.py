@@ -94,7 +94,8 @@ def seconds_of(method: Method, network: nn.Module, data: TexturedDigits) -> floa
 def mean_with_error(values: Tensor) -> str:
     """Write a mean with its standard error; values that are not finite are left out."""
     found = values[values.isfinite()]
-    return f"{found.mean():.3f} ± {found.std() / len(found) ** 0.5:.3f}"
+    error = found.std(correction=min(1, len(found) - 1)) / len(found) ** 0.5
+    return f"{found.mean():.3f} ± {error:.3f}"
 
 
 def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epochs: int) -> tuple[list[Row], list[Row]]:

@@ -41,6 +41,9 @@ def concrete(module: ModuleType) -> list[type]:
     ]
 
 
+# Constructed here: the run-time checks of its types, which tests alone have, draw random numbers.
+EXPLAINER = methods.IntegratedGradients(4)
+
 METHODS: list[type] = concrete(methods)
 METRICS: list[type[ExplanationMetric]] = [
     member for member in concrete(metrics) if issubclass(member, ExplanationMetric)
@@ -72,5 +75,5 @@ def needs_of(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
     """Give a metric what it declares to need."""
     masks = torch.zeros_like(maps, dtype=torch.bool)
     masks[..., : maps.shape[-1] // 2] = True
-    given = {"methods": {"maps": methods.IntegratedGradients(4)}, "masks": masks}
+    given = {"methods": {"maps": EXPLAINER}, "masks": masks}
     return {need: given[need] for need in metric.needs}

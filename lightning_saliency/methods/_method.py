@@ -1,8 +1,8 @@
 """What the package takes for a saliency method: ours, a user's function, a wrapped attribution."""
 
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
-from lightning_saliency._types import Images, Maps, Model, Targets
+from lightning_saliency._types import Images, Maps, Targets
 
 
 @runtime_checkable
@@ -17,5 +17,5 @@ class Method(Protocol):
         True
     """
 
-    def __call__(self, model: Model, images: Images, targets: Targets, /) -> Maps:
+    def __call__(self, model: Any, images: Images, targets: Targets, /) -> Maps:
         """Explain images (B, C, *S) for targets (B,) by raw maps (B, *S)."""

@@ -1,0 +1,175 @@
+"""Clever Hans caught in training: a network that reads a mark in the corner instead of the digit.
+
+The mark agrees with the label in training and validation, and not in the test set. Validation accuracy looks
+perfect; test accuracy does not. The share of relevance that lies on the mark says so while training runs, and
+a gate on it refuses the checkpoints. A second network trained without marks shows what it should look like.
+"""
+
+import argparse
+import logging
+import warnings
+from itertools import pairwise
+from pathlib import Path
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.data import DataLoader, Dataset, Subset
+
+from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
+from lightning_saliency.metrics import RCAP, RelevanceMass
+
+Batch = dict[str, Tensor]
+MARK = 3
+
+
+class MarkedDigits(Dataset[dict[str, Tensor]]):
+    """Digits of 32x32 pixels with a bright mark on the lower edge, whose place tells a class.
+
+    Args:
+        marks: Whose class it tells: the digit's own (`"agree"`), a random one (`"random"`), or none (`"none"`).
+    """
+
+    def __init__(self, marks: str) -> None:
+        scans, labels = load_digits(return_X_y=True)
+        images = torch.tensor(scans, dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
+        small = functional.interpolate(images, size=(26, 26), mode="bilinear", align_corners=False)
+        self.images = functional.pad(small, (3, 3, 0, 6))
+        self.targets = torch.tensor(labels)
+        random = torch.randint(10, (len(labels),), generator=torch.Generator().manual_seed(0))
+        self.told = {"agree": self.targets, "random": random, "none": None}[marks]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        image, mask = self.images[index].clone(), torch.zeros(32, 32, dtype=torch.bool)
+        place = 1 + MARK * int(self.targets[index] if self.told is None else self.told[index])
+        mask[-MARK:, place : place + MARK] = True
+        if self.told is not None:
+            image[:, mask] = 1.0
+        return {"image": image, "label": self.targets[index], "mask": mask}
+
+
+class Data(pl.LightningDataModule):
+    """Training and validation digits marked alike, and test digits whose marks mean nothing."""
+
+    def __init__(self, marks: str) -> None:
+        super().__init__()
+        order = torch.randperm(1797, generator=torch.Generator().manual_seed(0)).tolist()
+        marked, unmarked = MarkedDigits(marks), MarkedDigits("random" if marks == "agree" else "none")
+        self.train, self.val = Subset(marked, order[:1200]), Subset(marked, order[1200:1500])
+        self.test = Subset(unmarked, order[1500:])
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Training digits."""
+        return DataLoader(self.train, 32, shuffle=True)
+
+    def val_dataloader(self) -> list[DataLoader[Batch]]:
+        """Validation digits, which the monitor watches, and test digits, which nobody sees in real life."""
+        return [DataLoader(self.val, 300), DataLoader(self.test, 300)]
+
+
+class Classifier(pl.LightningModule):
+    """A plain convolutional network that logs its accuracy on both sets."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (1, 16, 32, 64)
+        blocks: list[nn.Module] = []
+        for narrow, wide in pairwise(widths):
+            blocks += [nn.Conv2d(narrow, wide, 3, padding=1), nn.BatchNorm2d(wide), nn.ReLU(), nn.MaxPool2d(2)]
+        self.network = nn.Sequential(*blocks, nn.Flatten(), nn.Linear(64 * 16, 10))
+        self.accuracies: list[tuple[float, float]] = []
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return logits (B, 10)."""
+        logits: Tensor = self.network(images)
+        return logits
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Cross-entropy."""
+        return functional.cross_entropy(self(batch["image"]), batch["label"])
+
+    def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int) -> None:
+        """Accuracy on validation and test digits."""
+        right = (self(batch["image"]).argmax(dim=1) == batch["label"]).float().mean()
+        self.log(("val_accuracy", "test_accuracy")[dataloader_idx], right, add_dataloader_idx=False)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        return torch.optim.Adam(self.parameters(), 1e-3)
+
+
+class Story(pl.Callback):
+    """Keeps what each validation logged."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, float]] = []
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Keep it."""
+        if not trainer.sanity_checking:
+            self.rows.append({name: value.item() for name, value in trainer.callback_metrics.items()})
+
+
+def watched_run(marks: str, epochs: int, log_dir: Path) -> tuple[Story, GatedCheckpoint]:
+    """Train on digits marked in this way, watched and gated."""
+    pl.seed_everything(0, verbose=False)
+    story = Story()
+    gate = GatedCheckpoint(
+        log_dir / marks / "checkpoints",
+        gates={"saliency/guided_absolute_grad/relevance_mass": "<= 0.03 by 2 stderr"},
+        save_top_k=-1,
+    )
+    monitor = SaliencyMonitor([GuidedAbsoluteGrad(), GradCAM()], [RCAP(), RelevanceMass()])
+    trainer = pl.Trainer(
+        max_epochs=epochs,
+        accelerator="auto",
+        logger=TensorBoardLogger(log_dir, name=marks),
+        callbacks=[monitor, gate, story],
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        log_every_n_steps=10,
+    )
+    trainer.fit(Classifier(), Data(marks))
+    return story, gate
+
+
+def show(title: str, story: Story, gate: GatedCheckpoint) -> None:
+    """Print one run, an epoch a line."""
+    prefix = "saliency/guided_absolute_grad"
+    print(f"\n{title}")
+    print("epoch  validation  test   on the mark    over random  drift   RCAP   checkpoint")
+    for row, decision in zip(story.rows, gate.decisions, strict=True):
+        mass, error = row[f"{prefix}/relevance_mass"], row[f"{prefix}/relevance_mass_stderr"]
+        margin, drift = row[f"{prefix}/relevance_mass_vs_random"], row.get(f"{prefix}/drift_spearman")
+        alike = "  -  " if drift is None else f"{drift:.3f}"
+        print(
+            f"{decision.epoch:5}  {row['val_accuracy']:10.3f}  {row['test_accuracy']:.3f}  {mass:.3f} ± {error:.3f}  "
+            f"{margin:11.3f}  {alike}  {row[f'{prefix}/rcap']:.3f}  {'kept' if decision.passed else 'refused'}"
+        )
+
+
+def main() -> None:
+    """Read the options and tell the story."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=5, help="number of epochs")
+    parser.add_argument("--log-dir", type=Path, default=Path("runs/shortcut"), help="where logs and checkpoints go")
+    options = parser.parse_args()
+
+    for noise in ("does not have many workers", "LeafSpec", "exists and is not empty"):
+        warnings.filterwarnings("ignore", message=f".*{noise}.*")
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    show("Marks that agree with the label:", *watched_run("agree", options.epochs, options.log_dir))
+    show("No marks:", *watched_run("none", options.epochs, options.log_dir))
+    print("\nRCAP is higher for the cheat: it says that maps are true to the network, not that the network is right.")
+    print(f"Look at the explanations: tensorboard --logdir {options.log_dir}")
+
+
+if __name__ == "__main__":
+    main()

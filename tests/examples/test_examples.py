@@ -1,0 +1,104 @@
+"""Every example runs in small, as a user would start it."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+DATA = os.environ.get("LIGHTNING_SALIENCY_DATA")
+
+
+def run(name, *options):
+    """Run an example with one thread and return what it printed."""
+    command = [sys.executable, str(EXAMPLES / name), *map(str, options)]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
+
+
+def run_here(monkeypatch, capsys, name, *options):
+    """Run an example in this process, which spares importing everything again."""
+    monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return capsys.readouterr().out
+
+
+def width_of(path):
+    with Image.open(path) as picture:
+        return picture.width
+
+
+def test_the_demo_prints_scores_decisions_and_where_to_look(tmp_path):
+    picture = tmp_path / "strip.png"
+    printed = run(
+        "digits.py", "--epochs", 1, "--num-images", 4, "--gate", ">= 0.9", "--log-dir", tmp_path, "--picture", picture
+    )
+    assert "refused: saliency/guided_absolute_grad/rcap is" in printed
+    assert "Checkpoints on disk: none" in printed
+    assert f"tensorboard --logdir {tmp_path}" in printed
+    assert width_of(picture) >= 326
+    assert not list(tmp_path.rglob("*.ckpt"))
+
+
+def test_the_demo_explains_every_option(monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_here(monkeypatch, capsys, "digits.py", "--help")
+    assert stopped.value.code == 0
+    assert "bound on the RCAP" in capsys.readouterr().out
+
+
+def test_the_shortcut_is_caught_and_refused(tmp_path):
+    printed = run("shortcut.py", "--epochs", 3, "--log-dir", tmp_path)
+    caught, clean = printed.split("No marks:")
+    last = caught.strip().splitlines()[-1].split()
+    assert float(last[1]) > 0.99, "validation looks perfect"
+    assert float(last[2]) < 0.3, "the test set does not"
+    assert last[-1] == "refused"
+    assert clean.strip().splitlines()[3].split()[-1] == "kept"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"), [("own_method.py", "lead_gradient"), ("own_metric.py", "survival"), ("captum_method.py", "lime")]
+)
+def test_extensions_run(monkeypatch, capsys, name, word):
+    assert word in run_here(monkeypatch, capsys, name)
+
+
+def test_the_study_tabulates_and_plots(monkeypatch, capsys, tmp_path):
+    options = ("--networks", "resnet10t", "--epochs", 1, "--train-images", 128, "--num-images", 8)
+    printed = run_here(monkeypatch, capsys, "study.py", *options, "--output", tmp_path)
+    assert "| resnet10t |" in printed
+    assert "guided_absolute_grad" in (tmp_path / "study.csv").read_text()
+    assert width_of(tmp_path / "study.png") > 500
+
+
+@pytest.mark.cifar10
+@pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
+def test_cifar10_runs_on_an_image_folder(tmp_path):
+    options = ("--epochs", 1, "--limit-train-batches", 0.05, "--network", "resnet10t", "--num-images", 4)
+    chosen = ("--methods", "gradient", "guided_absolute_grad", "grad_cam")
+    folder = Path(str(DATA)) / "cifar10"
+    printed = run("cifar10.py", "--data-dir", folder, *options, *chosen, "--accelerator", "cpu", "--log-dir", tmp_path)
+    assert "tensorboard --logdir" in printed
+
+
+def test_fine_tuning_runs_without_the_network(tmp_path):
+    for part in ("train", "val"):
+        for label in ("a", "b"):
+            folder = tmp_path / part / label
+            folder.mkdir(parents=True)
+            for number in range(4):
+                pixels = torch.randint(0, 255, (40, 40, 3), dtype=torch.uint8).numpy()
+                Image.fromarray(pixels).save(folder / f"{number}.png")
+    options = ("--network", "resnet10t", "--epochs", 1, "--image-size", 64, "--num-images", 4, "--batch-size", 4)
+    printed = run("finetune_timm.py", "--data-dir", tmp_path, *options, "--log-dir", tmp_path / "logs")
+    assert "tensorboard --logdir" in printed
