@@ -28,7 +28,9 @@ class LRP(CompleteMethod):
     `attribute` is conserving for z-plus and alpha-beta: relevance sums to the logit, since biases have no
     share, but for units that nothing contributed to with the right sign. With epsilon biases keep theirs, and with
     a small `epsilon` it is, in networks of ReLUs, image times gradient by another way. The map sums
-    channels and is rectified. Cost: one forward and about three backwards per image.
+    channels and is rectified. Since z-plus and alpha-beta would hand a negative logit to what speaks for the
+    class, their maps, but not their attributions, start with its magnitude. Cost: one forward and about three
+    backwards per image.
 
     Args:
         rule: Which rule deals relevance out.
@@ -73,12 +75,16 @@ class LRP(CompleteMethod):
     @property
     def readings(self) -> tuple[Reading, ...]:
         """The relevance that arrives at the image."""
-        return (self.contribution,)
+        return (Reading(self._points, MeanTimesScore(magnitude=self.rule in ("z_plus", "alpha_beta"))),)
 
     @property
     def contribution(self) -> Reading:
         """The relevance that arrives at the image."""
-        return Reading(Ruled(RelevanceRule(self.rule, float(self.epsilon), float(self.alpha))), MeanTimesScore())
+        return Reading(self._points, MeanTimesScore())
+
+    @property
+    def _points(self) -> Ruled:
+        return Ruled(RelevanceRule(self.rule, float(self.epsilon), float(self.alpha)))
 
     def formula(self, images: Images, relevance: Tensor) -> Maps:
         """Sum channels and rectify."""

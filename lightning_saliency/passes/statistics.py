@@ -106,11 +106,14 @@ class MeanCube(OfTarget):
 
 @dataclass(frozen=True)
 class MeanTimesScore(OfTarget):
-    """Weighted mean of the gradients times the target's logit: what flows back if one starts with the logit."""
+    """Weighted mean of the gradients times the target's logit, or its magnitude: what flows back from there."""
+
+    magnitude: bool = False
 
     def update(self, state: Tensor | None, seen: Seen) -> Tensor:
         """Add the weighted product."""
-        score = seen.score.to(seen.gradient.dtype).reshape(-1, *[1] * (seen.gradient.ndim - 1))
+        start = seen.score.abs() if self.magnitude else seen.score
+        score = start.to(seen.gradient.dtype).reshape(-1, *[1] * (seen.gradient.ndim - 1))
         return _add(state, seen.gradient * score * seen.weight)
 
     def value(self, state: Tensor) -> Tensor:

@@ -146,6 +146,21 @@ def test_a_normalisation_is_folded_into_the_layer_before_it() -> None:
         torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
 
 
+def test_a_map_of_positive_contributions_is_not_blank_where_the_logit_is_negative() -> None:
+    model, images = plain_classifier(), pictures(3)[0]
+    for rule in ("z_plus", "alpha_beta"):
+        for target in (0, 1):  # their logits are of opposite sign
+            assert LRP(rule)(model, images, torch.full((3,), target)).flatten(1).any(dim=1).all()
+    first, second = (LRP("z_plus").attribute(model, images, torch.full((3,), target)) for target in (0, 1))
+    assert (first.flatten(1).sum(dim=1) * second.flatten(1).sum(dim=1) < 0).all()
+
+
+def plain_classifier() -> nn.Sequential:
+    with torch.random.fork_rng([]):
+        torch.manual_seed(2)
+        return nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.ReLU(), nn.Flatten(), nn.Linear(180, 1, bias=False))
+
+
 def test_it_depends_on_the_network_as_it_is_and_leaves_it_so() -> None:
     model, (images, targets) = small_cnn(), pictures(3)
     kept = {name: value.clone() for name, value in model.state_dict().items()}
