@@ -28,7 +28,7 @@ floors: .venv/.installed  ## Which floor may import which
 	$(BIN)/lint-imports
 
 unit: .venv/.installed  ## Tests and the examples of every docstring
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 bench: .venv/.installed  ## What explaining and scoring cost beside their passes
 	$(BIN)/python examples/benchmarks/shared_passes.py --device $(DEVICE)

@@ -131,9 +131,10 @@ class ExpectedGradCAM(LayerMethod):
             return (gradient * activation).sum(dim=1).relu()
         return (self.base or GradCAM()).cam(activation, gradient)
 
-    def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the reference of each draw."""
-        return self._layer_path("").starts(images)
+    def baselines(self, images: Images) -> tuple[Images, ...] | None:
+        """Return what the attribution is complete against: the reference of each draw; None where it is not."""
+        complete = self.path == "activation" and not self.pool and len(names_of(self.layer)) == 1
+        return self._layer_path("").starts(images) if complete else None
 
     def attribute(
         self,

@@ -80,9 +80,9 @@ class ExpectedGradients(CompleteMethod):
         """
         return replace(self, references=images)
 
-    def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the reference of each draw."""
-        return self.path.starts(images)
+    def baselines(self, images: Images) -> tuple[Images, ...] | None:
+        """Return what the attribution is complete against: the reference of each draw; None where there is noise."""
+        return None if self.noise_level else self.path.starts(images)
 
     @property
     def path(self) -> ReferencePath:

@@ -68,9 +68,9 @@ class LRP(CompleteMethod):
         if self.epsilon == 0:
             raise ValueError("Expected `epsilon` to be above 0, but got 0: denominators may vanish.")
 
-    def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: nothing, since the whole logit is dealt out."""
-        return ()
+    def baselines(self, images: Images) -> tuple[Images, ...] | None:
+        """Return what the attribution is complete against: nothing; None where biases keep a share."""
+        return () if self.rule in ("z_plus", "alpha_beta") else None
 
     @property
     def readings(self) -> tuple[Reading, ...]:

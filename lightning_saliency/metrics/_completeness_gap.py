@@ -21,8 +21,8 @@ def completeness_gap(
     |sum - (f(x) - f(baseline))| / (|f(x)| + |f(baseline)|), f the target's logit: from 0, lower is better. The
     logits and not their difference are the scale, since that may be as small as rounding errors. A method
     promises completeness by having `attribute(model, images, targets)` and `baselines(images)`, a tuple of
-    baselines whose logits are averaged, empty where the whole logit is accounted for. Without them scores are
-    NaN: a metric leaves these images out and counts them. Maps play no part.
+    baselines whose logits are averaged, empty where the whole logit is accounted for. Where there are none, or
+    these are None, scores are NaN: a metric leaves the images out and counts them. Maps play no part.
 
     Cost: once that of `method`, and a forward of each baseline. Arguments are those of `rcap`.
 
@@ -63,13 +63,14 @@ class CompletenessGap(ExplanationMetric):
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of attributions."""
         method: Any = trial.method
-        if not hasattr(method, "attribute") or not hasattr(method, "baselines"):
+        promise = method.baselines(trial.images) if hasattr(method, "baselines") else None
+        if promise is None or not hasattr(method, "attribute"):
             return Measured(trial.maps.flatten(1)[:, 0].new_full((len(trial.images),), torch.nan))
         # A chunk of images is as large as a pass may be.
         attribution = method.attribute(
             trial.predict.model, trial.images, trial.targets, max_batch_size=trial.predict.max_batch_size
         )
-        own, baseline = self._logits(trial, method.baselines(trial.images))
+        own, baseline = self._logits(trial, promise)
         gap = (attribution.flatten(1).sum(dim=1).to(own) - (own - baseline)).abs()
         scale = own.abs() + baseline.abs()
         return Measured(gap / torch.where(scale == 0, 1.0, scale))

@@ -59,7 +59,7 @@ def test_expected_gradients_are_gradient_shap_with_our_draws(monkeypatch):
     path = method.path
     expected = torch.zeros_like(IMAGES)
     for step in range(6):
-        point, weight, direction = path.sample(IMAGES, step)
+        point, weight, direction, *_ = path.sample(IMAGES, step)
         gradient = attr.Saliency(MODEL).attribute(point.requires_grad_(), TARGETS, abs=False)
         expected += weight * gradient.detach() * direction
     torch.testing.assert_close(method.attribute(MODEL, IMAGES, TARGETS), expected, rtol=1e-5, atol=1e-12)

@@ -193,6 +193,13 @@ def test_complete_methods_keep_their_promise_and_others_promise_nothing() -> Non
     assert found["expected_grad_cam"].max() < 1e-4  # the head is linear
     for name, scores in found.items():
         assert scores.max() < 0.05, name
+    silent = [methods.LRP(), methods.ExpectedGradCAM("8", references, path="input", name="input")]
+    silent += [
+        methods.ExpectedGradCAM(["3", "8"], references, name="two"),
+        methods.ExpectedGradients(references, 3, 0.1),
+    ]
+    for scores in judged(CompletenessGap(), *silent, model=model).values():
+        assert scores.isnan().all()
     few = judged(CompletenessGap(), methods.IntegratedGradients(1, rule="left"), model=model)
     assert few["integrated_gradients"].mean() > 10 * found["integrated_gradients"].mean()
     metric = CompletenessGap()
