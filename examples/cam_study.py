@@ -68,13 +68,12 @@ def show(title: str, network: nn.Module, images: Tensor, labels: Tensor, methods
     first = {name: found[:few] for name, found in maps.items()}
     again = score(network, images[:few], first, labels[:few], [MaxSensitivity()], methods=methods)
     print(f"\n{title}")
-    names = [*scores["random" if "random" in scores else next(iter(scores))], "max_sensitivity"]
+    names = [*next(iter(scores.values())), "max_sensitivity"]
     print("| method | " + " | ".join(names) + " |")
     print("| --- |" + " --- |" * len(names))
     for method, row in scores.items():
-        cells = [
-            f"{v.double().mean():.3f} ± {v.double().std() / len(v) ** 0.5:.3f}" for v in (row | again[method]).values()
-        ]
+        found = {**row, **again[method]}.values()
+        cells = [f"{values.double().mean():.3f} ± {values.double().std() / len(values) ** 0.5:.3f}" for values in found]
         print(f"| {method} | " + " | ".join(cells) + " |", flush=True)
 
 

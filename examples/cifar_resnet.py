@@ -35,7 +35,8 @@ class Block(nn.Module):
         """Add the block to every `stride`-th pixel, new channels to zeros."""
         skipped = inputs[:, :, :: self.stride, :: self.stride]
         shortcut = functional.pad(skipped, (0, 0, 0, 0, self.extra, self.extra))
-        return (shortcut + self.bn2(self.conv2(self.bn1(self.conv1(inputs)).relu()))).relu()
+        outputs: Tensor = (shortcut + self.bn2(self.conv2(self.bn1(self.conv1(inputs)).relu()))).relu()
+        return outputs
 
 
 class ResNet20(nn.Module):

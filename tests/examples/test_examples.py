@@ -91,6 +91,24 @@ def test_cifar10_runs_on_an_image_folder(tmp_path):
     assert "tensorboard --logdir" in printed
 
 
+@pytest.mark.cifar10
+@pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
+def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, capsys):
+    printed = run_here(monkeypatch, capsys, "cam_study.py", "--data-dir", DATA, "--num-images", 32, "--few", 4)
+    curved = printed.split("layer2 (curved head)")[1].split("Ablations")[0]
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in curved.splitlines()]
+    rows = {cells[0]: cells[1:] for cells in table if len(cells) > 1}
+
+    def value(method, column):
+        mean, _, error = rows[method][column].split()
+        return float(mean), float(error)
+
+    # Insertion and infidelity, by two standard errors of the difference as if the two were independent.
+    for column, sign in ((0, 1), (2, -1)):
+        (better, error), (worse, other) = value("Expected Grad-CAM", column), value("Grad-CAM", column)
+        assert sign * (better - worse) > 2 * (error**2 + other**2) ** 0.5
+
+
 def test_fine_tuning_runs_without_the_network(tmp_path):
     for part in ("train", "val"):
         for label in ("a", "b"):
