@@ -74,8 +74,9 @@ class SaliencyMonitor(pl.Callback):
             set-up always stops.
 
     Raises:
-        TypeError: If an argument is not of the kind expected.
-        ValueError: If an argument is out of its range.
+        TypeError: If an argument is not of the kind expected; in `setup`, under FSDP1 and DeepSpeed.
+        ValueError: If an argument is out of its range; in `setup`, under `ModelParallelStrategy` (FSDP2), if it
+            lets processes run unequal numbers of passes or changes parameters.
 
     Example:
         >>> from lightning.pytorch import Trainer
