@@ -36,7 +36,7 @@ from lightning_saliency.metrics import RCAP, Allegiance, PointingGame, Relevance
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "resnet10t": {"output_stride": 8},
-    "mobilenetv3_small_050": {"output_stride": 8},
+    "mobilenetv2_050": {"output_stride": 8},
     "vgg11_bn": {},
     "convnext_atto": {},
     "vit_tiny_patch16_224": {"img_size": 48, "patch_size": 8, "depth": 4},

@@ -67,6 +67,10 @@ class _Batch(NamedTuple):
     targets: Targets
     logits: Logits
 
+    def chosen(self, some: Tensor) -> set[int]:
+        """Name the images for which something holds."""
+        return {self.indices[row] for row in some.nonzero().flatten().tolist()}
+
     def where(self, keep: Tensor) -> "_Batch":
         """Take the images that are to be kept."""
         rows = keep.nonzero().flatten()
@@ -95,7 +99,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     """Explain and score; the network is borrowed by the caller."""
     evaluated = Evaluated()
     for indices, images, labels, masks in batches:
-        evaluated.findings.seen += len(indices)
+        evaluated.findings.seen |= set(indices)
         with torch.no_grad():
             logits = logits_of(network, images.clone())
         targets = choose_targets(task.target, logits, labels)
@@ -139,15 +143,15 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) 
 
 def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, evaluated: Evaluated) -> None:
     findings = evaluated.findings
-    findings.used += len(batch.indices)
+    findings.used |= set(batch.indices)
     maps = explain(network, batch.images, batch.targets, task.methods, task.max_batch_size)
     valid = {name: torch.isfinite(found.flatten(1)).all(dim=1) for name, found in maps.items()}
     # A map that cannot be scored is scored as a blank one beside the others, and its score thrown away.
     maps = {name: torch.where(_beside(valid[name], found), found, 0.0) for name, found in maps.items()}
     for name, found in maps.items():
         flat = found.flatten(1)
-        findings.invalid[name] += int((~valid[name]).sum())
-        findings.blank[name] += int((valid[name] & (flat.amax(dim=1) == flat.amin(dim=1))).sum())
+        findings.invalid[name] |= batch.chosen(~valid[name])
+        findings.blank[name] |= batch.chosen(valid[name] & (flat.amax(dim=1) == flat.amin(dim=1)))
         if name not in task.controls:
             findings.add_maps(name, batch.indices, compact(found), valid[name])
     if task.metrics:

@@ -1,7 +1,7 @@
 """What one process found in an evaluation, and how the processes put it together."""
 
 import sys
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
 
@@ -38,13 +38,17 @@ class Fault:
         return self.description.split(":", maxsplit=1)[0]
 
 
+def _sets() -> dict[str, set[int]]:
+    return defaultdict(set)
+
+
 @dataclass
 class Findings:
     """Results for a share of the images, keyed by data set index so that their order is that of one process.
 
     Attributes:
         scores: Score and curve by image for every (method, metric).
-        invalid: Images whose map was not finite, by method.
+        invalid: Images whose map was not finite, by method; an image may be seen by several processes.
         blank: Images whose map was constant, by method.
         seen: Images read.
         used: Images confident enough to be explained.
@@ -56,10 +60,10 @@ class Findings:
     """
 
     scores: dict[Key, dict[int, Measured]] = field(default_factory=dict)
-    invalid: Counter[str] = field(default_factory=Counter)
-    blank: Counter[str] = field(default_factory=Counter)
-    seen: int = 0
-    used: int = 0
+    invalid: dict[str, set[int]] = field(default_factory=_sets)
+    blank: dict[str, set[int]] = field(default_factory=_sets)
+    seen: set[int] = field(default_factory=set)
+    used: set[int] = field(default_factory=set)
     maps: MapsByMethod = field(default_factory=dict)
     classes: dict[int, tuple[int, int]] = field(default_factory=dict)
     seconds: float = 0.0
@@ -105,10 +109,12 @@ def gather(own: Findings) -> Findings:
     for part in everyone:
         for key, scores in part.scores.items():
             whole.scores.setdefault(key, {}).update(scores)
-        whole.invalid += part.invalid
-        whole.blank += part.blank
-        whole.seen += part.seen
-        whole.used += part.used
+        for method, images in part.invalid.items():
+            whole.invalid[method] |= images
+        for method, images in part.blank.items():
+            whole.blank[method] |= images
+        whole.seen |= part.seen
+        whole.used |= part.used
         for method, maps in part.maps.items():
             whole.maps.setdefault(method, {}).update(maps)
         whole.classes |= part.classes

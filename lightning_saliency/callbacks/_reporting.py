@@ -51,10 +51,10 @@ def scalars(findings: Findings, settings: Settings, drift: Drift) -> dict[str, f
     prefix = settings.name
     values = {f"{prefix}/seconds": findings.seconds}
     if settings.min_confidence > 0 and findings.seen:
-        values[f"{prefix}/used"] = findings.used / findings.seen
+        values[f"{prefix}/used"] = len(findings.used) / len(findings.seen)
     for method in settings.methods:
-        values[f"{prefix}/{method}/invalid"] = float(findings.invalid[method])
-        values[f"{prefix}/{method}/blank"] = float(findings.blank[method])
+        values[f"{prefix}/{method}/invalid"] = float(len(findings.invalid[method]))
+        values[f"{prefix}/{method}/blank"] = float(len(findings.blank[method]))
     for (method, metric), found in findings.scores.items():
         clone = deepcopy(settings.metrics[metric])
         clone.reset()
@@ -112,7 +112,7 @@ def complaints(findings: Findings, settings: Settings) -> dict[str, str]:
     """Say what is unhealthy about maps, by a key that lets each be said once."""
     invalid = {method: findings.invalid[method] for method in settings.methods if findings.invalid[method]}
     # A few blank maps are usual, and logged.
-    blank = {m: findings.blank[m] for m in settings.methods if 2 * findings.blank[m] >= max(findings.used, 1)}
+    blank = {m: findings.blank[m] for m in settings.methods if 2 * len(findings.blank[m]) >= max(len(findings.used), 1)}
     said = {}
     if invalid:
         said["invalid"] = (
@@ -135,8 +135,8 @@ def total_loss(findings: Findings, settings: Settings) -> Fault | None:
     return None
 
 
-def _counted(counts: dict[str, int], findings: Findings) -> str:
-    return ", ".join(f"{count} of {findings.used} maps of {method!r}" for method, count in counts.items())
+def _counted(images: dict[str, set[int]], findings: Findings) -> str:
+    return ", ".join(f"{len(some)} of {len(findings.used)} maps of {method!r}" for method, some in images.items())
 
 
 def _margins(findings: Findings, settings: Settings) -> Drift:

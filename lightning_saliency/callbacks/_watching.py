@@ -19,6 +19,7 @@ from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
 from lightning_saliency.callbacks._progress import Tell, showing_progress
 from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._sharding import is_sharded, read_together, share_of
 from lightning_saliency.callbacks._subset import choose_indices
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
@@ -64,8 +65,11 @@ def watch(
             frozenset(settings.controls),
             class_names_of(source.dataset),
         )
+        batches: Iterable[LabelledImages] = [first] if check else reader.read(reader.share)
+        if is_sharded(trainer):
+            batches = read_together(batches)
         with showing_progress(trainer, len(first.indices) if check else len(reader.share)) as tell:
-            evaluated = evaluate(network, _told([first] if check else reader.read(reader.share), tell), task)
+            evaluated = evaluate(network, _told(batches, tell), task)
         evaluated.panels = reader.indices[: settings.num_panels]
         return evaluated
 
@@ -89,7 +93,7 @@ class _Reader:
         if kept is None:
             size = source.size or 0
             self.indices = choose_indices(source.dataset, size, settings.num_images, settings.seed)
-            self.share = self.indices[trainer.global_rank :: trainer.world_size]
+            self.share = share_of(self.indices, trainer)
         else:
             held = [index for batch in kept for index in batch.indices]
             # A budget may since have cut their number.

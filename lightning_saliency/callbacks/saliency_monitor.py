@@ -23,6 +23,7 @@ from lightning_saliency.callbacks._publishing import publish
 from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise, total_loss
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._settings import Control, OnError, Settings
+from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable
 from lightning_saliency.callbacks._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
 from lightning_saliency.callbacks._trainer import deciding_value, evaluation_loop, has_validation_images
 from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, watch
@@ -73,8 +74,9 @@ class SaliencyMonitor(pl.Callback):
             set-up always stops.
 
     Raises:
-        TypeError: If an argument is not of the kind expected.
-        ValueError: If an argument is out of its range.
+        TypeError: If an argument is not of the kind expected; in `setup`, under FSDP1 and DeepSpeed.
+        ValueError: If an argument is out of its range; in `setup`, under `ModelParallelStrategy` (FSDP2), if it
+            lets processes run unequal numbers of passes or changes parameters.
 
     Example:
         >>> from lightning.pytorch import Trainer
@@ -162,6 +164,7 @@ class SaliencyMonitor(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse what cannot work, and turn off inference mode, under which nothing can be explained."""
+        refuse_unshardable(trainer, self.settings)
         network_of(pl_module, self.settings.model, self.settings.output)
         self._kept = []
         self._restore_loops()
@@ -255,6 +258,11 @@ class SaliencyMonitor(pl.Callback):
     def _arm(self, trainer: pl.Trainer, dataloaders: Any) -> None:
         settings, check, world_size = self.settings, trainer.sanity_checking, trainer.world_size
         source = find_source(dataloaders, settings.dataloader_idx)
+        if source.size is None and is_sharded(trainer):
+            raise ValueError(
+                "Expected validation data that can be read by index, since all processes have to explain equally "
+                f"many, but got {type(source.dataset).__name__}: use a data set of known size."
+            )
         trains = trainer.state.fn == "fit" and not check
         if source.size is not None and source.size < settings.num_images and not check:
             self._warn(
@@ -344,10 +352,10 @@ class SaliencyMonitor(pl.Callback):
             return
         affordable = self.settings.num_images
         if whole.seconds > most:
-            affordable = max(1, int(whole.seen * most / whole.seconds))
+            affordable = max(1, int(len(whole.seen) * most / whole.seconds))
             self._warn(
                 "budget",
-                f"{whole.seen} images took {whole.seconds:.1f} s of the {most:g} s in `max_seconds`: "
+                f"{len(whole.seen)} images took {whole.seconds:.1f} s of the {most:g} s in `max_seconds`: "
                 f"from now on there are {affordable}.",
             )
         self._afford(affordable)

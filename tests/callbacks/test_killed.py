@@ -4,8 +4,7 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
+import warnings
 from itertools import islice
 
 import pytest
@@ -19,6 +18,7 @@ from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.callbacks import _publishing
 from lightning_saliency.loggers import _files
 from lightning_saliency.methods import Gradient
+from tests.callbacks.processes import FRESH
 from tests.callbacks.training import MEAN, STD, Classifier, Data, trainer
 
 EPOCHS = 4
@@ -75,12 +75,19 @@ def run(folder, point=None, ckpt_path=None):
     return fitter
 
 
+def run_quietly(folder, point):
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(1)
+    run(folder, point)
+
+
 @pytest.mark.filterwarnings("ignore:.*Experiment logs directory")
 @pytest.mark.parametrize("point", ["explaining", "writing the table", "writing a picture"])
 def test_a_killed_run_goes_on_from_its_last_checkpoint(tmp_path, point):
-    code = f"import pathlib, {__name__} as here; here.run(pathlib.Path({str(tmp_path)!r}), {point!r})"
-    process = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, check=False)
-    assert process.returncode == -signal.SIGKILL, process.stderr.decode()
+    process = FRESH.Process(target=run_quietly, args=(tmp_path, point))
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
     table = tmp_path / "log" / "saliency.csv"
     assert [epoch for epoch, _ in complete_rows(table)] == ["0", "1"]
 

@@ -310,6 +310,21 @@ def test_a_stream_shorter_than_wanted_is_used_whole():
     assert "saliency/gradient/rcap" in scores_of(run)
 
 
+def test_a_stream_keeps_to_its_budget():
+    sizes = []
+
+    def spy(model, images, targets):
+        sizes.append(len(images))
+        return images.mean(dim=1)
+
+    data = Data()
+    data.val_dataloader = lambda: DataLoader(Stream(), 4)
+    watcher = quick({"spy": spy}, max_seconds=1e-6)
+    with pytest.warns(UserWarning, match="6 images took"):
+        fit([watcher], data=data, num_sanity_val_steps=0)
+    assert sizes == [6, 1]
+
+
 def test_the_second_of_several_loaders_can_be_watched():
     seen = []
 
@@ -392,6 +407,15 @@ def test_two_monitors_do_not_collide_unless_they_have_one_name():
     assert {"saliency/gradient/rcap", "second/smooth_grad/rcap"} <= run.callback_metrics.keys()
     with pytest.raises(RuntimeError, match="more than one stateful callback of type `SaliencyMonitor`"):
         fit([quick(), quick()])
+
+
+def test_two_monitors_have_tables_and_state_of_their_own(tmp_path):
+    monitors = [quick(), quick([SmoothGrad(num_samples=2)], name="second")]
+    fit(monitors, logger=TensorBoardLogger(tmp_path, name="", version="run"))
+    for name, method in (("saliency", "gradient"), ("second", "smooth_grad")):
+        with (tmp_path / "run" / f"{name}.csv").open() as file:
+            assert {row["method"] for row in csv.DictReader(file)} == {method, "random"}
+    assert [list(monitor.memory.maps["first"]) for monitor in monitors] == [["gradient"], ["smooth_grad"]]
 
 
 def test_a_fault_late_in_training_is_survived_with_one_warning():

@@ -1,6 +1,5 @@
 """Every adapter against the library itself, without a network."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -13,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.loggers import write_picture
 from lightning_saliency.methods import Gradient
+from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, fit
 
 TAG = "saliency/gradient/image_3"
@@ -103,10 +103,12 @@ def test_a_logger_without_an_adapter_shows_nothing_until_it_gets_one(picture):
     assert shown == [(TAG, 2)]
 
 
-def test_no_library_is_imported_that_is_not_used():
-    code = "import sys, lightning_saliency; print(sorted({'wandb', 'mlflow'} & sys.modules.keys()))"
-    run = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
-    assert run.stdout.strip() == "[]"
+def imported():
+    return sorted({"wandb", "mlflow", "lightning_saliency"} & sys.modules.keys())
+
+
+def test_no_library_is_imported_that_is_not_used(tmp_path):
+    assert spawn(imported, tmp_path, world_size=1) == [["lightning_saliency"]]
 
 
 @pytest.mark.usefixtures("_file_store")
