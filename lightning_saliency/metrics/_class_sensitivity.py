@@ -31,8 +31,23 @@ def class_sensitivity(
     correlation, or normalised ones by structural similarity. Where the target itself is the least likely
     class, it is compared with the next. Scaling all maps changes nothing.
 
-    Cost: once that of `method`, its passes shared with the other methods in `score`. Arguments that
-    `ClassSensitivity` does not explain are those of `rcap`.
+    Cost: once that of `method`, its passes shared with the other methods in `score`.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        method: What made the maps.
+        similarity: `"spearman"` on raw maps, or `"ssim"` on normalised ones.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If shapes disagree, maps are not finite, or a choice is unknown.
 
     Example:
         >>> import torch

@@ -24,7 +24,22 @@ def completeness_gap(
     baselines whose logits are averaged, empty where the whole logit is accounted for. Where there are none, or
     these are None, scores are NaN: a metric leaves the images out and counts them. Maps play no part.
 
-    Cost: once that of `method`, and a forward of each baseline. Arguments are those of `rcap`.
+    Cost: once that of `method`, and a forward of each baseline.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        method: What made the maps.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
+
+    Raises:
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If shapes disagree, maps are not finite, or a choice is unknown.
 
     Example:
         >>> import torch

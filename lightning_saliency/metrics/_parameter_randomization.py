@@ -42,11 +42,26 @@ def parameter_randomization(
     model, where the similarity is that of the map with itself, 1; it is no part of the score.
 
     Cost: `num_stages` times that of `method` for `num_images` images, passes shared with the other methods in
-    `score`. Further images score NaN: a metric leaves them out and counts them. Arguments that
-    `ParameterRandomization` does not explain are those of `rcap`.
+    `score`. Further images score NaN: a metric leaves them out and counts them.
+
+    Args:
+        model: Model with one row of logits per image.
+        images: Images (B, C, *S) in the model's input space.
+        maps: Raw maps (B, *S).
+        targets: Target classes (B,).
+        method: What made the maps.
+        similarity: `"spearman"` on raw maps, or `"ssim"` on normalised ones.
+        num_stages: How many times more layers are randomised.
+        num_images: How many of the images are scored.
+        seed: Seed of the random parameters.
+        max_batch_size: Most images in one pass.
+
+    Returns:
+        Scores (B,).
 
     Raises:
-        TypeError: If the model is a plain function, whose parameters cannot be found.
+        TypeError: If an argument is not of the kind expected, or the model is a plain function.
+        ValueError: If shapes disagree, maps are not finite, or a choice is unknown.
 
     Example:
         >>> import torch
