@@ -22,7 +22,9 @@ from torch.nn import functional
 from lightning_saliency import explain, score
 from lightning_saliency.methods import (
     ActiveGradient,
+    ExpectedGradCAM,
     GradCAM,
+    GradCAMPlusPlus,
     Gradient,
     GuidedAbsoluteGrad,
     IntegratedGradients,
@@ -54,6 +56,7 @@ METHODS: dict[str, Method] = {
     "var_grad": VarGrad(),
     "guided_absolute_grad": GuidedAbsoluteGrad(),
     "grad_cam": GradCAM(),
+    "grad_cam_plus_plus": GradCAMPlusPlus(),
     "random": RandomMap(),
 }
 
@@ -101,12 +104,13 @@ def mean_with_error(values: Tensor) -> str:
 def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epochs: int) -> tuple[list[Row], list[Row]]:
     """Return scores by method, and localisation by method and group."""
     network = train(name, train_data, epochs)
+    methods = {"expected_grad_cam": ExpectedGradCAM(references=train_data.images[:20]), **METHODS}
     right = accuracy(network, test_data)
-    maps = explain(network, test_data.images, test_data.labels, METHODS)
+    maps = explain(network, test_data.images, test_data.labels, methods)
     scores = score(network, test_data.images, maps, test_data.labels, METRICS, masks=test_data.masks)
     table: list[Row] = []
     details: list[Row] = []
-    for method_name, method in METHODS.items():
+    for method_name, method in methods.items():
         found = scores[method_name]
         head: Row = {"network": name, "accuracy": f"{right:.3f}", "method": method_name}
         timed = {"ms per image": f"{1000 * seconds_of(method, network, test_data):.1f}"}
