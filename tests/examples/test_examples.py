@@ -67,7 +67,13 @@ def test_the_shortcut_is_caught_and_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "word"), [("own_method.py", "lead_gradient"), ("own_metric.py", "survival"), ("captum_method.py", "lime")]
+    ("name", "word"),
+    [
+        ("own_method.py", "lead_gradient"),
+        ("own_metric.py", "survival"),
+        ("captum_method.py", "lime"),
+        ("saturation.py", "accounts for"),
+    ],
 )
 def test_extensions_run(monkeypatch, capsys, name, word):
     assert word in run_here(monkeypatch, capsys, name)
