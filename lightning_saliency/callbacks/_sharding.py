@@ -8,6 +8,9 @@ from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelP
 
 from lightning_saliency.callbacks._findings import Fault, first_fault, from_everyone
 from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.methods import FullGrad
+from lightning_saliency.metrics import ParameterRandomization
+from lightning_saliency.passes.propagation import Ruled
 
 Item = TypeVar("Item")
 
@@ -78,15 +81,13 @@ def _culprits(settings: Settings) -> list[str]:
         found.append("`max_seconds`")
     if settings.min_confidence > 0:
         found.append("`min_confidence`")
-    found += [f"metric {name!r}" for name, metric in settings.metrics.items() if _changes_parameters(metric)]
-    return found + [f"method {name!r}" for name, method in settings.methods.items() if _has_rules(method)]
+    found += [
+        f"metric {name!r}" for name, metric in settings.metrics.items() if isinstance(metric, ParameterRandomization)
+    ]
+    return found + [f"method {name!r}" for name, method in settings.methods.items() if _hooks_layers(method)]
 
 
-def _changes_parameters(metric: Any) -> bool:
-    return any(base.__name__ == "ParameterRandomization" for base in type(metric).__mro__)
-
-
-def _has_rules(method: Any) -> bool:
-    """Tell methods that replace what flows back, which they would do to shards."""
-    rules = [getattr(reading.points, "rule", None) for reading in getattr(method, "readings", ())]
-    return any(hasattr(rule, "watching") for rule in rules)
+def _hooks_layers(method: Any) -> bool:
+    """Tell methods that replace what flows back, or look into every layer, which they would do to shards."""
+    ruled = any(isinstance(reading.points, Ruled) for reading in getattr(method, "readings", ()))
+    return ruled or isinstance(method, FullGrad)

@@ -1,6 +1,5 @@
 """Parameters spread over two processes: the scores of one, and training as it would be without the monitor."""
 
-from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
@@ -11,8 +10,8 @@ from torch.utils.data import DataLoader, IterableDataset
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.callbacks._subset import choose_indices
-from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, IntegratedGradients
-from lightning_saliency.metrics import RCAP
+from lightning_saliency.methods import LRP, FullGrad, GradCAM, GuidedAbsoluteGrad, GuidedBackprop, IntegratedGradients
+from lightning_saliency.metrics import ParameterRandomization
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trainer
 
@@ -156,29 +155,13 @@ def test_what_makes_numbers_of_passes_differ_is_refused_by_name_on_all_processes
         assert "Stream" in stream
 
 
-class ParameterRandomization(RCAP):
-    """Stands in for a metric that changes parameters."""
-
-
-@dataclass(frozen=True)
-class Rule:
-    def watching(self):
-        """Watch nothing."""
-
-
-class Propagating(Gradient):
-    """Stands in for a method with a rule of its own."""
-
-    @property
-    def readings(self):
-        return (SimpleNamespace(points=SimpleNamespace(rule=Rule())),)
-
-
 @pytest.mark.parametrize(
     ("options", "culprit"),
     [
         ({"metrics": [ParameterRandomization(name="changing")]}, "metric 'changing'"),
-        ({"methods": {"guided": Propagating()}}, "method 'guided'"),
+        ({"methods": {"guided": GuidedBackprop()}}, "method 'guided'"),
+        ({"methods": {"relevance": LRP()}}, "method 'relevance'"),
+        ({"methods": {"full": FullGrad()}}, "method 'full'"),
         ({"min_confidence": 0.5}, "`min_confidence`"),
     ],
 )
