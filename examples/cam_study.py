@@ -26,6 +26,7 @@ from lightning_saliency.methods import (
 from lightning_saliency.metrics import Complexity, Deletion, Infidelity, Insertion, MaxSensitivity
 from lightning_saliency.passes.references import References
 
+HEADS = {"layer3": "linear", "layer2": "curved"}
 METRICS = [
     Insertion(mean=MEAN, std=STD),
     Deletion(canvas="black", mean=MEAN, std=STD),
@@ -84,16 +85,19 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=folder, required=folder is None, help="images and weights")
     parser.add_argument("--num-images", type=int, default=500, help="images to explain")
     parser.add_argument("--few", type=int, default=64, help="images for the sensitivity, which explains again")
+    parser.add_argument("--layers", nargs="+", default=list(HEADS), choices=list(HEADS), help="stages to compare at")
+    parser.add_argument("--ablations", action=argparse.BooleanOptionalAction, default=True, help="vary the parts")
     options = parser.parse_args()
 
     network = load_network(options.data_dir)
     images, labels = sure_images(network, options.data_dir)
     others = References(images[-20:])
     images, labels = images[: options.num_images], labels[: options.num_images]
-    for layer, head in (("layer3", "linear"), ("layer2", "curved")):
-        title = f"{len(images)} images, {layer} ({head} head)"
+    for layer in options.layers:
+        title = f"{len(images)} images, {layer} ({HEADS[layer]} head)"
         show(title, network, images, labels, family(layer, others), options.few)
-    show("Ablations at layer2", network, images, labels, ablations("layer2", others, images), options.few)
+    if options.ablations:
+        show("Ablations at layer2", network, images, labels, ablations("layer2", others, images), options.few)
 
 
 if __name__ == "__main__":
