@@ -37,12 +37,28 @@ class Constant:
     def __call__(self, model, images, targets):
         return self.maps
 
-    def attribute(self, model, images, targets):
+    def attribute(self, model, images, targets, *, max_batch_size=64):
         return self.maps[:, None].expand_as(images)
+
+    def baselines(self, images):
+        return (torch.zeros_like(images),)
+
+
+class Module(torch.nn.Module):
+    """A function with a parameter, for metrics that randomise parameters."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+        self.scale = torch.nn.Parameter(torch.ones(1))
+
+    def forward(self, images):
+        return self.scale * self.function(images)
 
 
 def scores_of(metric, images, maps, model=None):
     model = model or (lambda images: torch.stack([images.flatten(1).sum(dim=1), images.flatten(1)[:, 0]], dim=1))
+    model = Module(model)
     masks = torch.zeros(maps.shape, dtype=torch.bool)
     masks.flatten(1)[:, 0] = True
     targets = torch.zeros(len(images), dtype=torch.int64)
