@@ -105,20 +105,20 @@ def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
 
 
 def save_strip(log_dir: str, path: Path) -> None:
-    """Paste the pictures of one image, a row for each method and a column for each epoch."""
+    """Save the last strips of one image, one below the other for each method."""
     events = EventAccumulator(log_dir, size_guidance={"images": 0})
     events.Reload()
     tags = events.Tags()["images"]
     index = tags[0].split("_")[-1]
-    rows = [events.Images(tag) for tag in tags if tag.endswith(f"_{index}")]
-    pictures = [[Image.open(io.BytesIO(event.encoded_image_string)) for event in row] for row in rows]
-    width, height = pictures[0][0].size
-    strip = Image.new("RGB", (width * len(pictures[0]), height * len(rows)), "white")
-    for top, row in enumerate(pictures):
-        for left, picture in enumerate(row):
-            strip.paste(picture, (left * width, top * height))
+    last = [events.Images(tag)[-1] for tag in tags if tag.endswith(f"image_{index}")]
+    strips = [Image.open(io.BytesIO(event.encoded_image_string)) for event in last]
+    picture = Image.new("RGB", (strips[0].width, sum(strip.height for strip in strips)), "white")
+    top = 0
+    for strip in strips:
+        picture.paste(strip, (0, top))
+        top += strip.height
     path.parent.mkdir(parents=True, exist_ok=True)
-    strip.save(path)
+    picture.save(path)
 
 
 def main() -> None:
@@ -131,7 +131,7 @@ def main() -> None:
     parser.add_argument("--num-images", type=int, default=64, help="validation images to explain")
     parser.add_argument("--gate", default=">= 0.2", help="bound on the RCAP of Guided AbsoluteGrad")
     parser.add_argument("--log-dir", default="runs/digits", help="where TensorBoard files and checkpoints go")
-    parser.add_argument("--picture", type=Path, help="also save one image's explanations over the epochs as PNG")
+    parser.add_argument("--picture", type=Path, help="also save the strips of one image as PNG")
     options = parser.parse_args()
 
     for noise in ("does not have many workers", "LeafSpec"):
