@@ -51,7 +51,11 @@ def _resolved(argument: str, member: Any, module: ModuleType, base: type) -> Any
     if not isinstance(member, str):
         return member
     exported = [getattr(module, name) for name in vars(module)["__all__"]]
-    classes = [kind for kind in exported if isinstance(kind, type) and issubclass(kind, base) and not isabstract(kind)]
+    classes = [
+        kind
+        for kind in exported
+        if isinstance(kind, type) and issubclass(kind, base) and not isabstract(kind) and hasattr(kind, "name")
+    ]
     for kind in classes:
         if member in (kind.__name__, getattr(kind, "name", None)):
             return kind()
