@@ -1,6 +1,6 @@
 """Small copies of maps, to be remembered, sent between processes and compared over epochs."""
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,8 +17,29 @@ POOLS: Final[dict[int, Any]] = {
 }
 
 
-def compact(maps: Maps) -> Tensor:
-    """Average maps down to at most 64 positions a side, scale them to [0, 1], and keep them as float16 on the CPU."""
+class SmallMap(NamedTuple):
+    """A map in small, and the range it had.
+
+    Attributes:
+        values: Values (*S) scaled to [0, 1], float16 on the CPU.
+        low: What 0 stands for.
+        high: What 1 stands for.
+    """
+
+    values: Tensor
+    low: float
+    high: float
+
+    def raw(self) -> Tensor:
+        """Return the values as they were, to float16's accuracy."""
+        return self.low + (self.high - self.low) * self.values.float()
+
+
+def compact(maps: Maps) -> list[SmallMap]:
+    """Average maps down to at most 64 positions a side, and scale them to [0, 1]."""
     size = tuple(min(length, LONGEST_SIDE) for length in maps.shape[1:])
-    pooled = maps if size == tuple(maps.shape[1:]) else POOLS[len(size)](maps[:, None], size)[:, 0]
-    return normalize(pooled.float()).to("cpu", torch.float16)
+    pooled = (maps if size == tuple(maps.shape[1:]) else POOLS[len(size)](maps[:, None], size)[:, 0]).float()
+    values = normalize(pooled).to("cpu", torch.float16)
+    lows, highs = (bound.tolist() for bound in pooled.flatten(1).aminmax(dim=1))
+    # Copies, lest the whole batch be kept and sent for the sake of one map.
+    return [SmallMap(one.clone(), low, high) for one, low, high in zip(values, lows, highs, strict=True)]

@@ -6,14 +6,14 @@ from math import isnan
 from typing import Any, Final
 
 import torch
-from torch import Tensor
 
+from lightning_saliency.callbacks._compact import SmallMap
 from lightning_saliency.metrics import center_shift, spearman, ssim, top_k_iou
 
 MEASURES: Final = {"spearman": spearman, "ssim": ssim, "top_k_iou": top_k_iou, "center_shift": center_shift}
 ROLES: Final = {"previous": "", "first": "_first", "best": "_best"}
 
-MapsByImage = dict[int, Tensor]
+MapsByImage = dict[int, SmallMap]
 MapsByMethod = dict[str, MapsByImage]
 
 
@@ -64,19 +64,28 @@ class Memory:
 
 def drift_scores(now: MapsByImage, reference: MapsByImage) -> dict[str, dict[int, float]]:
     """Compare the maps of the images that both have, by every measure: {measure: {image: value}}."""
-    common = [index for index in sorted(now.keys() & reference.keys()) if now[index].shape == reference[index].shape]
+    both = sorted(now.keys() & reference.keys())
+    common = [index for index in both if now[index].values.shape == reference[index].values.shape]
     if not common:
         return {}
-    first = torch.stack([now[index] for index in common]).float()
-    second = torch.stack([reference[index] for index in common]).float()
+    first = torch.stack([now[index].values for index in common]).float()
+    second = torch.stack([reference[index].values for index in common]).float()
     return {name: dict(zip(common, measure(first, second).tolist(), strict=True)) for name, measure in MEASURES.items()}
 
 
 def _packed(images: MapsByImage) -> dict[str, Any]:
     indices = sorted(images)
-    return {"indices": indices, "maps": torch.stack([images[index] for index in indices]) if indices else None}
+    if not indices:
+        return {"indices": [], "maps": None, "ranges": None}
+    maps = torch.stack([images[index].values for index in indices])
+    ranges = torch.tensor([(images[index].low, images[index].high) for index in indices], dtype=torch.float64)
+    return {"indices": indices, "maps": maps, "ranges": ranges}
 
 
 def _unpacked(packed: Mapping[str, Any]) -> MapsByImage:
-    maps = packed["maps"]
-    return {} if maps is None else dict(zip(packed["indices"], maps, strict=True))
+    if packed["maps"] is None:
+        return {}
+    return {
+        index: SmallMap(values, *bounds)
+        for index, values, bounds in zip(packed["indices"], packed["maps"], packed["ranges"].tolist(), strict=True)
+    }

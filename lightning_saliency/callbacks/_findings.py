@@ -8,6 +8,7 @@ from typing import TypeAlias, TypeVar
 import torch
 from torch import Tensor, distributed
 
+from lightning_saliency.callbacks._compact import SmallMap
 from lightning_saliency.callbacks._drift import MapsByMethod
 from lightning_saliency.passes.trials import Measured
 
@@ -77,11 +78,11 @@ class Findings:
             curve = None if found.curves is None else found.curves[row].cpu()
             entries[indices[row]] = Measured(found.scores[row].cpu(), curve)
 
-    def add_maps(self, method: str, indices: list[int], maps: Tensor, valid: Tensor) -> None:
+    def add_maps(self, method: str, indices: list[int], maps: list[SmallMap], valid: Tensor) -> None:
         """Keep the small maps of the valid ones among the images with these indices."""
         entries = self.maps.setdefault(method, {})
         for row in valid.nonzero().flatten().tolist():
-            entries[indices[row]] = maps[row].clone()
+            entries[indices[row]] = maps[row]
 
 
 def from_everyone(own: Shared) -> list[Shared]:

@@ -15,6 +15,7 @@ from lightning_saliency.metrics._probability import Activation
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
+Scale: TypeAlias = Literal["image", "common"]
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
@@ -40,6 +41,7 @@ class Settings:
     output: OutputChoice
     batch: BatchReader
     dataloader_idx: int
+    scale: Scale
     seed: int
     name: str
     on_error: OnError
@@ -57,6 +59,7 @@ class Settings:
             if self.max_seconds <= 0:
                 raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
         check_choice("on_error", self.on_error, get_args(OnError))
+        check_choice("scale", self.scale, get_args(Scale))
         self._check_choices()
         if not self.name or not isinstance(self.name, str):
             raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")
@@ -65,6 +68,16 @@ class Settings:
     def all_methods(self) -> dict[str, Method]:
         """The methods with the controls behind them."""
         return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
+
+    @property
+    def margins(self) -> list[str]:
+        """Names of the margins over controls, less the monitor's own."""
+        return [
+            f"{method}/{metric}_vs_{control}"
+            for method in self.methods
+            for metric in self.metrics
+            for control in self.controls
+        ]
 
     @property
     def activation(self) -> Activation:

@@ -34,6 +34,11 @@ def log_folder(trainer: pl.Trainer) -> Path:
     return folder.joinpath(*(str(part) for part in (logger.name, logger.version) if part is not None))
 
 
+def has_tensorboard(trainer: pl.Trainer) -> bool:
+    """Return whether anything is logged to TensorBoard."""
+    return any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers)
+
+
 def deciding_value(trainer: pl.Trainer, settings: Settings) -> tuple[float, bool] | None:
     """Return the value that says how good this evaluation is, and whether higher is better.
 

@@ -13,9 +13,11 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zer
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice
+from lightning_saliency.callbacks._card import escaped
 from lightning_saliency.callbacks._gate import Decision, Gate, Relative, parse_gates
 from lightning_saliency.callbacks._logged_names import direction_of, refuse_unknown
 from lightning_saliency.callbacks._table import write_whole
+from lightning_saliency.loggers import write_text
 
 OnFail = Literal["skip", "warn", "stop"]
 RECORD: Final = "gate_decisions.json"
@@ -169,6 +171,8 @@ class GatedCheckpoint(ModelCheckpoint):
             rank_zero_warn(f"{message} It is saved all the same.")
         for logger in trainer.loggers:
             logger.log_metrics({"gate/passed": float(decision.passed)}, step=decision.step)
+            if trainer.is_global_zero:
+                write_text(logger, "gate/decisions", _described(decision), decision.step)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
         last = self.decisions[-1] if self.decisions else None
@@ -189,6 +193,11 @@ class GatedCheckpoint(ModelCheckpoint):
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
     return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate
+
+
+def _described(decision: Decision) -> str:
+    reasons = "\n".join(f"- {escaped(reason)}" for reason in decision.reasons)
+    return f"**{_outcome(decision)}** in epoch {decision.epoch}, at step {decision.step}\n\n{reasons}"
 
 
 def _outcome(decision: Decision) -> str:

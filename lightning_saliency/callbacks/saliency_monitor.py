@@ -14,18 +14,25 @@ from lightning.pytorch.utilities.memory import is_oom_error
 from lightning_saliency.callbacks._batches import BatchReader, LabelledImages
 from lightning_saliency.callbacks._clock import EpochClock
 from lightning_saliency.callbacks._colours import Colours
+from lightning_saliency.callbacks._dashboard import enter_run
 from lightning_saliency.callbacks._drift import Memory
 from lightning_saliency.callbacks._evaluation import Evaluated, TargetChoice
 from lightning_saliency.callbacks._findings import Fault, Findings, first_fault, from_everyone, gather
 from lightning_saliency.callbacks._loading import find_source
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice, network_of
-from lightning_saliency.callbacks._publishing import publish
+from lightning_saliency.callbacks._publishing import Occasion, publish
 from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise, total_loss
 from lightning_saliency.callbacks._run import Run
-from lightning_saliency.callbacks._settings import Control, OnError, Settings
+from lightning_saliency.callbacks._scalars import bands
+from lightning_saliency.callbacks._settings import Control, OnError, Scale, Settings
 from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable
 from lightning_saliency.callbacks._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
-from lightning_saliency.callbacks._trainer import deciding_value, evaluation_loop, has_validation_images
+from lightning_saliency.callbacks._trainer import (
+    deciding_value,
+    evaluation_loop,
+    has_tensorboard,
+    has_validation_images,
+)
 from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, watch
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
@@ -68,6 +75,8 @@ class SaliencyMonitor(pl.Callback):
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
         batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
         dataloader_idx: Which of several validation loaders to watch.
+        scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, the same for all pictures of
+            a method in an evaluation.
         seed: Seed of everything that takes chance.
         name: First part of all names, and key of the callback's state.
         on_error: What a fault at run time does: `"warn"` skips the evaluation, `"raise"` stops. A wrong
@@ -105,6 +114,7 @@ class SaliencyMonitor(pl.Callback):
         output: OutputChoice = None,
         batch: BatchReader = None,
         dataloader_idx: int = 0,
+        scale: Scale = "image",
         seed: int = 0,
         name: str = "saliency",
         on_error: OnError = "warn",
@@ -131,6 +141,7 @@ class SaliencyMonitor(pl.Callback):
             output=output,
             batch=batch,
             dataloader_idx=dataloader_idx,
+            scale=scale,
             seed=seed,
             name=name,
             on_error=on_error,
@@ -143,6 +154,7 @@ class SaliencyMonitor(pl.Callback):
         self._clock = EpochClock()
         self._affordable: int | None = None
         self._resumed = False
+        self._introduced = False
         self._said: set[str] = set()
         self._loops: list[tuple[Any, bool]] = []
 
@@ -167,6 +179,7 @@ class SaliencyMonitor(pl.Callback):
         refuse_unshardable(trainer, self.settings)
         network_of(pl_module, self.settings.model, self.settings.output)
         self._kept = []
+        self._introduced = False
         self._restore_loops()
         for loop in (trainer.validate_loop, trainer.test_loop):
             self._loops.append((loop, loop.inference_mode))
@@ -180,6 +193,16 @@ class SaliencyMonitor(pl.Callback):
         """Give the loops back where no teardown comes."""
         self._restore_loops()
         self._run = None
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Announce the scores to TensorBoard's table of runs, before Lightning enters the run without them."""
+        if self._leads(trainer):
+            enter_run(trainer, _all_settings(trainer), starts=True)
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Announce them now where the user may have had an entry of their own."""
+        if self._leads(trainer):
+            enter_run(trainer, _all_settings(trainer), starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, also where training goes on in the middle of an epoch."""
@@ -328,8 +351,11 @@ class SaliencyMonitor(pl.Callback):
             share = self._clock.share(summary.whole.seconds)
             summary.values[f"{self.settings.name}/fraction_of_epoch"] = share
         # Every process has the same values; of Lightning's reductions only the maximum leaves them exact.
-        pl_module.log_dict(summary.values, sync_dist=True, reduce_fx="max")
-        unpublished = publish(trainer, evaluated, summary, self.settings, memory, resumed=run.trains and self._resumed)
+        shown = bands(summary.values, self.settings) if has_tensorboard(trainer) else {}
+        pl_module.log_dict(summary.values | shown, sync_dist=True, reduce_fx="max")
+        occasion = Occasion(memory, run.trains and self._resumed, () if self._introduced else _all_settings(trainer))
+        self._introduced = True
+        unpublished = publish(trainer, evaluated, summary, self.settings, occasion)
         loss = total_loss(summary.whole, self.settings)
         if loss is None:
             for key, message in complaints(summary.whole, self.settings).items():
@@ -375,7 +401,15 @@ class SaliencyMonitor(pl.Callback):
             self._said.add(key)
             rank_zero_warn(f"SaliencyMonitor {self.settings.name!r}: {message}")
 
+    def _leads(self, trainer: pl.Trainer) -> bool:
+        """Whether this is the monitor that speaks for all in what a run has but once."""
+        return self is next(callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor))  # type: ignore[attr-defined]
+
     def _restore_loops(self) -> None:
         while self._loops:
             loop, inference_mode = self._loops.pop()
             loop.inference_mode = inference_mode
+
+
+def _all_settings(trainer: pl.Trainer) -> list[Settings]:
+    return [callback.settings for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)]  # type: ignore[attr-defined]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Self
+from typing import ClassVar, Final, Self
 
 import torch
 from torch import Tensor
@@ -90,6 +90,11 @@ class ExpectedGradCAM(LayerMethod):
     difference: bool = True
     base: GradientCAM | None = None
     name: str = "expected_grad_cam"
+    reading: ClassVar[str] = (
+        "Expected Grad-CAM: references drawn from data, perturbed integrated gradients, a smoothing kernel and the "
+        "difference from the reference are the paper's; that they are put together position by position and, by "
+        "default, in the layer's own space is our reading, since the text leaves it open and no code was released."
+    )
 
     def __post_init__(self) -> None:
         """Check the arguments."""

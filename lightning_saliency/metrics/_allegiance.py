@@ -96,6 +96,8 @@ class Allegiance(CanvasMetric, CurveMetric):
 
     higher_is_better = False
     name = "allegiance"
+    plot_lower_bound = 0.015
+    plot_upper_bound = 0.9
     curve_axes: ClassVar[tuple[str, str]] = ("fraction deleted", "share of predictions that stand")
 
     def __init__(

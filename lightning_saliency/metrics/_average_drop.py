@@ -178,6 +178,8 @@ class AverageDrop(CanvasMetric):
 
     higher_is_better = False
     name = "average_drop"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
@@ -205,6 +207,8 @@ class AverageIncrease(CanvasMetric):
 
     higher_is_better = True
     name = "average_increase"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
@@ -232,6 +236,8 @@ class AverageGain(CanvasMetric):
 
     higher_is_better = True
     name = "average_gain"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""

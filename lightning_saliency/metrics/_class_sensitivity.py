@@ -84,6 +84,8 @@ class ClassSensitivity(ExplanationMetric):
 
     higher_is_better = False
     name = "class_sensitivity"
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
     needs: tuple[str, ...] = ("methods",)
 
     def __init__(self, similarity: Similarity = "spearman", *, name: str | None = None, **kwargs: Any) -> None:

@@ -70,6 +70,7 @@ class CompletenessGap(ExplanationMetric):
 
     higher_is_better = False
     name = "completeness_gap"
+    plot_lower_bound = 0.0
     needs: tuple[str, ...] = ("methods",)
 
     def __init__(self, *, name: str | None = None, **kwargs: Any) -> None:

@@ -104,6 +104,8 @@ class Sparseness(ExplanationMetric):
 
     higher_is_better = True
     name = "sparseness"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
@@ -126,6 +128,7 @@ class Complexity(ExplanationMetric):
 
     higher_is_better = False
     name = "complexity"
+    plot_lower_bound = 0.0
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
@@ -150,6 +153,8 @@ class EffectiveComplexity(ExplanationMetric):
 
     higher_is_better = False
     name = "effective_complexity"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def __init__(self, threshold: float = 1e-5, *, name: str | None = None, **kwargs: Any) -> None:
         check_number("threshold", threshold, minimum=0, below=1)

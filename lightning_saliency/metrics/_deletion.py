@@ -93,6 +93,8 @@ class Deletion(CanvasMetric, CurveMetric):
 
     higher_is_better = False
     name = "deletion"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
     usual_canvas: ClassVar[Canvas] = "mean"
     curve_axes: ClassVar[tuple[str, str]] = ("fraction deleted", "target probability")
 

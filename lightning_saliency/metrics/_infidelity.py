@@ -133,6 +133,8 @@ class Infidelity(CanvasMetric):
 
     higher_is_better = False
     name = "infidelity"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def __init__(
         self,

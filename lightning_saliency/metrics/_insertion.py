@@ -96,6 +96,8 @@ class Insertion(CanvasMetric, CurveMetric):
 
     higher_is_better = True
     name = "insertion"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
     usual_canvas: ClassVar[Canvas] = "blur"
     curve_axes: ClassVar[tuple[str, str]] = ("fraction inserted", "target probability")
 

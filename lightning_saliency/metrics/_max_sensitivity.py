@@ -88,6 +88,7 @@ class MaxSensitivity(ExplanationMetric):
 
     higher_is_better = False
     name = "max_sensitivity"
+    plot_lower_bound = 0.0
     needs: tuple[str, ...] = ("methods",)
 
     def __init__(

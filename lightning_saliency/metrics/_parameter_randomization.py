@@ -100,6 +100,8 @@ class ParameterRandomization(CurveMetric):
 
     higher_is_better = False
     name = "parameter_randomization"
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
     needs: tuple[str, ...] = ("methods",)
     curve_axes: ClassVar[tuple[str, str]] = ("share of layers randomised, from the last", "similarity")
 

@@ -101,6 +101,8 @@ class RCAP(CanvasMetric, CurveMetric):
 
     higher_is_better = True
     name = "rcap"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
     curve_axes: ClassVar[tuple[str, str]] = ("quantile", "share of saliency x probability")
 
     def __init__(

@@ -120,6 +120,8 @@ class PointingGame(MaskMetric):
 
     higher_is_better = True
     name = "pointing_game"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
         """Score maps against masks, both (B, *S)."""
@@ -142,6 +144,8 @@ class RelevanceMass(MaskMetric):
 
     higher_is_better = True
     name = "relevance_mass"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
         """Score maps against masks, both (B, *S)."""
@@ -164,6 +168,8 @@ class RelevanceRank(MaskMetric):
 
     higher_is_better = True
     name = "relevance_rank"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
         """Score maps against masks, both (B, *S)."""

@@ -92,6 +92,8 @@ class ROAD(CurveMetric):
 
     higher_is_better = True
     name = "road"
+    plot_lower_bound = -1.0
+    plot_upper_bound = 1.0
     curve_axes: ClassVar[tuple[str, str]] = ("fraction removed", "least minus most salient removed")
 
     def __init__(

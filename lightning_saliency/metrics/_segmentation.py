@@ -119,6 +119,8 @@ class MaskIoU(MaskMetric):
 
     higher_is_better = True
     name = "mask_iou"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def __init__(self, threshold: float = 0.5, *, name: str | None = None, **kwargs: Any) -> None:
         check_fraction("threshold", threshold)
@@ -167,6 +169,8 @@ class MapMAE(MaskMetric):
 
     higher_is_better = False
     name = "map_mae"
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
     def __init__(self, *, root: bool = False, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(options=(root,), name=name or ("map_mae_root" if root else None), **kwargs)

@@ -1,6 +1,7 @@
-"""Pictures of maps: tensors in, images out."""
+"""Pictures of maps and scores: tensors in, images out."""
 
+from lightning_saliency.visualization._curves import Curve, draw_curves
 from lightning_saliency.visualization._overlay import change_overlay, displayable, overlay
 from lightning_saliency.visualization._strip import draw_strip
 
-__all__ = ["change_overlay", "displayable", "draw_strip", "overlay"]
+__all__ = ["Curve", "change_overlay", "displayable", "draw_curves", "draw_strip", "overlay"]

@@ -1,6 +1,7 @@
 """Maps laid over their image in perceptually uniform colours."""
 
 from functools import cache
+from typing import Final
 
 import torch
 from matplotlib import colormaps
@@ -8,16 +9,19 @@ from torch import Tensor
 
 from lightning_saliency.passes import normalize
 
-SALIENCY_COLOURS = "inferno"
-CHANGE_COLOURS = "coolwarm"
+SALIENCY_COLOURS: Final = "inferno"
+SIGNED_COLOURS: Final = "coolwarm"
 
 
-def overlay(image: Tensor, saliency: Tensor) -> Tensor:
+def overlay(image: Tensor, saliency: Tensor, limits: tuple[float, float] | None = None) -> Tensor:
     """Blend a map into the greyed image, the more the higher its value.
+
+    A map with negative values is drawn diverging around zero, red above and blue below.
 
     Args:
         image: Raw colours (3, H, W) in [0, 1].
-        saliency: Raw map (H, W); drawn by its own range.
+        saliency: Raw map (H, W).
+        limits: Lowest and highest value of the scale; `None` takes the map's own range.
 
     Returns:
         Picture (3, H, W) in [0, 1].
@@ -28,7 +32,11 @@ def overlay(image: Tensor, saliency: Tensor) -> Tensor:
         >>> picture[:, 0, 1] > picture[:, 0, 0]
         tensor([True, True, True])
     """
-    strength = normalize(saliency[None].float())[0]
+    saliency = saliency.float()
+    low, high = limits or (saliency.min().item(), saliency.max().item())
+    if low < 0:
+        return _diverging(image, _over(saliency, max(-low, high)))
+    strength = _over(saliency - low, high - low)
     return _blend(image, strength, SALIENCY_COLOURS, 0.25 + 0.6 * strength)
 
 
@@ -50,8 +58,7 @@ def change_overlay(image: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
         >>> (red > blue).tolist()
         [[False, True]]
     """
-    difference = normalize(later[None].float())[0] - normalize(earlier[None].float())[0]
-    return _blend(image, (difference + 1) / 2, CHANGE_COLOURS, 0.2 + 0.7 * difference.abs())
+    return _diverging(image, normalize(later[None].float())[0] - normalize(earlier[None].float())[0])
 
 
 def displayable(image: Tensor) -> Tensor:
@@ -64,9 +71,19 @@ def displayable(image: Tensor) -> Tensor:
     return image.clamp(0, 1)
 
 
+def _over(values: Tensor, span: float) -> Tensor:
+    """Divide by the span of the scale; where it has none, nothing stands out."""
+    return (values / span).clamp(-1, 1) if span > 0 else torch.zeros_like(values)
+
+
+def _diverging(image: Tensor, values: Tensor) -> Tensor:
+    """Draw values in [-1, 1], the more opaque the further from zero."""
+    return _blend(image, (values + 1) / 2, SIGNED_COLOURS, 0.2 + 0.7 * values.abs())
+
+
 def _blend(image: Tensor, values: Tensor, colour_map: str, opacity: Tensor) -> Tensor:
     grey = image.mean(dim=0, keepdim=True).expand(3, -1, -1)
-    colours = _table(colour_map)[(values * 255).round().long()].permute(2, 0, 1)
+    colours = _table(colour_map)[(values.clamp(0, 1) * 255).round().long()].permute(2, 0, 1)
     return grey * (1 - opacity) + colours * opacity
 
 

@@ -1,5 +1,6 @@
 """One picture of one image: the input, then its maps side by side, labelled, with a caption."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,17 +13,25 @@ from torch.nn import functional
 from lightning_saliency.visualization._overlay import change_overlay, displayable, overlay
 
 SHORTEST_SIDE: Final = 160
-FONT_SIZE: Final = 14
-LINE_HEIGHT: Final = 18
-MARGIN: Final = 6
+LONGEST_SIDE: Final = 320
+SMALLEST_FONT: Final = 14
+FONTS_PER_WIDTH: Final = 40
+LINE_PER_FONT: Final = 1.3
+GAP: Final = 10
 
 
 def draw_strip(
-    image: Tensor, maps: Mapping[str, Tensor], caption: Sequence[str], *, change: tuple[Tensor, Tensor] | None = None
+    image: Tensor,
+    maps: Mapping[str, Tensor],
+    caption: Sequence[str],
+    *,
+    change: tuple[Tensor, Tensor] | None = None,
+    limits: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Draw the input, each map laid over it by its own range, and where saliency rose and fell.
+    """Draw the input, each map laid over it, and where saliency rose and fell; a last line says the scale.
 
-    Small images are enlarged by whole factors without smearing.
+    Small images are enlarged by whole factors without smearing, large ones shrunk until their longer side is 320.
+    Letters grow with the strip, since front-ends shrink it to the width they have.
 
     Args:
         image: Raw colours (C, H, W); values outside [0, 1] show that their normalisation is unknown, and
@@ -30,6 +39,7 @@ def draw_strip(
         maps: Maps (h, w) by label, enlarged to the image's size where they are smaller.
         caption: Lines of text.
         change: Earlier and later map, whose difference is drawn last.
+        limits: Scale that all maps share; `None` draws each by its own range.
 
     Returns:
         Picture (3, H', W') uint8.
@@ -37,33 +47,54 @@ def draw_strip(
     Example:
         >>> import torch
         >>> draw_strip(torch.rand(1, 8, 8), {"now": torch.rand(8, 8)}, ["image 0"]).shape
-        torch.Size([3, 208, 326])
+        torch.Size([3, 246, 330])
     """
-    coloured = displayable(image)
+    coloured = _shrunk(displayable(image))
     factor = -(-SHORTEST_SIDE // min(coloured.shape[1:]))
     tiles = {"input": coloured}
-    tiles |= {label: overlay(coloured, _to_size(saliency, coloured)) for label, saliency in maps.items()}
+    tiles |= {label: overlay(coloured, _to_size(saliency, coloured), limits) for label, saliency in maps.items()}
     if change is not None:
         tiles["change"] = change_overlay(coloured, *(_to_size(saliency, coloured) for saliency in change))
-    columns = [_labelled(label, _enlarged(tile, factor)) for label, tile in tiles.items()]
-    gap = torch.full((3, columns[0].shape[1], MARGIN), 255, dtype=torch.uint8)
-    spaced = [part for column in columns for part in (column, gap)][:-1]
-    picture = torch.cat(spaced, dim=2)
-    return torch.cat([picture, text_image(caption, picture.shape[2])], dim=1)
+    width = len(tiles) * coloured.shape[2] * factor + (len(tiles) - 1) * GAP
+    font_size = max(SMALLEST_FONT, width // FONTS_PER_WIDTH)
+    columns = [_labelled(label, _enlarged(tile, factor), font_size) for label, tile in tiles.items()]
+    gap = torch.full((3, columns[0].shape[1], GAP), 255, dtype=torch.uint8)
+    picture = torch.cat([part for column in columns for part in (column, gap)][:-1], dim=2)
+    lines = [*caption, _scale_line(maps, limits)]
+    return torch.cat([picture, text_image(lines, width, font_size)], dim=1)
 
 
-def text_image(lines: Sequence[str], width: int, *, margin: int = MARGIN) -> Tensor:
-    """Write lines of text, black on white, (3, H', width) uint8."""
-    canvas = Image.new("RGB", (width, LINE_HEIGHT * len(lines) + 2 * margin), "white")
+def text_image(lines: Sequence[str], width: int, font_size: int) -> Tensor:
+    """Write lines of text, wrapped to a width, black on white, (3, H', width) uint8."""
+    font = ImageFont.load_default(size=font_size)
+    height = round(LINE_PER_FONT * font_size)
+    columns = max(1, int(width / font.getlength("n")))
+    wrapped = [part for line in lines for part in textwrap.wrap(line, columns)]
+    canvas = Image.new("RGB", (width, height * len(wrapped) + font_size // 2), "white")
     draw = ImageDraw.Draw(canvas)
-    font = ImageFont.load_default(size=FONT_SIZE)
-    for number, line in enumerate(lines):
-        draw.text((MARGIN, margin + number * LINE_HEIGHT), line, fill="black", font=font)
+    for number, line in enumerate(wrapped):
+        draw.text((0, number * height), line, fill="black", font=font)
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
-def _labelled(label: str, tile: Tensor) -> Tensor:
-    return torch.cat([text_image([label], tile.shape[2], margin=0), tile], dim=1)
+def _scale_line(maps: Mapping[str, Tensor], limits: tuple[float, float] | None) -> str:
+    signed = limits[0] < 0 if limits else any((saliency < 0).any() for saliency in maps.values())
+    colours = "red above, blue below zero" if signed else "brighter is more"
+    if limits:
+        return f"scale: {limits[0]:.3g} to {limits[1]:.3g} in all pictures of this step, {colours}"
+    return f"scale: each map's own range, {colours}"
+
+
+def _labelled(label: str, tile: Tensor, font_size: int) -> Tensor:
+    return torch.cat([text_image([label], tile.shape[2], font_size), tile], dim=1)
+
+
+def _shrunk(image: Tensor) -> Tensor:
+    scale = LONGEST_SIDE / max(image.shape[1:])
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[2] * scale)))
+    return functional.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0]
 
 
 def _enlarged(tile: Tensor, factor: int) -> Tensor:

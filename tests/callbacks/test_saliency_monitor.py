@@ -62,8 +62,9 @@ def test_what_is_on_disk_is_what_checkpoints_see(tmp_path):
     assert len(panels) == 2
     assert [event.step for event in pictures[panels[0]]] == [6, 12]
     # Input and now; then input, first, best, previous, now and change.
-    assert [event.width for event in pictures[panels[0]]] == [2 * 160 + 6, 6 * 160 + 5 * 6]
-    assert set(pictures) - set(panels) == {"saliency/gradient/drifted_0"}
+    assert [event.width for event in pictures[panels[0]]] == [2 * 160 + 10, 6 * 160 + 5 * 10]
+    others = {"saliency/gradient/drifted_0", "saliency/curves/rcap", "saliency/curves/allegiance"}
+    assert set(pictures) - set(panels) == others
 
 
 def test_every_score_of_every_image_is_a_row_of_a_table(tmp_path):

@@ -120,7 +120,8 @@ def test_several_loggers_at_once_get_pictures_scores_and_one_table(tmp_path):
     fit([watcher], logger=loggers, log_every_n_steps=1, max_epochs=1)
     loggers[1].experiment.finish()
     for name in ("mlflow", "wandb", "files"):
-        assert len(list((tmp_path / name).rglob("*.png"))) == 2
+        # Two strips, and the curves of two metrics.
+        assert len(list((tmp_path / name).rglob("*.png"))) == 4
     (table,) = tmp_path.rglob("saliency.csv")
     # Loggers such as the first have one folder for all runs.
     assert table.parent == tmp_path / "mlflow" / str(loggers[0].name) / str(loggers[0].version)

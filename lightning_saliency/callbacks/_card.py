@@ -1,0 +1,105 @@
+"""A text for those who look at the numbers: what they mean, and what they were made of."""
+
+import inspect
+import re
+from dataclasses import fields, is_dataclass
+from typing import Final
+
+from lightning_saliency import metrics as all_metrics
+from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.metrics import ExplanationMetric
+
+# Markdown and HTML would take these for marks of their own.
+ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
+MARKS: Final = re.compile(r"[\\`*\[\]#]|(?<![^\W_])_|_(?![^\W_])")
+
+
+def card(findings: Findings, settings: Settings, values: dict[str, float]) -> str:
+    """Write the card in Markdown.
+
+    Args:
+        findings: Results of the first evaluation.
+        settings: What the monitor was asked for.
+        values: What was logged, for the controls' scores.
+    """
+    indices = sorted(findings.used)
+    parts = [
+        f"# {escaped(settings.name)}",
+        f"Means over {len(indices)} validation images, the same ones each time. `_stderr` is the standard error, "
+        "`_vs_random` the margin over a random map image by image: positive is better whatever the direction, and "
+        "near zero the score says nothing about these maps.",
+        "## Scores",
+        "\n".join(_score_line(name, metric, settings, values) for name, metric in settings.metrics.items()),
+        "## Methods",
+        "\n".join(_method_line(name, method) for name, method in settings.all_methods.items()),
+        *_readings(settings),
+        "## Beside the scores",
+        "`drift_spearman`, `drift_ssim` and `drift_top_k_iou` are 1 and `drift_center_shift` is 0 where maps are those "
+        "of the previous evaluation (`_first`, `_best`: of the first and the best one). `blank` counts constant "
+        "maps, `invalid` maps that are not finite. Seed of all chance: "
+        f"{settings.seed}.",
+        f"## Images\n\nIndices in the validation data: {', '.join(map(str, indices))}.",
+    ]
+    return "\n\n".join(parts)
+
+
+def escaped(text: object) -> str:
+    """Take from a text what Markdown or HTML would read as marks."""
+    plain = "".join(ENTITIES.get(letter, letter) for letter in " ".join(str(text).split()))
+    # Entities are made of marks, too.
+    return re.sub(r"(&#?\w+;)|(" + MARKS.pattern + ")", lambda found: found[1] or f"\\{found[2]}", plain)
+
+
+def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values: dict[str, float]) -> str:
+    direction = "higher" if metric.higher_is_better else "lower"
+    found = {control: _with_error(values, f"{settings.name}/{control}/{name}") for control in settings.controls}
+    controls = "".join(f", {control} {value}" for control, value in found.items() if value)
+    return _item(name, f"{_meaning(metric)} {_range(metric)}, {direction} is better{controls}.")
+
+
+def _method_line(name: str, method: object) -> str:
+    chosen = _hyperparameters(method)
+    return _item(name, _first_line(type(method)) + (f" With {chosen}." if chosen else ""))
+
+
+def _item(name: str, text: str) -> str:
+    """Write an item of a list."""
+    return f"- **{escaped(name)}**: {escaped(text)}"
+
+
+def _readings(settings: Settings) -> list[str]:
+    readings = dict.fromkeys(getattr(method, "reading", "") for method in settings.methods.values())
+    return [escaped(reading) for reading in readings if reading]
+
+
+def _hyperparameters(method: object) -> str:
+    if not is_dataclass(method):
+        return ""
+    return ", ".join(
+        f"{field.name}={getattr(method, field.name)!r}" for field in fields(method) if field.name != "name"
+    )
+
+
+def _meaning(metric: ExplanationMetric) -> str:
+    """Take the first line of the function that the metric is the mean of."""
+    return _first_line(getattr(all_metrics, type(metric).name, type(metric)))
+
+
+def _first_line(documented: object) -> str:
+    # Nothing is there where Python was told to drop docstrings.
+    return (inspect.getdoc(documented) or "").split("\n", maxsplit=1)[0]
+
+
+def _range(metric: ExplanationMetric) -> str:
+    low, high = metric.plot_lower_bound, metric.plot_upper_bound
+    if low is None:
+        return "Any number"
+    return f"From {low:g}" if high is None else f"{low:g} to {high:g}"
+
+
+def _with_error(values: dict[str, float], name: str) -> str:
+    if name not in values:
+        return ""
+    error = values.get(f"{name}_stderr")
+    return f"{values[name]:.3f}" if error is None else f"{values[name]:.3f} ± {error:.3f}"

@@ -1,0 +1,47 @@
+"""Send a text to a logger, if it keeps texts."""
+
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
+
+from lightning_saliency.loggers._drafts import draft_of
+
+
+@singledispatch
+def write_text(logger: Any, tag: str, text: str, step: int) -> None:
+    """Write a text in Markdown; loggers without an adapter keep none.
+
+    `write_text.register(YourLogger, your_function)` adds an adapter.
+
+    Args:
+        logger: A logger of the trainer.
+        tag: Name of the text, with slashes between its parts.
+        text: The text.
+        step: Global step.
+
+    Example:
+        >>> write_text(None, "tag", "# Title", 0)
+    """
+
+
+@write_text.register(TensorBoardLogger)
+def _to_tensorboard(logger: TensorBoardLogger, tag: str, text: str, step: int) -> None:
+    logger.experiment.add_text(tag, text, step)
+
+
+@write_text.register(WandbLogger)
+def _to_wandb(logger: WandbLogger, tag: str, text: str, step: int) -> None:
+    logger.log_text(tag, columns=["text"], data=[[text]], step=step)
+
+
+@write_text.register(MLFlowLogger)
+def _to_mlflow(logger: MLFlowLogger, tag: str, text: str, step: int) -> None:
+    logger.experiment.log_text(logger.run_id, text, f"texts/{tag}/{step:09d}.md")
+
+
+@write_text.register(CSVLogger)
+def _to_files(logger: CSVLogger, tag: str, text: str, step: int) -> None:
+    with draft_of(Path(logger.log_dir) / "texts" / tag / f"{step:09d}.md") as draft:
+        draft.write_text(text, encoding="utf-8")

@@ -1,0 +1,63 @@
+"""The curves behind a metric's scores, those of all methods in one figure."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SIZE: Final = (6.4, 4.2)
+DOTS_PER_INCH: Final = 110
+
+
+class Curve(NamedTuple):
+    """A mean over images at some points.
+
+    Attributes:
+        means: Mean values, (P,).
+        errors: Their standard errors, (P,); not finite where there is one image only.
+        is_control: Whether it is of a control, drawn grey and dashed.
+    """
+
+    means: Tensor
+    errors: Tensor
+    is_control: bool = False
+
+
+def draw_curves(title: str, axes: tuple[str, str], points: Sequence[float], curves: Mapping[str, Curve]) -> Tensor:
+    """Draw curves with bands of one standard error.
+
+    Args:
+        title: What the figure is about.
+        axes: What the points and the values are.
+        points: Where the curves are taken, (P,).
+        curves: Curves by label.
+
+    Returns:
+        Picture (3, H, W) uint8.
+
+    Example:
+        >>> import torch
+        >>> curve = Curve(torch.tensor([0.2, 0.8]), torch.tensor([0.1, 0.1]))
+        >>> draw_curves("insertion", ("share of pixels", "probability"), [0.0, 1.0], {"grad_cam": curve}).shape
+        torch.Size([3, 462, 704])
+    """
+    # Slow to import, and needed only once there is something to draw.
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # A figure of its own: pyplot's state belongs to the user.
+    figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    plot = figure.add_subplot(title=title, xlabel=axes[0], ylabel=axes[1])
+    for label, curve in curves.items():
+        colour, style = ("0.55", "--") if curve.is_control else (None, "-")
+        (line,) = plot.plot(points, curve.means.tolist(), style, marker=".", label=label, color=colour)
+        errors = curve.errors.nan_to_num(0, 0, 0)
+        low, high = (curve.means - errors).tolist(), (curve.means + errors).tolist()
+        plot.fill_between(points, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
+    plot.grid(alpha=0.3)
+    plot.legend(fontsize="small")
+    canvas.draw()
+    return torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1).contiguous()

@@ -1,0 +1,194 @@
+"""What TensorBoard is told beside numbers and pictures, read back as TensorBoard reads it."""
+
+import re
+from html import unescape
+
+import pytest
+import torch
+from lightning.pytorch.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.callbacks._card import escaped
+from lightning_saliency.methods import ExpectedGradCAM, Gradient
+from lightning_saliency.metrics import RCAP, Allegiance, Insertion, Sparseness
+from tests.callbacks.training import MEAN, STD, Classifier, fit
+
+METRICS = [RCAP(mean=MEAN, std=STD), Sparseness()]
+
+
+def read(logger):
+    events = EventAccumulator(logger.log_dir, size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    return events
+
+
+def watch(tmp_path, callbacks, **options):
+    logger = options.pop("logger", None) or TensorBoardLogger(tmp_path, name="")
+    fit(callbacks, logger=logger, log_every_n_steps=1, **options)
+    return read(logger)
+
+
+def monitor(methods=None, metrics=None, **options):
+    return SaliencyMonitor(methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, **options)
+
+
+def layout_of(events):
+    # Every monitor writes the layout of all, so that it does not matter which of them TensorBoard believes.
+    (content,) = {event.tensor_proto.string_val[0] for event in events.Tensors("custom_scalars__config__")}
+    return layout_pb2.Layout.FromString(content)
+
+
+def text_of(events, tag):
+    return [event.tensor_proto.string_val[0].decode() for event in events.Tensors(f"{tag}/text_summary")]
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory):
+    gate = GatedCheckpoint(gates={"saliency/gradient/rcap": ">= 0.9"}, on_fail="skip")
+    two = [monitor(controls=("random", "edges")), monitor([ExpectedGradCAM(num_samples=2)], name="second")]
+    return watch(tmp_path_factory.mktemp("logs"), [*two, gate])
+
+
+def test_every_chart_shows_scalars_that_are_there(events):
+    scalars = events.Tags()["scalars"]
+    for category in layout_of(events).category:
+        for chart in category.chart:
+            for tag in chart.multiline.tag:
+                assert any(re.search(tag, scalar) for scalar in scalars), chart.title
+            for series in chart.margin.series:
+                assert {series.value, series.lower, series.upper} <= set(scalars)
+
+
+def test_a_score_is_one_chart_of_all_methods_and_controls(events):
+    charts = {chart.title: chart for chart in layout_of(events).category[0].chart}
+    (expression,) = charts["rcap"].multiline.tag
+    shown = {scalar for scalar in events.Tags()["scalars"] if re.search(expression, scalar)}
+    assert shown == {f"saliency/{method}/rcap" for method in ("gradient", "random", "edges")}
+
+
+def test_two_monitors_are_two_categories_of_one_layout(events):
+    assert [category.title for category in layout_of(events).category] == ["saliency", "second"]
+
+
+def test_margins_have_bands_of_one_standard_error_at_the_same_steps(events):
+    name = "saliency/gradient/rcap_vs_edges"
+    value, error, low, high = (events.Scalars(name + suffix) for suffix in ("", "_stderr", "_low", "_high"))
+    for one, spread, lower, upper in zip(value, error, low, high, strict=True):
+        assert one.step == lower.step == upper.step
+        assert (lower.value, upper.value) == pytest.approx((one.value - spread.value, one.value + spread.value))
+
+
+def test_bands_are_for_tensorboard_alone():
+    run, _ = fit([monitor()])
+    assert not [name for name in run.callback_metrics if name.endswith(("_low", "_high"))]
+
+
+def test_a_card_says_once_what_the_scores_mean(events):
+    (card,) = text_of(events, "saliency/card")
+    assert "**rcap**: Mean over recovery stages" in card
+    assert "0 to 1, higher is better, random 0." in card
+    assert "edges 0." in card
+    assert "**sparseness**: Gini index" in card
+    assert "reduce='max\\_abs'" in card or "reduce='max_abs'" in card
+    assert "Indices in the validation data:" in card
+
+
+def test_the_card_of_expected_grad_cam_says_what_is_ours(events):
+    (card,) = text_of(events, "second/card")
+    assert "our reading" in card
+    assert "num_samples=2" in card
+    assert "our reading" not in text_of(events, "saliency/card")[0]
+
+
+def test_each_decision_of_a_gate_is_told_with_its_reason(events):
+    decisions = text_of(events, "gate/decisions")
+    assert len(decisions) == 2
+    assert decisions[0].startswith("**refused** in epoch 0, at step 6")
+    assert re.search(r"saliency/gradient/rcap is 0\.\d+, wanted &gt;= 0\.9", decisions[0])
+
+
+@pytest.mark.filterwarnings("ignore:html5lib's sanitizer is deprecated")
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "a|b", "`code`", "*bold*", "__init__", "# title", "a\nb", "&amp;", "[a](b)"]
+)
+def test_names_are_no_marks_of_their_own(name):
+    from tensorboard.plugin_util import markdown_to_safe_html
+
+    shown = markdown_to_safe_html(escaped(name))
+    assert unescape(shown) == f"<p>{name}</p>".replace("\n", " ")
+    assert "<" not in shown.removeprefix("<p>").removesuffix("</p>")
+
+
+def test_curves_of_all_methods_are_drawn_in_every_evaluation(tmp_path):
+    metrics = [RCAP(mean=MEAN, std=STD), Allegiance(mean=MEAN, std=STD), Insertion(), Sparseness()]
+    events = watch(tmp_path, [monitor(metrics=metrics)])
+    drawn = [tag for tag in events.Tags()["images"] if tag.startswith("saliency/curves/")]
+    assert sorted(drawn) == [f"saliency/curves/{name}" for name in ("allegiance", "insertion", "rcap")]
+    assert [event.step for event in events.Images("saliency/curves/rcap")] == [6, 12]
+
+
+def test_a_common_scale_is_said_in_the_strip_and_refused_under_another_name(tmp_path):
+    own = watch(tmp_path / "own", [monitor()])
+    common = watch(tmp_path / "common", [monitor(scale="common")])
+    (tag,) = (tag for tag in own.Tags()["images"] if "/image_" in tag)
+    strips = [events.Images(tag)[-1].encoded_image_string for events in (own, common)]
+    assert strips[0] != strips[1]
+    with pytest.raises(ValueError, match="Expected `scale` to be"):
+        monitor(scale="mine")
+
+
+class Saving(Classifier):
+    def __init__(self, lr=0.05, layers=(1, 2)):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+class OwnEntry(Saving):
+    def on_train_start(self):
+        self.logger.log_hyperparams(self.hparams, {"own": 0.0})
+
+
+def entry(events):
+    """Read the entry that TensorBoard believes: the first."""
+    content = events.summary_metadata["_hparams_/experiment"].plugin_data.content
+    session = events.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+    metrics = [info.name.tag for info in HParamsPluginData.FromString(content).experiment.metric_infos]
+    return metrics, dict(HParamsPluginData.FromString(session).session_start_info.hparams)
+
+
+def test_the_table_of_runs_knows_the_modules_hyperparameters_and_the_scores(tmp_path):
+    metrics, values = entry(watch(tmp_path, [monitor()], make=Saving))
+    assert {"hp_metric", "saliency/gradient/rcap", "saliency/gradient/rcap_vs_random"} <= set(metrics)
+    assert values["lr"].number_value == 0.05
+    assert values["layers"].string_value == "(1, 2)"
+    assert values["saliency/methods"].string_value == "gradient"
+
+
+def test_a_module_without_hyperparameters_is_in_the_table_too(tmp_path):
+    metrics, values = entry(watch(tmp_path, [monitor()]))
+    assert "saliency/gradient/rcap" in metrics
+    assert "hp_metric" not in metrics
+    assert values["saliency/num_images"].number_value == 6
+
+
+def test_an_entry_of_the_users_own_is_left_alone(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="", default_hp_metric=False)
+    metrics, _ = entry(watch(tmp_path, [monitor()], make=OwnEntry, logger=logger))
+    assert metrics == ["own"]
+
+
+def test_where_the_user_makes_no_entry_ours_comes_at_the_end(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="", default_hp_metric=False)
+    metrics, _ = entry(watch(tmp_path, [monitor()], make=Saving, logger=logger))
+    assert "saliency/gradient/rcap" in metrics
+
+
+def test_a_remembered_map_keeps_its_unit():
+    from lightning_saliency.callbacks._compact import compact
+
+    maps = torch.rand(2, 5, 7) * torch.tensor([1e-6, 30.0]).reshape(2, 1, 1) - 3e-7
+    for small, whole in zip(compact(maps), maps, strict=True):
+        torch.testing.assert_close(small.raw(), whole, rtol=0, atol=1e-3 * (whole.max() - whole.min()).item())

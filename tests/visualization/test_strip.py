@@ -1,0 +1,64 @@
+"""Strips are read at the sizes in which front-ends show them."""
+
+import pytest
+import torch
+
+from lightning_saliency.visualization import _strip, draw_strip
+
+ROLES = ("first", "best", "previous", "now")
+
+
+def strip(side, caption=("image 0",), **options):
+    ramp = torch.linspace(0, 1, side).expand(side, side)
+    return draw_strip(torch.rand(3, side, side), dict.fromkeys(ROLES, ramp), caption, change=(ramp, ramp.T), **options)
+
+
+def test_pixels_of_a_small_image_become_squares_of_one_colour():
+    image = torch.rand(3, 8, 8)
+    picture = draw_strip(image, {"now": torch.rand(8, 8)}, [])
+    label_height = 25
+    tile = picture[:, label_height : label_height + 160, :160]
+    expected = (image * 255).round().to(torch.uint8).repeat_interleave(20, dim=1).repeat_interleave(20, dim=2)
+    assert torch.equal(tile, expected)
+
+
+@pytest.mark.parametrize("side", [1, 8, 32, 33, 160, 224, 512, 700])
+def test_a_strip_has_six_tiles_of_a_readable_size(side):
+    width = strip(side).shape[2]
+    assert 6 * 160 + 5 * 10 <= width <= 6 * 320 + 5 * 10
+
+
+@pytest.mark.parametrize("side", [32, 512])
+def test_letters_keep_their_share_of_the_width(side):
+    """A front-end that shows 350 pixels leaves letters of 8, whatever the image's size."""
+    one, two = (strip(side, caption) for caption in (["a"], ["a", "b"]))
+    assert (two.shape[1] - one.shape[1]) * 350 / one.shape[2] >= 8
+
+
+def test_long_captions_are_wrapped_and_not_cut():
+    width = strip(32).shape[2]
+    short, long = strip(32, ["word"]), strip(32, [" ".join(["word"] * 100)])
+    assert long.shape[2] == width
+    assert long.shape[1] > short.shape[1] + 100
+
+
+def test_the_last_line_says_the_scale(monkeypatch):
+    written = []
+    monkeypatch.setattr(_strip, "text_image", lambda lines, width, font_size: (written.extend(lines), _blank(width))[1])
+    image, positive = torch.rand(3, 8, 8), torch.rand(8, 8)
+    draw_strip(image, {"now": positive}, [])
+    draw_strip(image, {"now": positive}, [], limits=(0.0, 2.5))
+    draw_strip(image, {"now": positive - 0.5}, [])
+    assert [line for line in written if line.startswith("scale")] == [
+        "scale: each map's own range, brighter is more",
+        "scale: 0 to 2.5 in all pictures of this step, brighter is more",
+        "scale: each map's own range, red above, blue below zero",
+    ]
+
+
+def test_a_map_smaller_than_the_image_is_enlarged():
+    assert draw_strip(torch.rand(1, 64, 48), {"now": torch.rand(8, 6)}, []).dtype == torch.uint8
+
+
+def _blank(width):
+    return torch.zeros(3, 1, width, dtype=torch.uint8)
