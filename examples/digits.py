@@ -4,7 +4,6 @@ Nothing is downloaded. A table shows the scores of every epoch and what became o
 """
 
 import argparse
-import io
 import warnings
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from sklearn.datasets import load_digits
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from strips import last_strips
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
@@ -104,14 +103,9 @@ def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
     print(f"Look at the explanations: tensorboard --logdir {log_dir}")
 
 
-def save_strip(log_dir: str, path: Path) -> None:
+def save_strips(log_dir: str, path: Path) -> None:
     """Save the last strips of one image, one below the other for each method."""
-    events = EventAccumulator(log_dir, size_guidance={"images": 0})
-    events.Reload()
-    tags = events.Tags()["images"]
-    index = tags[0].split("_")[-1]
-    last = [events.Images(tag)[-1] for tag in tags if tag.endswith(f"image_{index}")]
-    strips = [Image.open(io.BytesIO(event.encoded_image_string)) for event in last]
+    strips = list(last_strips(log_dir).values())
     picture = Image.new("RGB", (strips[0].width, sum(strip.height for strip in strips)), "white")
     top = 0
     for strip in strips:
@@ -158,7 +152,7 @@ def main() -> None:
     trainer.fit(Classifier(options.network, options.learning_rate), Digits(options.batch_size))
     print_report(history, gate, logger.log_dir)
     if options.picture:
-        save_strip(logger.log_dir, options.picture)
+        save_strips(logger.log_dir, options.picture)
 
 
 if __name__ == "__main__":

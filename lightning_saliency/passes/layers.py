@@ -33,9 +33,9 @@ def find_layers(model: Model, images: Images, names: Iterable[str]) -> dict[str,
             f"Expected an `nn.Module` to look for layer {wanted[0]!r}, but got {type(model).__name__}: "
             "pass the module itself, or use methods that need no layer."
         )
+    image = _noise_like(images)
     return {
-        name: _last_spatial(model, _noise_like(images)) if name == LAST_SPATIAL else _named(model, name)
-        for name in wanted
+        name: _last_spatial(model, image) if name == LAST_SPATIAL else _named(model, name, image) for name in wanted
     }
 
 
@@ -123,7 +123,7 @@ def _noise_like(images: Images) -> Tensor:
     return keyed_normal(images.shape[1:], "last spatial layer")[None].to(images)
 
 
-def _named(model: nn.Module, name: str) -> nn.Module:
+def _named(model: nn.Module, name: str, image: Images) -> nn.Module:
     modules: dict[str, nn.Module] = {_plain(path): module for path, module in model.named_modules() if path}
     wanted = _plain(name)
     if wanted in modules:
@@ -131,8 +131,8 @@ def _named(model: nn.Module, name: str) -> nn.Module:
     ends = [path for path in modules if path.endswith("." + wanted)]
     if len(ends) == 1:
         return modules[ends[0]]
-    listed = ", ".join(ends or modules) or "none"
-    problem = "is the end of several" if ends else "is not one of the model's layers"
+    problem = "is the end of several" if ends else "is not one of the model's layers; those with positions are"
+    listed = ", ".join(ends) or _listed(_trace(model, image)[0])
     raise ValueError(f"Expected `layer` to name one layer, but {name!r} {problem}: {listed}.")
 
 
@@ -165,11 +165,15 @@ def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
     if connected and not any(gradient.any() for gradient in gradients if gradient is not None):
         # Every gradient vanishes (dead activations): where positions are is all that is left to go by.
         return connected[-1].module
-    shapes = ", ".join(f"{c.name} {tuple(c.output.shape)}" for c in candidates[-12:]) or "none"
     raise ValueError(
         "Expected the model to have a layer whose positions influence the logits, but found none: "
-        f"name one with `layer`. Layers with positions: {shapes}."
+        f"name one with `layer`. Layers with positions: {_listed(candidates)}."
     )
+
+
+def _listed(candidates: list[_Candidate]) -> str:
+    """List layers with the shapes of their outputs for one image."""
+    return ", ".join(f"{_plain(c.name)} {tuple(c.output.shape)}" for c in candidates) or "none"
 
 
 def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:

@@ -57,7 +57,9 @@ def test_the_demo_explains_every_option(monkeypatch, capsys):
 
 
 def test_the_shortcut_is_caught_and_refused(tmp_path):
-    printed = run("shortcut.py", "--epochs", 3, "--log-dir", tmp_path)
+    picture = tmp_path / "story.png"
+    printed = run("shortcut.py", "--epochs", 3, "--log-dir", tmp_path, "--picture", picture)
+    assert width_of(picture) == 1200
     caught, clean = printed.split("No marks:")
     last = caught.strip().splitlines()[-1].split()
     assert float(last[1]) > 0.99, "validation looks perfect"

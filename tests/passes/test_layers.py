@@ -94,9 +94,10 @@ def test_an_ambiguous_name_lists_what_it_could_mean() -> None:
         find_layers(model, torch.zeros(1, 3, 2, 2), ["0"])
 
 
-def test_an_unknown_name_lists_the_layers() -> None:
-    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
-    with pytest.raises(ValueError, match=r"'layer4' is not one of the model's layers: 0, 1\."):
+def test_an_unknown_name_lists_the_layers_with_the_shapes_of_their_outputs() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(5, 2))
+    message = r"'layer4' is not one of the model's layers; those with positions are: 0 \(1, 5, 2, 2\)\."
+    with pytest.raises(ValueError, match=message):
         GradCAM("layer4")(model, torch.zeros(1, 3, 2, 2), torch.tensor([0]))
 
 

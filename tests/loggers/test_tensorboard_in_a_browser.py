@@ -1,0 +1,104 @@
+"""What a user sees who opens TensorBoard: the real one, in a real browser."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
+
+from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.methods import ExpectedGradCAM, GradCAM, InputXGradient
+from tests.browser import browser, wait_until
+from tests.callbacks.training import MEAN, STD, Classifier, fit
+
+
+class Saving(Classifier):
+    def __init__(self, lr=0.05):
+        super().__init__()
+        self.save_hyperparameters()
+
+
+@contextmanager
+def tensorboard(folder):
+    """Serve a folder and return the address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ) as server:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_for(f"{address}/data/environment")
+            yield address
+        finally:
+            server.terminate()
+
+
+def _wait_for(address):
+    for _ in range(180):
+        try:
+            with urlopen(address):
+                return
+        except (URLError, ConnectionError):
+            time.sleep(0.5)
+    pytest.fail("TensorBoard did not start")
+
+
+@pytest.fixture(scope="module")
+def dashboard(tmp_path_factory):
+    """A watched training in TensorBoard, in a browser, and where screenshots go."""
+    folder = tmp_path_factory.mktemp("logs")
+    methods = {
+        "<b>own</b> name": InputXGradient(signed=True),
+        "cam": GradCAM(),
+        "expected": ExpectedGradCAM(num_samples=2),
+    }
+    watcher = SaliencyMonitor(methods, num_images=6, num_panels=1, mean=MEAN, std=STD, scale="common")
+    gate = GatedCheckpoint(gates={"saliency/cam/rcap": ">= 0.9"})
+    with browser() as driver:
+        fit([watcher, gate], make=Saving, logger=TensorBoardLogger(folder, name=""), log_every_n_steps=1, max_epochs=3)
+        with tensorboard(folder) as address:
+            yield driver, address, folder
+
+
+def opened(dashboard, tab, holds):
+    driver, address, folder = dashboard
+    driver.get(f"{address}/?tab={tab}#{tab}")
+    seen = wait_until(driver, holds)
+    assert driver.save_screenshot(str(folder / f"{tab}.png"))
+    return seen
+
+
+def test_strips_and_curves_are_seen(dashboard):
+    # A strip and a most drifted one for each method, and two figures of curves.
+    text, _ = opened(dashboard, "images", lambda text, images: images >= 8)
+    for tag in ("saliency/cam/drifted_0", "saliency/curves/rcap", "saliency/curves/allegiance"):
+        assert tag in text
+
+
+def test_the_charts_of_the_layout_are_seen(dashboard):
+    titles = ("rcap", "rcap over random, +- 1 standard error", "drift: rank correlation with the first maps")
+    # A chart of scores has three methods and the control; one of margins or drift the methods alone.
+    matches = ("Matches (4)", "Matches (3)")
+    opened(
+        dashboard,
+        "custom_scalars",
+        lambda text, _: all(words in " ".join(text.split()) for words in (*titles, *matches)),
+    )
+
+
+def test_the_card_and_the_decisions_are_seen_and_names_are_no_tags(dashboard):
+    text, _ = opened(dashboard, "text", lambda text, _: "Indices in the validation data" in text)
+    for words in ("higher is better", "our reading", "<b>own</b> name", "refused", "wanted >= 0.9"):
+        assert words in text
+
+
+def test_the_table_of_runs_shows_hyperparameters_and_final_scores(dashboard):
+    text, _ = opened(dashboard, "hparams", lambda text, _: "saliency/cam/rcap" in text)
+    assert "lr" in text.split()
