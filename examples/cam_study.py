@@ -49,16 +49,32 @@ def family(layer: str, others: References) -> dict[str, Method]:
     }
 
 
-def ablations(layer: str, others: References, images: Tensor) -> dict[str, Method]:
+def around_the_image(layer: str) -> Method:
+    """Take noise around each image for its references, which are then different for every image."""
+    noise = 0.15 * torch.randn(20, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+    def explain_each(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        each = zip(images, targets, strict=True)
+        return torch.cat(
+            [
+                ExpectedGradCAM(layer, image + noise * (image.max() - image.min()))(model, image[None], target[None])
+                for image, target in each
+            ]
+        )
+
+    return explain_each
+
+
+def ablations(layer: str, others: References) -> dict[str, Method]:
     """Vary the kernel's width and the references."""
     black = (-torch.tensor(MEAN) / torch.tensor(STD)).reshape(1, 3, 1, 1).expand(1, 3, 32, 32).contiguous()
-    noise = images[:20] + 0.15 * torch.randn(images[:20].shape, generator=torch.Generator().manual_seed(0))
     widths = {f"smoothing {width}": ExpectedGradCAM(layer, others, smoothing=width) for width in (0.05, 0.15, 0.3)}
     return {
+        "smoothing 0, references: other images": ExpectedGradCAM(layer, others),
         **widths,
         "references: black": ExpectedGradCAM(layer, black),
         "references: mean colour": ExpectedGradCAM(layer, torch.zeros(1, 3, 32, 32)),
-        "references: images with noise": ExpectedGradCAM(layer, noise),
+        "references: noise around the image": around_the_image(layer),
     }
 
 
@@ -85,7 +101,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, default=folder, required=folder is None, help="images and weights")
     parser.add_argument("--num-images", type=int, default=500, help="images to explain")
     parser.add_argument("--few", type=int, default=64, help="images for the sensitivity, which explains again")
-    parser.add_argument("--layers", nargs="+", default=list(HEADS), choices=list(HEADS), help="stages to compare at")
+    parser.add_argument("--layers", nargs="*", default=list(HEADS), choices=list(HEADS), help="stages to compare at")
     parser.add_argument("--ablations", action=argparse.BooleanOptionalAction, default=True, help="vary the parts")
     options = parser.parse_args()
 
@@ -97,7 +113,7 @@ def main() -> None:
         title = f"{len(images)} images, {layer} ({HEADS[layer]} head)"
         show(title, network, images, labels, family(layer, others), options.few)
     if options.ablations:
-        show("Ablations at layer2", network, images, labels, ablations("layer2", others, images), options.few)
+        show("Ablations at layer2", network, images, labels, ablations("layer2", others), options.few)
 
 
 if __name__ == "__main__":

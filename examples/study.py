@@ -1,8 +1,8 @@
 """Do the methods hold up beyond the papers' networks? Digits on textured canvases, five kinds of networks.
 
 Trains small timm networks on digits whose place is known, and tabulates RCAP, allegiance, localisation and
-time of each method, and how localisation depends on the digit's size, texture and occlusion. Nothing is
-downloaded. Writes `study.csv` and `study.png`.
+time of each method, how localisation depends on the digit's size, texture and occlusion, and what class
+activation maps gain one stage before the last. Nothing is downloaded. Writes `study.csv` and `study.png`.
 """
 
 import argparse
@@ -10,14 +10,11 @@ import csv
 import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import matplotlib.figure
-import timm
-import torch
+from study_networks import NETWORKS, accuracy, train
 from textured_digits import TexturedDigits, groups, textured_digits
 from torch import Tensor, nn
-from torch.nn import functional
 
 from lightning_saliency import explain, score
 from lightning_saliency.methods import (
@@ -27,23 +24,20 @@ from lightning_saliency.methods import (
     GradCAMPlusPlus,
     Gradient,
     GuidedAbsoluteGrad,
+    IntegratedGradCAM,
     IntegratedGradients,
     Method,
     PositiveGradient,
     RandomMap,
     SmoothGrad,
+    SmoothGradCAMPlusPlus,
     VarGrad,
 )
 from lightning_saliency.metrics import RCAP, Allegiance, PointingGame, RelevanceMass
 
-NETWORKS: dict[str, dict[str, Any]] = {
-    "resnet10t": {"output_stride": 8},
-    "mobilenetv2_050": {"output_stride": 8},
-    "vgg11_bn": {},
-    "convnext_atto": {},
-    "vit_tiny_patch16_224": {"img_size": 48, "patch_size": 8, "depth": 4},
-}
-METRICS = [RCAP(), Allegiance(), RelevanceMass(), PointingGame()]
+METRICS = [RCAP(), Allegiance()]
+LOCALISATION = [RelevanceMass(), PointingGame()]
+TIMED = 16
 Row = dict[str, str]
 
 
@@ -55,43 +49,26 @@ METHODS: dict[str, Method] = {
     "smooth_grad": SmoothGrad(),
     "var_grad": VarGrad(),
     "guided_absolute_grad": GuidedAbsoluteGrad(),
-    "grad_cam": GradCAM(),
-    "grad_cam_plus_plus": GradCAMPlusPlus(),
-    "random": RandomMap(),
 }
 
 
-def train(name: str, data: TexturedDigits, epochs: int) -> nn.Module:
-    """Train a network from scratch."""
-    torch.manual_seed(0)
-    network: nn.Module = timm.create_model(name, num_classes=10, **NETWORKS[name])
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=epochs * (len(data.labels) // 64))
-    for _ in range(epochs):
-        order = torch.randperm(len(data.labels))
-        for chosen in order.split(64):
-            if len(chosen) < 64:
-                continue
-            optimizer.zero_grad()
-            functional.cross_entropy(network(data.images[chosen]), data.labels[chosen]).backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-    return network.eval()
-
-
-@torch.no_grad()
-def accuracy(network: nn.Module, data: TexturedDigits) -> float:
-    """Share of images classified right."""
-    predicted = torch.cat([network(images).argmax(dim=1) for images in data.images.split(256)])
-    return (predicted == data.labels).float().mean().item()
+def cams(references: Tensor, layer: str | None = None) -> dict[str, Method]:
+    """List the class activation maps that are compared at two stages."""
+    return {
+        "grad_cam": GradCAM(layer),
+        "grad_cam_plus_plus": GradCAMPlusPlus(layer),
+        "smooth_grad_cam_plus_plus": SmoothGradCAMPlusPlus(layer),
+        "integrated_grad_cam": IntegratedGradCAM(layer, baseline="black"),
+        "expected_grad_cam": ExpectedGradCAM(layer, references),
+    }
 
 
 def seconds_of(method: Method, network: nn.Module, data: TexturedDigits) -> float:
-    """Time of one method alone, per image."""
+    """Time of one method alone, per image, on a few of them."""
+    images, labels = data.images[:TIMED], data.labels[:TIMED]
     started = time.perf_counter()
-    explain(network, data.images, data.labels, [method])
-    return (time.perf_counter() - started) / len(data.labels)
+    explain(network, images, labels, [method])
+    return (time.perf_counter() - started) / len(labels)
 
 
 def mean_with_error(values: Tensor) -> str:
@@ -101,23 +78,39 @@ def mean_with_error(values: Tensor) -> str:
     return f"{found.mean():.3f} ± {error:.3f}"
 
 
-def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epochs: int) -> tuple[list[Row], list[Row]]:
-    """Return scores by method, and localisation by method and group."""
+def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epochs: int | None) -> list[list[Row]]:
+    """Return three tables: scores by method, localisation by method and group, and by stage."""
     network = train(name, train_data, epochs)
-    methods = {"expected_grad_cam": ExpectedGradCAM(references=train_data.images[:20]), **METHODS}
-    right = accuracy(network, test_data)
-    maps = explain(network, test_data.images, test_data.labels, methods)
-    scores = score(network, test_data.images, maps, test_data.labels, METRICS, masks=test_data.masks)
-    table: list[Row] = []
-    details: list[Row] = []
-    for method_name, method in methods.items():
-        found = scores[method_name]
-        head: Row = {"network": name, "accuracy": f"{right:.3f}", "method": method_name}
-        timed = {"ms per image": f"{1000 * seconds_of(method, network, test_data):.1f}"}
-        table.append({**head, **{metric: mean_with_error(values) for metric, values in found.items()}, **timed})
-        mass = {group: mean_with_error(found["relevance_mass"][chosen]) for group, chosen in groups(test_data)}
-        details.append({**head, **mass})
-    return table, details
+    references = train_data.images[:20]
+    methods = {**METHODS, **cams(references), "random": RandomMap()}
+    earlier = {f"{method}, earlier": cam for method, cam in cams(references, NETWORKS[name].earlier).items()}
+    images, labels, masks = test_data[:3]
+    maps = explain(network, images, labels, {**methods, **earlier})
+    found = score(network, images, {method: maps[method] for method in methods}, labels, METRICS, masks=masks)
+    where = score(network, images, maps, labels, LOCALISATION, masks=masks)
+    head = {"network": name, "accuracy": f"{accuracy(network, test_data):.3f}"}
+    table = [
+        {
+            **head,
+            "method": method_name,
+            **{
+                metric: mean_with_error(values)
+                for metric, values in {**found[method_name], **where[method_name]}.items()
+            },
+            "ms per image": f"{1000 * seconds_of(method, network, test_data):.1f}",
+        }
+        for method_name, method in methods.items()
+    ]
+    mass = {method: row["relevance_mass"] for method, row in where.items()}
+    by_group = [
+        {**head, "method": method, **{group: mean_with_error(mass[method][some]) for group, some in groups(test_data)}}
+        for method in methods
+    ]
+    by_stage = [
+        {**head, "method": method, "last stage": mean_with_error(mass[method]), "earlier": mean_with_error(other)}
+        for method, other in ((name.removesuffix(", earlier"), mass[name]) for name in earlier)
+    ]
+    return [table, by_group, by_stage]
 
 
 def show(rows: Iterable[Row]) -> None:
@@ -151,27 +144,28 @@ def main() -> None:
     """Read the options and study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS), help="timm networks")
-    parser.add_argument("--epochs", type=int, default=6, help="epochs of training")
+    parser.add_argument("--epochs", type=int, help="epochs of training, instead of each network's own number")
     parser.add_argument("--train-images", type=int, default=6000, help="training images")
     parser.add_argument("--num-images", type=int, default=128, help="test images to explain")
     parser.add_argument("--output", type=Path, default=Path("runs/study"), help="folder for the table and the plot")
     options = parser.parse_args()
 
     train_data, test_data = textured_digits(options.train_images, 0), textured_digits(options.num_images, 1)
-    rows, details = [], []
+    tables: list[list[Row]] = [[], [], []]
     for name in options.networks:
-        table, by_group = study(name, train_data, test_data, options.epochs)
-        rows += table
-        details += by_group
-        show(table)
+        for table, rows in zip(tables, study(name, train_data, test_data, options.epochs), strict=True):
+            table.extend(rows)
+        show(row for row in tables[0] if row["network"] == name)
     print("\nRelevance mass by size, texture and occlusion:")
-    show(details)
+    show(tables[1])
+    print("\nRelevance mass of class activation maps at the last stage and one stage earlier:")
+    show(tables[2])
     options.output.mkdir(parents=True, exist_ok=True)
     with (options.output / "study.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0])
+        writer = csv.DictWriter(file, tables[0][0])
         writer.writeheader()
-        writer.writerows(rows)
-    plot(rows, options.output / "study.png")
+        writer.writerows(tables[0])
+    plot(tables[0], options.output / "study.png")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,65 @@
+"""Five kinds of small networks, and how they learn the digits on textured canvases."""
+
+from typing import Any, NamedTuple
+
+import timm
+import torch
+from textured_digits import TexturedDigits
+from torch import nn
+from torch.nn import functional
+
+BATCH_SIZE = 64
+
+
+class Recipe(NamedTuple):
+    """How a network is made and trained.
+
+    Attributes:
+        options: Arguments of timm.
+        epochs: How often it sees the training images.
+        learning_rate: Highest learning rate.
+        earlier: A layer one stage before the last.
+    """
+
+    options: dict[str, Any]
+    epochs: int
+    learning_rate: float
+    earlier: str
+
+
+NETWORKS = {
+    "resnet10t": Recipe({"output_stride": 8}, 5, 2e-3, "layer3"),
+    "mobilenetv2_050": Recipe({"output_stride": 8}, 10, 3e-3, "blocks.5"),
+    "vgg11_bn": Recipe({"mlp_ratio": 1 / 16}, 4, 1e-3, "features.20"),
+    "convnext_atto": Recipe({"output_stride": 8}, 6, 2e-3, "stages.2"),
+    "vit_tiny_r_s16_p8_224": Recipe({"img_size": 48, "patch_size": 2, "depth": 4}, 8, 1e-3, "blocks.2.norm1"),
+}
+
+
+def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
+    """Train a network from scratch."""
+    recipe = NETWORKS[name]
+    epochs = recipe.epochs if epochs is None else epochs
+    torch.manual_seed(0)
+    network: nn.Module = timm.create_model(name, num_classes=10, **recipe.options)
+    optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
+    steps = epochs * (len(data.labels) // BATCH_SIZE)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.15)
+    for _ in range(epochs):
+        order = torch.randperm(len(data.labels))
+        for chosen in order.split(BATCH_SIZE):
+            if len(chosen) < BATCH_SIZE:
+                continue
+            optimizer.zero_grad()
+            functional.cross_entropy(network(data.images[chosen]), data.labels[chosen]).backward()
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+    return network.eval()
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, data: TexturedDigits) -> float:
+    """Share of images classified right."""
+    predicted = torch.cat([network(images).argmax(dim=1) for images in data.images.split(256)])
+    return (predicted == data.labels).float().mean().item()
