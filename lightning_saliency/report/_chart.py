@@ -101,7 +101,7 @@ def _grid(frame: Frame, width: int) -> Iterator[Markup]:
     for value, label in ticks(frame.up, 5):
         yield _level(frame.up(value), width, "grid")
         yield element("text", label, x=LEFT - 8, y=frame.up(value) + 4, class_="end")
-    for value, label in ticks(frame.across, width // 60, whole=True):
+    for value, label in ticks(frame.across, width // 45, whole=True):
         yield element("text", label, x=frame.across(value), y=BOTTOM + 19, class_="middle")
     yield element("text", frame.axis.unit, x=LEFT - 8, y=BOTTOM + 19, class_="end")
 

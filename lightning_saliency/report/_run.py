@@ -14,6 +14,7 @@ from lightning_saliency.report._numbers import day
 from lightning_saliency.report._stepper import stepper
 from lightning_saliency.report._summary import summary
 
+DRIFTED = "Images named drifted are those whose maps moved most since the previous evaluation, the first the most."
 NO_MONITOR = "No SaliencyMonitor has logged here."
 
 
@@ -39,7 +40,8 @@ def run_section(key: str, log: Log) -> Markup:
         parts.append(_folded("Hyper-parameters", _settings(log.settings)))
     others = other_scalars(log, monitors)
     if others:
-        parts.append(_folded("Other values of the run", _charts({tag: {tag: others[tag]} for tag in others}, clock)))
+        inside = _charts({tag: {tag: line} for tag, line in others.items()}, clock)
+        parts.append(_folded("Other values of the run", inside, shown=bool(monitors)))
     return element("section", *parts, id=key)
 
 
@@ -72,18 +74,21 @@ def _details(key: str, name: str, monitor: Monitor, marks: Sequence[Mark], clock
         yield legend(watched, gate=False)
         yield _charts(margins, clock, styles, zero=True)
     if monitor.drift:
-        in_order = sorted(monitor.drift.items(), key=lambda item: (item[0][0], list(SINCE.values()).index(item[0][1])))
-        drift = {f"{measure} {since}": lines for (measure, since), lines in in_order}
+        measures = dict.fromkeys(measure for measure, _ in monitor.drift)
+        places = [(measure, since) for measure in measures for since in SINCE.values()]
+        drift = {" ".join(place): monitor.drift[place] for place in places if place in monitor.drift}
         yield element("h3", f"Drift{name}")
         yield element("p", "How alike maps are to earlier ones: 1 is no change, for center_shift 0.", class_="note")
         yield legend(watched, gate=False)
         yield _charts(drift, clock, styles, narrow=len(drift) > 2)
     if monitor.curves:
         yield element("h3", f"Curves behind the scores{name}")
-        for place, (metric, found) in enumerate(monitor.curves.items()):
-            yield stepper(f"{key}-curve-{place}", metric, {"": found}, clock)
+        curves = enumerate(monitor.curves.items())
+        drawn = [stepper(f"{key}-curve-{place}", metric, {"": found}, clock) for place, (metric, found) in curves]
+        yield element("div", *drawn, class_="charts")
     if monitor.strips:
         yield element("h3", f"Explanations{name}")
+        yield element("p", DRIFTED, class_="note")
         for place, (title, by_method) in enumerate(monitor.strips.items()):
             yield stepper(f"{key}-strip-{place}", title, by_method, clock)
     if monitor.card:
@@ -106,8 +111,8 @@ def _charts(
     return element("div", *drawn, class_="charts narrow" if narrow else "charts")
 
 
-def _folded(title: str, inside: Markup) -> Markup:
-    return element("details", element("summary", title), inside)
+def _folded(title: str, inside: Markup, *, shown: bool = False) -> Markup:
+    return element("details", element("summary", title), inside, open=shown)
 
 
 def _settings(settings: Mapping[str, str]) -> Markup:

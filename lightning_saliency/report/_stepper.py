@@ -8,7 +8,7 @@ from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._html import Markup, element, joined
 from lightning_saliency.report._log import Pictures
 
-MOST: Final = 24
+MOST: Final = 20
 
 
 def stepper(key: str, title: str, pictures: Mapping[str, Pictures], clock: Clock) -> Markup:
