@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from lightning_saliency.report._log import Log, Pictures, Scalars
 
+Kept = TypeVar("Kept")
 STDERR: Final = "_stderr"
 SINCE: Final = {"": "since the previous", "_first": "since the first", "_best": "since the best"}
-CONTROLS: Final = ("random", "edges")
-COSTS: Final = ("seconds", "fraction_of_epoch", "used")
 CURVES: Final = "curves"
 
 
@@ -58,27 +57,24 @@ class Monitor:
     card: str = ""
 
     @property
-    def controls(self) -> list[str]:
-        """Methods that know no model, in the order of their names' appearance."""
-        named = {control for _, control in self.margins}
-        return [method for method in self._all if method in named or method in CONTROLS]
-
-    @property
     def methods(self) -> list[str]:
-        """Methods that are watched."""
-        return [method for method in self._all if method not in self.controls]
+        """Methods that are watched: the monitor counts their faulty maps."""
+        return list(dict.fromkeys(method for lines in self.counts.values() for method in lines))
 
     @property
-    def _all(self) -> list[str]:
-        tables = (self.counts, self.scores, self.margins, self.drift, self.strips)
-        return list(dict.fromkeys(method for table in tables for found in table.values() for method in found))
+    def controls(self) -> list[str]:
+        """Methods that are scored for comparison only."""
+        scored = dict.fromkeys(method for lines in self.scores.values() for method in lines)
+        return [method for method in scored if method not in self.methods]
 
 
 def monitors_of(log: Log) -> list[Monitor]:
-    """Find the monitors of a run: what logged `<name>/seconds`, and something of a method."""
+    """Find the monitors of a run: what logged `<name>/seconds` and counts of faulty maps."""
     names = [tag.removesuffix("/seconds") for tag in log.scalars if tag.endswith("/seconds")]
-    found = [_monitor(name, log) for name in names]
-    return [monitor for monitor in found if monitor.methods]
+    names = [name for name in names if any(_counts_for(name, tag) for tag in log.scalars)]
+    return [
+        _monitor(name, log, tuple(f"{other}/" for other in names if other.startswith(f"{name}/"))) for name in names
+    ]
 
 
 def other_scalars(log: Log, monitors: list[Monitor]) -> Lines:
@@ -92,22 +88,18 @@ def other_scalars(log: Log, monitors: list[Monitor]) -> Lines:
     }
 
 
-def _monitor(name: str, log: Log) -> Monitor:
-    tags = log.scalars
-    monitor = Monitor(name, tuple(tags[f"{name}/seconds"]), card=_last(log.texts.get(f"{name}/card", {})))
-    for (method, key), line in _lines(name, tags):
-        if not method:
-            monitor.costs.update({key: line} if key in COSTS else {})
-        elif key in ("invalid", "blank"):
-            monitor.counts.setdefault(key, {})[method] = line
-        elif key.startswith("drift_"):
-            monitor.drift.setdefault(_drift(key), {})[method] = line
-        elif "_vs_" in key:
-            metric, _, control = key.rpartition("_vs_")
-            monitor.margins.setdefault((metric, control), {})[method] = line
-        else:
-            monitor.scores.setdefault(key, {})[method] = line
-    for (group, place), pictures in _under(name, log.pictures):
+def _counts_for(name: str, tag: str) -> bool:
+    return tag.startswith(f"{name}/") and tag.endswith("/invalid") and tag != f"{name}/invalid"
+
+
+def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
+    steps = tuple(log.scalars[f"{name}/seconds"])
+    monitor = Monitor(name, steps, card=_last(log.texts.get(f"{name}/card", {})))
+    for method, key, values in _under(name, log.scalars, inside):
+        tag = f"{name}/{method}/{key}"
+        if not (tag.endswith(STDERR) and tag.removesuffix(STDERR) in log.scalars):
+            _sort_in(monitor, method, key, Line(values, log.scalars.get(tag + STDERR, {})))
+    for group, place, pictures in _under(name, log.pictures, inside):
         if group == CURVES:
             monitor.curves[place] = pictures
         elif group:
@@ -115,19 +107,26 @@ def _monitor(name: str, log: Log) -> Monitor:
     return monitor
 
 
-def _lines(name: str, tags: Mapping[str, Scalars]) -> Iterator[tuple[tuple[str, str], Line]]:
-    for place, values in _under(name, tags):
-        tag = "/".join((name, *filter(None, place)))
-        if not (tag.endswith(STDERR) and tag.removesuffix(STDERR) in tags):
-            yield place, Line(values, tags.get(tag + STDERR, {}))
-
-
-def _under(name: str, tags: Mapping[str, Scalars] | Mapping[str, Pictures]) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Split what is behind a monitor's name into method and the rest."""
+def _under(name: str, tags: Mapping[str, Kept], inside: tuple[str, ...]) -> Iterator[tuple[str, str, Kept]]:
+    """Split what is behind a monitor's name into method and the rest, but for what is another monitor's."""
     for tag, found in tags.items():
-        if tag.startswith(f"{name}/"):
+        if tag.startswith(f"{name}/") and not tag.startswith(inside):
             method, _, key = tag.removeprefix(f"{name}/").rpartition("/")
-            yield (method, key), found
+            yield method, key, found
+
+
+def _sort_in(monitor: Monitor, method: str, key: str, line: Line) -> None:
+    if not method:
+        monitor.costs[key] = line
+    elif key in ("invalid", "blank"):
+        monitor.counts.setdefault(key, {})[method] = line
+    elif key.startswith("drift_"):
+        monitor.drift.setdefault(_drift(key), {})[method] = line
+    elif "_vs_" in key:
+        metric, _, control = key.rpartition("_vs_")
+        monitor.margins.setdefault((metric, control), {})[method] = line
+    else:
+        monitor.scores.setdefault(key, {})[method] = line
 
 
 def _drift(key: str) -> tuple[str, str]:

@@ -32,7 +32,7 @@ def read_runs(log_dir: Path) -> list[Log]:
     """
     if not log_dir.is_dir():
         raise NoEventFilesError(f"Expected LOGDIR to be a folder of TensorBoard event files, but got '{log_dir}'.")
-    folders = {path.parent for path in log_dir.rglob("*tfevents*") if IsSummaryEventsFile(str(path))}
+    folders = {path.parent for path in log_dir.rglob("*tfevents*") if IsSummaryEventsFile(str(path)) and path.is_file()}
     if not folders:
         raise NoEventFilesError(
             f"Expected LOGDIR to hold TensorBoard event files, but found none in '{log_dir}': "
@@ -43,9 +43,10 @@ def read_runs(log_dir: Path) -> list[Log]:
 
 def read_run(folder: Path, name: str) -> Log:
     """Read one run, as far as its files are whole."""
-    events = EventAccumulator(str(folder), size_guidance=EVERYTHING)
-    # What was read before a damaged place is kept.
-    with suppress(DecodeError, OSError):
+    # A folder whose own name looks like that of an event file would be taken for one.
+    events = EventAccumulator(f"{folder}/.", size_guidance=EVERYTHING)
+    # What was read before a damaged place is kept; names that are no text TensorBoard does not open.
+    with suppress(DecodeError, OSError, UnicodeError):
         events.Reload()
     tags = events.Tags()
     scalars = {tag: events.Scalars(tag) for tag in tags["scalars"]}

@@ -1,5 +1,6 @@
 """A run's section: where it stands, what the gate decided, charts, pictures, explanations, hyper-parameters."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from lightning_saliency.report._chart import Mark, chart
@@ -15,6 +16,7 @@ from lightning_saliency.report._stepper import stepper
 from lightning_saliency.report._summary import summary
 
 DRIFTED = "Images named drifted are those whose maps moved most since the previous evaluation, the first the most."
+NOTHING = "Nothing could be read here."
 NO_MONITOR = "No SaliencyMonitor has logged here."
 
 
@@ -49,15 +51,15 @@ def _facts(log: Log, monitors: Sequence[Monitor], marks: Sequence[Mark], clock: 
     if log.first is not None and day(log.first):
         yield day(log.first)
     if not monitors:
-        yield NO_MONITOR
+        yield NO_MONITOR if log.scalars or log.pictures or log.texts else NOTHING
         return
     steps = sorted({step for monitor in monitors for step in monitor.steps})
     axis = clock.axis(steps)
-    yield f"{len(steps)} evaluations, the last at {axis.label(steps[-1])}"
+    yield f"{_counted(len(steps), 'evaluation')}, the last at {axis.label(steps[-1])}"
     if marks:
         yield in_short(marks)
-    seconds = sum(sum(monitor.costs["seconds"].values.values()) for monitor in monitors)
-    yield f"{seconds:.0f} s spent on explanations"
+    spent = [seconds for monitor in monitors for seconds in monitor.costs["seconds"].values.values()]
+    yield f"{sum(filter(math.isfinite, spent)):.0f} s spent on explanations"
 
 
 def _details(key: str, name: str, monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Iterator[Markup]:
@@ -121,3 +123,7 @@ def _settings(settings: Mapping[str, str]) -> Markup:
         for name, value in settings.items()
     ]
     return element("div", element("table", element("tbody", *rows), class_="settings"), class_="wide")
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"

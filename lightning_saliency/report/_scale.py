@@ -35,8 +35,8 @@ def ticks(scale: Scale, most: int, *, whole: bool = False) -> list[tuple[float, 
     """List at most about `most` round values of a scale with their labels.
 
     Example:
-        >>> ticks(Scale(0.1, 0.42, 0, 1), 4)
-        [(0.1, '0.1'), (0.2, '0.2'), (0.3, '0.3'), (0.4, '0.4')]
+        >>> ticks(Scale(0.0, 0.6, 0, 1), 3)
+        [(0.0, '0.0'), (0.2, '0.2'), (0.4, '0.4'), (0.6000000000000001, '0.6')]
     """
     rough = (scale.high - scale.low) / most
     power = 10.0 ** math.floor(math.log10(rough))
@@ -47,7 +47,8 @@ def ticks(scale: Scale, most: int, *, whole: bool = False) -> list[tuple[float, 
 
 
 def _label(value: float, width: float) -> str:
-    digits = next((count for count in range(7) if math.isclose(round(width, count), width)), None)
-    if digits is None or abs(value) >= 1e6:
+    digits = next((count for count in range(12) if math.isclose(round(width, count), width)), 12)
+    # Short, unless the digits in which ticks differ would be lost.
+    if abs(value) < 1000 * width and (digits > 4 or abs(value) >= 1e6):
         return f"{value:.4g}"
     return f"{value:.{digits}f}"

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from google.protobuf.message import DecodeError
-from tensorboard.plugins.hparams import metadata
+from tensorboard.plugins.hparams import error, metadata
 
 FILE: Final = "hparams.yaml"
 
@@ -19,7 +19,7 @@ def _logged(events: Any) -> dict[str, str]:
         content = events.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG]
         found = metadata.parse_session_start_info_plugin_data(content).hparams
     # Logs without, and logs of another version.
-    except (KeyError, DecodeError, metadata.error.HParamsError):
+    except (KeyError, DecodeError, error.HParamsError):
         return {}
     return {name: _shown(found[name]) for name in sorted(found)}
 

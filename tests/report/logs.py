@@ -60,6 +60,6 @@ def _with_error(tag: str, value: float, error: float) -> dict[str, float]:
 
 
 def _picture(epoch: int) -> torch.Tensor:
-    picture = torch.full((3, 60, 240), 40 * epoch, dtype=torch.uint8)
+    picture = torch.full((3, 60, 240), 40 * epoch % 256, dtype=torch.uint8)
     picture[epoch % 3] = 200
     return picture
