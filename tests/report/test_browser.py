@@ -106,8 +106,8 @@ def test_the_page_is_light_or_dark_as_the_reader_likes(tmp_path, page):
         browse(tmp_path, page, f"--screenshot={picture}", *options)
         image = Image.open(picture).convert("RGB")
         colours = {colour: count for count, colour in image.getcolors(1_000_000)}
-        # The last picture of each stepper, which the policy lets through.
-        assert colours[80, 80, 200] >= 5 * 60 * 240
+        # The five last pictures, which the policy lets through, but for their round corners.
+        assert colours[80, 80, 200] > 0.99 * 5 * 60 * 240
         corners.append(sum(image.getpixel((2, 2))))
     assert corners[0] > 700
     assert corners[1] < 120
