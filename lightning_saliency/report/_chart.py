@@ -124,7 +124,8 @@ def _drawn(name: str, points: Points, frame: Frame, style: str) -> Markup:
         above = [(step, value + error) for step, value, error in points]
         below = [(step, value - error) for step, value, error in reversed(points)]
         # The band of a single point has no area, and its outline is an error bar.
-        parts.append(element("path", d=f"{_path([*above, *below], frame)}Z", class_="band"))
+        shape = "band" if len(points) > 1 else "bar"
+        parts.append(element("path", d=f"{_path([*above, *below], frame)}Z", class_=shape))
     parts.append(element("path", d=_path([(step, value) for step, value, _ in points], frame), class_="line"))
     for step, value, error in points if len(points) <= MOST_DOTS else ():
         said = element("title", f"{name}, {frame.axis.label(step)}: {with_error(value, error)}")

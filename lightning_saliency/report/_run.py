@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
 
 from lightning_saliency.report._chart import Mark, chart
 from lightning_saliency.report._clock import Clock
@@ -15,9 +16,11 @@ from lightning_saliency.report._numbers import day
 from lightning_saliency.report._stepper import stepper
 from lightning_saliency.report._summary import summary
 
-DRIFTED = "Images named drifted are those whose maps moved most since the previous evaluation, the first the most."
-NOTHING = "Nothing could be read here."
-NO_MONITOR = "No SaliencyMonitor has logged here."
+DRIFTED: Final = (
+    "Images named drifted are those whose maps moved most since the previous evaluation, the first the most."
+)
+NOTHING: Final = "Nothing could be read here."
+NO_MONITOR: Final = "No SaliencyMonitor has logged here."
 
 
 def run_section(key: str, log: Log) -> Markup:

@@ -2,15 +2,17 @@
 
 import math
 from collections.abc import Iterable
+from typing import Final
 
 from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._html import Markup, element
 from lightning_saliency.report._monitor import SINCE, Line, Monitor
 from lightning_saliency.report._numbers import number, with_error
 
-NOTE = (
-    "Last value ± one standard error. Below it, the margin over a control that knows no model, in standard errors "
-    "(SE): above +2 the method does better than the control, below -2 worse, whatever the metric's direction."
+ERRORS: Final = "Last value ± one standard error."
+MARGINS: Final = (
+    " Below it, the margin over a control that knows no model, in standard errors (SE): "
+    "above +2 the method does better than the control, below -2 worse, whatever the metric's direction."
 )
 
 
@@ -31,7 +33,9 @@ def summary(monitor: Monitor, clock: Clock) -> Markup:
     ]
     body = element("tbody", *scores, *drift, *counts)
     table = element("table", element("thead", head), body, class_="summary")
-    return element("div", table, element("p", NOTE, class_="note"), class_="wide")
+    return element(
+        "div", table, element("p", ERRORS + (MARGINS if monitor.margins else ""), class_="note"), class_="wide"
+    )
 
 
 def _row(name: str, cells: Iterable[Markup]) -> Markup:
