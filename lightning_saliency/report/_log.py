@@ -19,8 +19,7 @@ class Log:
         pictures: Encoded pictures.
         texts: Markdown.
         settings: Hyper-parameters as text.
-        first: When the first event was written, in seconds since 1970, `None` if there is none.
-        last: When the last scalar was written.
+        first: When the first scalar was written, in seconds since 1970, `None` if there is none.
     """
 
     name: str
@@ -29,4 +28,3 @@ class Log:
     texts: Mapping[str, Texts] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
     first: float | None = None
-    last: float | None = None

@@ -59,7 +59,6 @@ def read_run(folder: Path, name: str) -> Log:
         texts={tag.removesuffix(TEXT): _by_step(found, _text) for tag, found in texts.items()},
         settings=settings_of(events, folder),
         first=min(times, default=None),
-        last=max(times, default=None),
     )
 
 

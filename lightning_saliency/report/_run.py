@@ -16,9 +16,7 @@ from lightning_saliency.report._numbers import day
 from lightning_saliency.report._stepper import stepper
 from lightning_saliency.report._summary import summary
 
-DRIFTED: Final = (
-    "Images named drifted are those whose maps moved most since the previous evaluation, the first the most."
-)
+DRIFTED: Final = "Images named drifted are those whose maps moved most since the previous evaluation."
 NOTHING: Final = "Nothing could be read here."
 NO_MONITOR: Final = "No SaliencyMonitor has logged here."
 

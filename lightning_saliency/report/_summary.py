@@ -33,9 +33,8 @@ def summary(monitor: Monitor, clock: Clock) -> Markup:
     ]
     body = element("tbody", *scores, *drift, *counts)
     table = element("table", element("thead", head), body, class_="summary")
-    return element(
-        "div", table, element("p", ERRORS + (MARGINS if monitor.margins else ""), class_="note"), class_="wide"
-    )
+    note = element("p", ERRORS + (MARGINS if monitor.margins else ""), class_="note")
+    return element("div", table, note, class_="wide")
 
 
 def _row(name: str, cells: Iterable[Markup]) -> Markup:
