@@ -40,5 +40,11 @@ def _row(step: int, epoch: int | None, passed: float | None, reason: str | None)
         element("td", "-" if epoch is None else str(epoch)),
         element("td", str(step)),
         element("td", element("span", outcome, class_=f"outcome {outcome}")),
-        *([element("td", markdown(reason), class_="reasons")] if reason is not None else []),
+        *([element("td", markdown(_why(reason, outcome)), class_="reasons")] if reason is not None else []),
     )
+
+
+def _why(reason: str, outcome: str) -> str:
+    """Leave out a first paragraph that repeats the decision."""
+    first, _, rest = reason.partition("\n\n")
+    return rest if rest and first.startswith(f"**{outcome}**") else reason

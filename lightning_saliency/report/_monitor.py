@@ -97,7 +97,7 @@ def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
     monitor = Monitor(name, steps, card=_last(log.texts.get(f"{name}/card", {})))
     for method, key, values in _under(name, log.scalars, inside):
         tag = f"{name}/{method}/{key}"
-        if not (tag.endswith(STDERR) and tag.removesuffix(STDERR) in log.scalars):
+        if not any(tag.endswith(suffix) and tag.removesuffix(suffix) in log.scalars for suffix in _beside(key)):
             _sort_in(monitor, method, key, Line(values, log.scalars.get(tag + STDERR, {})))
     for group, place, pictures in _under(name, log.pictures, inside):
         if group == CURVES:
@@ -113,6 +113,11 @@ def _under(name: str, tags: Mapping[str, Kept], inside: tuple[str, ...]) -> Iter
         if tag.startswith(f"{name}/") and not tag.startswith(inside):
             method, _, key = tag.removeprefix(f"{name}/").rpartition("/")
             yield method, key, found
+
+
+def _beside(key: str) -> tuple[str, ...]:
+    """Name what is logged beside a value: its error, and beside a margin its bounds for TensorBoard's charts."""
+    return (STDERR, "_low", "_high") if "_vs_" in key else (STDERR,)
 
 
 def _sort_in(monitor: Monitor, method: str, key: str, line: Line) -> None:

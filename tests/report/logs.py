@@ -8,7 +8,7 @@ from torch.utils.tensorboard.summary import hparams
 
 METHODS = ("guided_absolute_grad", "grad_cam")
 CARD = "# What the scores mean\n\n| score | better |\n| --- | --- |\n| rcap | higher |\n\nSubset: 22, 38, 141."
-REASON = "- saliency/grad_cam/rcap is {}, wanted >= 0.2"
+REASON = "**{}** in epoch {}\n\n- saliency/grad_cam/rcap is {}, wanted >= 0.2"
 SINCE = ("", "_first", "_best")
 
 
@@ -36,7 +36,7 @@ def write_log(
                 writer.add_image(f"{name}/{method}/drifted_0", _picture(epoch), count)
             writer.add_image(f"{name}/curves/{metric}", _picture(epoch), count)
             writer.add_scalar("gate/passed", float(epoch > 0), count)
-            writer.add_text("gate/decisions", reason.format(epoch), count)
+            writer.add_text("gate/decisions", reason.format("passed" if epoch else "refused", epoch, epoch), count)
         writer.add_text(f"{name}/card", card, 0)
 
 
@@ -46,7 +46,9 @@ def _write_evaluation(writer: SummaryWriter, epoch: int, name: str, methods: tup
     for place, method in enumerate(methods):
         values |= {f"{name}/{method}/invalid": 0, f"{name}/{method}/blank": 2 - epoch}
         values |= _with_error(f"{name}/{method}/{metric}", 0.2 + 0.1 * place + 0.05 * epoch, 0.02)
-        values |= _with_error(f"{name}/{method}/{metric}_vs_random", 0.1 - 0.2 * place, 0.02)
+        margin = f"{name}/{method}/{metric}_vs_random"
+        values |= _with_error(margin, 0.1 - 0.2 * place, 0.02)
+        values |= {f"{margin}_low": 0.08 - 0.2 * place, f"{margin}_high": 0.12 - 0.2 * place}
         if epoch:
             for since in SINCE:
                 values |= _with_error(f"{name}/{method}/drift_spearman{since}", 0.9 - 0.1 * place, 0.01)

@@ -91,8 +91,8 @@ def test_of_very_many_evaluations_some_pictures_are_shown_and_that_is_said(tmp_p
 def test_decisions_are_placed_at_the_evaluations_they_are_on(tmp_path):
     write_log(tmp_path)
     page = page_of(tmp_path)
-    assert "epoch step decision reasons 2 30 passed" in page.text
-    assert "0 10 refused" in page.text
+    assert "epoch step decision reasons 2 30 passed saliency/grad_cam/rcap is 2, wanted >= 0.2 1 20 passed" in page.text
+    assert "0 10 refused saliency/grad_cam" in page.text
     assert page.source.count("epoch 0: gate refused") == 1
     assert page.source.count("epoch 2: gate passed") == 1
 
