@@ -1,0 +1,30 @@
+"""What the event files of a run hold, as plain values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Scalars: TypeAlias = Mapping[int, float]
+Pictures: TypeAlias = Mapping[int, bytes]
+Texts: TypeAlias = Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Log:
+    """A run's log: entries by tag and step, steps rising.
+
+    Attributes:
+        name: The run's folder, seen from the folder of all runs.
+        scalars: Values, finite or not.
+        pictures: Encoded pictures.
+        texts: Markdown.
+        settings: Hyper-parameters as text.
+        first: When the first scalar was written, in seconds since 1970, `None` if there is none.
+    """
+
+    name: str
+    scalars: Mapping[str, Scalars] = field(default_factory=dict)
+    pictures: Mapping[str, Pictures] = field(default_factory=dict)
+    texts: Mapping[str, Texts] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    first: float | None = None

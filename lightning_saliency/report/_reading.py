@@ -1,0 +1,82 @@
+"""From event files to values."""
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import DecodeError
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
+
+from lightning_saliency.report._log import Log
+from lightning_saliency.report._settings import settings_of
+
+Kept = TypeVar("Kept")
+EVERYTHING: Final = {"scalars": 0, "images": 0, "tensors": 0}
+TEXT: Final = "/text_summary"
+
+
+class NoEventFilesError(ValueError):
+    """There is nothing to report on."""
+
+
+def read_runs(log_dir: Path) -> list[Log]:
+    """Read every folder that holds event files, in the order of their names, `version_2` before `version_10`.
+
+    Raises:
+        NoEventFilesError: If there is no such folder.
+    """
+    if not log_dir.is_dir():
+        raise NoEventFilesError(f"Expected LOGDIR to be a folder of TensorBoard event files, but got '{log_dir}'.")
+    folders = {path.parent for path in log_dir.rglob("*tfevents*") if IsSummaryEventsFile(str(path)) and path.is_file()}
+    if not folders:
+        raise NoEventFilesError(
+            f"Expected LOGDIR to hold TensorBoard event files, but found none in '{log_dir}': "
+            "pass the folder that `tensorboard --logdir` would get."
+        )
+    return [read_run(folder, _name(folder, log_dir)) for folder in sorted(folders, key=_natural)]
+
+
+def read_run(folder: Path, name: str) -> Log:
+    """Read one run, as far as its files are whole."""
+    # A folder whose own name looks like that of an event file would be taken for one.
+    events = EventAccumulator(f"{folder}/.", size_guidance=EVERYTHING)
+    # What was read before a damaged place is kept; names that are no text TensorBoard does not open.
+    with suppress(DecodeError, OSError, UnicodeError):
+        events.Reload()
+    tags = events.Tags()
+    scalars = {tag: events.Scalars(tag) for tag in tags["scalars"]}
+    texts = {tag: events.Tensors(tag) for tag in tags["tensors"] if tag.endswith(TEXT)}
+    times = [event.wall_time for found in scalars.values() for event in found if math.isfinite(event.wall_time)]
+    return Log(
+        name=name,
+        scalars={tag: _by_step(found, attrgetter("value")) for tag, found in scalars.items()},
+        pictures={tag: _by_step(events.Images(tag), attrgetter("encoded_image_string")) for tag in tags["images"]},
+        texts={tag.removesuffix(TEXT): _by_step(found, _text) for tag, found in texts.items()},
+        settings=settings_of(events, folder),
+        first=min(times, default=None),
+    )
+
+
+def _by_step(events: Iterable[Any], value: Callable[[Any], Kept]) -> dict[int, Kept]:
+    """Let the last entry of a step stand, as after a restart."""
+    found = {event.step: value(event) for event in events}
+    return {step: found[step] for step in sorted(found)}
+
+
+def _text(event: Any) -> str:
+    return b"\n\n".join(event.tensor_proto.string_val).decode("utf-8", errors="replace")
+
+
+def _name(folder: Path, log_dir: Path) -> str:
+    inside = folder.relative_to(log_dir)
+    return log_dir.resolve().name if inside == Path() else str(inside)
+
+
+def _natural(folder: Path) -> list[tuple[int, str]]:
+    """Sort numbers inside names by size."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(folder))]

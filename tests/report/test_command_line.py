@@ -1,0 +1,55 @@
+"""`python -m lightning_saliency report`."""
+
+import subprocess
+import sys
+
+import pytest
+
+from lightning_saliency.__main__ import main
+from tests.report.logs import write_log
+
+
+def test_the_page_is_written_where_it_is_wanted_and_named(tmp_path, capsys):
+    write_log(tmp_path / "logs")
+    output = tmp_path / "new" / "page.html"
+    main(["report", str(tmp_path / "logs"), "-o", str(output)])
+    assert capsys.readouterr().out == f"{output}\n"
+    assert output.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [path.name for path in output.parent.iterdir()] == ["page.html"]
+
+
+def test_the_page_is_report_html_by_default(tmp_path, monkeypatch):
+    write_log(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    main(["report", "."])
+    assert (tmp_path / "report.html").exists()
+
+
+def refusal(capsys, *arguments):
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", *map(str, arguments)])
+    assert stopped.value.code == 2
+    sentence = capsys.readouterr().err
+    assert sentence.count("\n") == 1
+    return sentence
+
+
+def test_a_folder_that_is_missing_or_empty_is_one_sentence(tmp_path, capsys):
+    missing = refusal(capsys, tmp_path / "missing")
+    assert missing == f"Expected LOGDIR to be a folder of TensorBoard event files, but got '{tmp_path / 'missing'}'.\n"
+    assert "but found none in" in refusal(capsys, tmp_path)
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
+    write_log(tmp_path)
+    (tmp_path / "folder").mkdir()
+    sentence = refusal(capsys, tmp_path, "-o", tmp_path / "folder")
+    assert sentence.startswith(f"Expected `--output` to be a file that can be written, but got '{tmp_path / 'folder'}'")
+
+
+def test_the_module_can_be_run(tmp_path):
+    command = [sys.executable, "-m", "lightning_saliency", "report", str(tmp_path / "missing")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Expected LOGDIR to be a folder")
+    assert "Traceback" not in done.stderr
