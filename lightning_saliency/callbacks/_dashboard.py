@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lightning_saliency.callbacks._findings import Fault, first_fault, from_everyone
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.loggers import Chart, write_hyperparameters
 
@@ -16,8 +17,10 @@ def charts(monitors: Iterable[Settings]) -> dict[str, list[Chart]]:
     return {settings.name: [*_scores(settings), *_margins(settings), *_drift(settings)] for settings in monitors}
 
 
-def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool) -> None:
+def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool) -> Fault | None:
     """Enter the run into TensorBoard's table of runs, so that it shows how explanations ended.
+
+    A fault on the process that writes is known to every process.
 
     TensorBoard believes the first entry of a run. Lightning makes one that knows no scores when training starts,
     unless told not to by users who mean to make their own: there ours comes last.
@@ -27,13 +30,21 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
         monitors: The settings of all monitors.
         starts: Whether training starts or has ended.
     """
-    for logger in trainer.loggers if trainer.is_global_zero else ():
-        if isinstance(logger, TensorBoardLogger) and logger._default_hp_metric is starts:
-            saved = _saved_hyperparameters(trainer)
-            metrics = _final_scores(monitors)
-            # Lightning's own entry would have had this.
-            known = ["hp_metric", *metrics] if starts and saved else metrics
-            write_hyperparameters(logger, saved | _what_is_explained(monitors), known)
+    fault: Fault | None = None
+    try:
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            if isinstance(logger, TensorBoardLogger) and logger._default_hp_metric is starts:
+                _enter(logger, _saved_hyperparameters(trainer), monitors, starts=starts)
+    except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
+        fault = Fault.of(error)
+    return first_fault(from_everyone(fault))
+
+
+def _enter(logger: TensorBoardLogger, saved: dict[str, Any], monitors: Sequence[Settings], *, starts: bool) -> None:
+    metrics = _final_scores(monitors)
+    # Lightning's own entry would have had this.
+    known = ["hp_metric", *metrics] if starts and saved else metrics
+    write_hyperparameters(logger, saved | _what_is_explained(monitors), known)
 
 
 def _final_scores(monitors: Iterable[Settings]) -> list[str]:

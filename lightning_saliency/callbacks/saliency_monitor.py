@@ -196,13 +196,11 @@ class SaliencyMonitor(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Announce the scores to TensorBoard's table of runs, before Lightning enters the run without them."""
-        if self._leads(trainer):
-            enter_run(trainer, _all_settings(trainer), starts=True)
+        self._enter_run(trainer, starts=True)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Announce them now where the user may have had an entry of their own."""
-        if self._leads(trainer):
-            enter_run(trainer, _all_settings(trainer), starts=False)
+        self._enter_run(trainer, starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, also where training goes on in the middle of an epoch."""
@@ -401,9 +399,13 @@ class SaliencyMonitor(pl.Callback):
             self._said.add(key)
             rank_zero_warn(f"SaliencyMonitor {self.settings.name!r}: {message}")
 
-    def _leads(self, trainer: pl.Trainer) -> bool:
-        """Whether this is the monitor that speaks for all in what a run has but once."""
-        return self is next(callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor))  # type: ignore[attr-defined]
+    def _enter_run(self, trainer: pl.Trainer, *, starts: bool) -> None:
+        """Speak for all monitors in what a run has but once, if this is the first of them."""
+        if self is not next(callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)):  # type: ignore[attr-defined]
+            return
+        fault = enter_run(trainer, _all_settings(trainer), starts=starts)
+        if fault is not None:
+            self._settle(fault, None)
 
     def _restore_loops(self) -> None:
         while self._loops:

@@ -87,6 +87,8 @@ class Angry(TensorBoardLogger):
             def add_image(self, *args):
                 raise ConnectionError("the logger is away")
 
+            _get_file_writer = add_image
+
         return Writer()
 
 
