@@ -29,10 +29,10 @@ class Recipe(NamedTuple):
 
 NETWORKS = {
     "resnet10t": Recipe({"output_stride": 8}, 5, 2e-3, "layer3"),
-    "mobilenetv2_050": Recipe({"output_stride": 8}, 10, 3e-3, "blocks.5"),
+    "mobilenetv2_050": Recipe({"output_stride": 8}, 8, 3e-3, "blocks.5"),
     "vgg11_bn": Recipe({"mlp_ratio": 1 / 16}, 4, 1e-3, "features.20"),
-    "convnext_atto": Recipe({"output_stride": 8}, 6, 2e-3, "stages.2"),
-    "vit_tiny_r_s16_p8_224": Recipe({"img_size": 48, "patch_size": 2, "depth": 4}, 8, 1e-3, "blocks.2.norm1"),
+    "convnext_atto": Recipe({"patch_size": 2}, 14, 1.5e-3, "stages.2"),
+    "vit_tiny_r_s16_p8_224": Recipe({"img_size": 48, "patch_size": 2, "depth": 4}, 9, 1e-3, "blocks.2.norm1"),
 }
 
 
@@ -41,7 +41,9 @@ def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
     recipe = NETWORKS[name]
     epochs = recipe.epochs if epochs is None else epochs
     torch.manual_seed(0)
-    network: nn.Module = timm.create_model(name, num_classes=10, **recipe.options)
+    # Faster so on CPUs, and the same numbers but for rounding.
+    layout = torch.channels_last
+    network: nn.Module = timm.create_model(name, num_classes=10, **recipe.options).to(memory_format=layout)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     steps = epochs * (len(data.labels) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.15)
@@ -51,11 +53,12 @@ def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
             if len(chosen) < BATCH_SIZE:
                 continue
             optimizer.zero_grad()
-            functional.cross_entropy(network(data.images[chosen]), data.labels[chosen]).backward()
+            images = data.images[chosen].to(memory_format=layout)
+            functional.cross_entropy(network(images), data.labels[chosen]).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
-    return network.eval()
+    return network.to(memory_format=torch.contiguous_format).eval()
 
 
 @torch.no_grad()
