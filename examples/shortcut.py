@@ -141,7 +141,7 @@ def watched_run(title: str, marks: str, options: argparse.Namespace) -> Run:
         log_every_n_steps=10,
     )
     trainer.fit(Classifier(), Data(marks))
-    run = Run(title, story.rows, gate.decisions, str(trainer.log_dir))
+    run = Run(title, story.rows, [decision.passed for decision in gate.decisions], str(trainer.log_dir))
     show(run)
     return run
 
@@ -151,14 +151,14 @@ def show(run: Run) -> None:
     prefix = "saliency/guided_absolute_grad"
     print(f"\n{run.title}:")
     print("epoch  validation  test   on the mark    over random  drift   RCAP   class-sens.  checkpoint")
-    for row, decision in zip(run.rows, run.decisions, strict=True):
+    for epoch, (row, passed) in enumerate(zip(run.rows, run.passed, strict=True)):
         mass, error = row[f"{prefix}/relevance_mass"], row[f"{prefix}/relevance_mass_stderr"]
         margin, drift = row[f"{prefix}/relevance_mass_vs_random"], row.get(f"{prefix}/drift_spearman")
         alike = "  -  " if drift is None else f"{drift:.3f}"
         print(
-            f"{decision.epoch:5}  {row['val_accuracy']:10.3f}  {row['test_accuracy']:.3f}  {mass:.3f} ± {error:.3f}  "
+            f"{epoch:5}  {row['val_accuracy']:10.3f}  {row['test_accuracy']:.3f}  {mass:.3f} ± {error:.3f}  "
             f"{margin:11.3f}  {alike}  {row[f'{prefix}/rcap']:.3f}  "
-            f"{row[f'{prefix}/class_sensitivity']:11.3f}  {'kept' if decision.passed else 'refused'}"
+            f"{row[f'{prefix}/class_sensitivity']:11.3f}  {'kept' if passed else 'refused'}"
         )
 
 

@@ -8,8 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from strips import last_strips
 
-from lightning_saliency.callbacks._gate import Decision
-
 MASS = "saliency/guided_absolute_grad/relevance_mass"
 
 
@@ -19,13 +17,13 @@ class Run(NamedTuple):
     Attributes:
         title: How the digits were marked.
         rows: What each validation logged.
-        decisions: What the gate decided after each.
+        passed: Whether the gate passed after each.
         log_dir: Where TensorBoard's files are.
     """
 
     title: str
     rows: list[dict[str, float]]
-    decisions: list[Decision]
+    passed: list[bool]
     log_dir: str
 
 
@@ -55,7 +53,7 @@ def _draw_relevance(run: Run, axes: Axes, bound: float, highest: float) -> None:
     means, errors = ([row[name] for row in run.rows] for name in (MASS, f"{MASS}_stderr"))
     axes.errorbar(range(len(means)), means, errors, color="tab:red", capsize=3, label="relevance on the mark")
     for passed, marker, outcome in ((False, "x", "refused"), (True, "o", "kept")):
-        epochs = [epoch for epoch, decision in enumerate(run.decisions) if decision.passed is passed]
+        epochs = [epoch for epoch, was_kept in enumerate(run.passed) if was_kept is passed]
         if epochs:
             axes.plot(epochs, [means[epoch] for epoch in epochs], marker, color="tab:red", label=outcome)
     axes.axhline(bound, color="0.4", linestyle=":", label="the gate's bound")

@@ -3,6 +3,7 @@
 import inspect
 import re
 from dataclasses import fields, is_dataclass
+from functools import partial
 from typing import Final
 
 from lightning_saliency import metrics as all_metrics
@@ -16,7 +17,7 @@ MARKS: Final = re.compile(r"[\\`*\[\]#]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def card(findings: Findings, settings: Settings, values: dict[str, float]) -> str:
-    """Write the card in Markdown.
+    """Write the card in Markdown, of the scores that there are.
 
     Args:
         findings: Results of the first evaluation.
@@ -24,13 +25,15 @@ def card(findings: Findings, settings: Settings, values: dict[str, float]) -> st
         values: What was logged, for the controls' scores.
     """
     indices = sorted(findings.used)
+    known = {metric for _, metric in findings.scores}
+    scored = {name: metric for name, metric in settings.metrics.items() if name in known}
     parts = [
         f"# {escaped(settings.name)}",
-        f"Means over {len(indices)} validation images, the same ones each time. `_stderr` is the standard error, "
+        f"Means over {len(indices)} images, the same ones each time. `_stderr` is the standard error, "
         "`_vs_random` the margin over a random map image by image: positive is better whatever the direction, and "
         "near zero the score says nothing about these maps.",
         "## Scores",
-        "\n".join(_score_line(name, metric, settings, values) for name, metric in settings.metrics.items()),
+        "\n".join(_score_line(name, metric, settings, values) for name, metric in scored.items()),
         "## Methods",
         "\n".join(_method_line(name, method) for name, method in settings.all_methods.items()),
         *_readings(settings),
@@ -39,7 +42,7 @@ def card(findings: Findings, settings: Settings, values: dict[str, float]) -> st
         "of the previous evaluation (`_first`, `_best`: of the first and the best one). `blank` counts constant "
         "maps, `invalid` maps that are not finite. Seed of all chance: "
         f"{settings.seed}.",
-        f"## Images\n\nIndices in the validation data: {', '.join(map(str, indices))}.",
+        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}.",
     ]
     return "\n\n".join(parts)
 
@@ -60,7 +63,7 @@ def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values
 
 def _method_line(name: str, method: object) -> str:
     chosen = _hyperparameters(method)
-    return _item(name, _first_line(type(method)) + (f" With {chosen}." if chosen else ""))
+    return _item(name, _first_line(_documented(method)) + (f" With {chosen}." if chosen else ""))
 
 
 def _item(name: str, text: str) -> str:
@@ -81,14 +84,21 @@ def _hyperparameters(method: object) -> str:
     )
 
 
+def _documented(method: object) -> object:
+    """Find what has a docstring of its own: functions have one, and of other objects their classes."""
+    inner = method.func if isinstance(method, partial) else method
+    return inner if inspect.isroutine(inner) else type(inner)
+
+
 def _meaning(metric: ExplanationMetric) -> str:
-    """Take the first line of the function that the metric is the mean of."""
-    return _first_line(getattr(all_metrics, type(metric).name, type(metric)))
+    """Take the first line of the function that the metric is the mean of, where it is one of ours."""
+    ours = type(metric).__module__.startswith(all_metrics.__name__)
+    return _first_line(getattr(all_metrics, type(metric).name) if ours else type(metric))
 
 
 def _first_line(documented: object) -> str:
-    # Nothing is there where Python was told to drop docstrings.
-    return (inspect.getdoc(documented) or "").split("\n", maxsplit=1)[0]
+    # Nothing is there where Python was told to drop docstrings, or where there never was one.
+    return (documented.__doc__ or "").strip().split("\n", maxsplit=1)[0]
 
 
 def _range(metric: ExplanationMetric) -> str:

@@ -22,8 +22,8 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
 
     A fault on the process that writes is known to every process.
 
-    TensorBoard believes the first entry of a run. Lightning makes one that knows no scores when training starts,
-    unless told not to by users who mean to make their own: there ours comes last.
+    TensorBoard believes the first entry of a run. Where Lightning makes one when training starts, which knows no
+    scores, ours comes before it; else it comes last, since users may make their own.
 
     Args:
         trainer: The trainer.
@@ -33,8 +33,9 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
     fault: Fault | None = None
     try:
         for logger in trainer.loggers if trainer.is_global_zero else ():
-            if isinstance(logger, TensorBoardLogger) and logger._default_hp_metric is starts:
-                _enter(logger, _saved_hyperparameters(trainer), monitors, starts=starts)
+            saved = _logged_hyperparameters(trainer)
+            if isinstance(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
+                _enter(logger, saved, monitors, starts=starts)
     except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
         fault = Fault.of(error)
     return first_fault(from_everyone(fault))
@@ -43,7 +44,7 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
 def _enter(logger: TensorBoardLogger, saved: dict[str, Any], monitors: Sequence[Settings], *, starts: bool) -> None:
     metrics = _final_scores(monitors)
     # Lightning's own entry would have had this.
-    known = ["hp_metric", *metrics] if starts and saved else metrics
+    known = ["hp_metric", *metrics] if starts else metrics
     write_hyperparameters(logger, saved | _what_is_explained(monitors), known)
 
 
@@ -55,10 +56,12 @@ def _final_scores(monitors: Iterable[Settings]) -> list[str]:
     return found
 
 
-def _saved_hyperparameters(trainer: pl.Trainer) -> dict[str, Any]:
+def _logged_hyperparameters(trainer: pl.Trainer) -> dict[str, Any]:
+    """Collect what Lightning logs, which leaves out what was saved with `logger=False`."""
     saved: dict[str, Any] = {}
     for owner in (getattr(trainer, "datamodule", None), trainer.lightning_module):
-        saved |= dict(getattr(owner, "hparams_initial", {}))
+        if owner is not None and owner._log_hyperparams:
+            saved |= dict(owner.hparams_initial)
     saved.pop("_class_path", None)  # internal to Lightning's command line
     return saved
 

@@ -24,7 +24,7 @@ def draw_strips(
         places = {f"image_{index}": index for index in own.panels}
         places |= {f"drifted_{place}": index for place, index in enumerate(_most_drifted(method, settings, drift))}
         drawn = {index: _tiles(method, index, maps, memory) for index in places.values() if index in maps}
-        limits = _common_limits(drawn) if settings.scale == "common" else None
+        limits = _common_limits(method, findings, memory) if settings.scale == "common" else None
         for name, index in places.items():
             if index in own.portraits and index in drawn:
                 portrait = own.portraits[index]
@@ -61,7 +61,8 @@ def _curve(by_image: dict[int, Measured], is_control: bool) -> Curve | None:
     curves = curves[curves.isfinite().all(dim=1)].double()
     if not len(curves):
         return None
-    return Curve(curves.mean(dim=0), curves.var(dim=0).div(len(curves)).sqrt(), is_control)
+    errors = (curves.var(dim=0, correction=min(1, len(curves) - 1)) / len(curves)).sqrt()
+    return Curve(curves.mean(dim=0), errors, is_control)
 
 
 def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -> Tiles:
@@ -70,9 +71,11 @@ def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -
     return {role: found for role, found in earlier.items() if found is not None} | {"now": maps[index]}
 
 
-def _common_limits(drawn: dict[int, Tiles]) -> tuple[float, float] | None:
-    tiles = [tile for by_role in drawn.values() for tile in by_role.values()]
-    return (min(tile.low for tile in tiles), max(tile.high for tile in tiles)) if tiles else None
+def _common_limits(method: str, findings: Findings, memory: Memory) -> tuple[float, float] | None:
+    """Span all images of a method, of which every process knows, and not only those that it draws."""
+    everything = (findings.maps, *memory.maps.values())
+    maps = [small for found in everything for small in found.get(method, {}).values()]
+    return (min(small.low for small in maps), max(small.high for small in maps)) if maps else None
 
 
 def _most_drifted(method: str, settings: Settings, drift: ByImage) -> list[int]:

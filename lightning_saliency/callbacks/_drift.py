@@ -85,7 +85,9 @@ def _packed(images: MapsByImage) -> dict[str, Any]:
 def _unpacked(packed: Mapping[str, Any]) -> MapsByImage:
     if packed["maps"] is None:
         return {}
+    # Earlier checkpoints kept no ranges, which drift does not need.
+    ranges = packed.get("ranges", torch.tensor([[0.0, 1.0]]).expand(len(packed["indices"]), 2))
     return {
         index: SmallMap(values, *bounds)
-        for index, values, bounds in zip(packed["indices"], packed["maps"], packed["ranges"].tolist(), strict=True)
+        for index, values, bounds in zip(packed["indices"], packed["maps"], ranges.tolist(), strict=True)
     }

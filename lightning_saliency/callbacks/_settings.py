@@ -86,6 +86,8 @@ class Settings:
         return "sigmoid" if known == {"sigmoid"} else "softmax"
 
     def _check_controls(self) -> None:
+        if "curves" in self.methods:
+            raise ValueError("Expected no method to be named 'curves', as pictures of curves are: rename it.")
         for control in self.controls:
             check_choice("controls", control, CONTROLS)
             if control in self.methods:

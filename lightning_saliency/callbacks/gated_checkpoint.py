@@ -9,6 +9,7 @@ from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 from torch import Tensor
 
@@ -172,7 +173,7 @@ class GatedCheckpoint(ModelCheckpoint):
         for logger in trainer.loggers:
             logger.log_metrics({"gate/passed": float(decision.passed)}, step=decision.step)
             if trainer.is_global_zero:
-                write_text(logger, "gate/decisions", _described(decision), decision.step)
+                _tell(logger, decision)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
         last = self.decisions[-1] if self.decisions else None
@@ -193,6 +194,13 @@ class GatedCheckpoint(ModelCheckpoint):
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
     return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate
+
+
+def _tell(logger: Logger, decision: Decision) -> None:
+    try:
+        write_text(logger, "gate/decisions", _described(decision), decision.step)
+    except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
+        rank_zero_warn(f"GatedCheckpoint cannot log its reasons: {type(error).__name__}: {error}")
 
 
 def _described(decision: Decision) -> str:

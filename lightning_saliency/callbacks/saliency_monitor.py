@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import lightning.pytorch as pl
 import torch
@@ -39,7 +39,9 @@ from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
 from lightning_saliency.passes.colours import ChannelValues, check_colours
 
-FIRST_BATCH_SIZE = 64
+FIRST_BATCH_SIZE: Final = 64
+SKIPPED: Final = "This evaluation goes without explanations"
+INCOMPLETE: Final = "Not all could be logged"
 
 
 class SaliencyMonitor(pl.Callback):
@@ -75,8 +77,8 @@ class SaliencyMonitor(pl.Callback):
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
         batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
         dataloader_idx: Which of several validation loaders to watch.
-        scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, the same for all pictures of
-            a method in an evaluation.
+        scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, that of all maps of a
+            method, present and remembered.
         seed: Seed of everything that takes chance.
         name: First part of all names, and key of the callback's state.
         on_error: What a fault at run time does: `"warn"` skips the evaluation, `"raise"` stops. A wrong
@@ -179,7 +181,8 @@ class SaliencyMonitor(pl.Callback):
         refuse_unshardable(trainer, self.settings)
         network_of(pl_module, self.settings.model, self.settings.output)
         self._kept = []
-        self._introduced = False
+        # A test after training belongs to the same run.
+        self._introduced &= stage != "fit"
         self._restore_loops()
         for loop in (trainer.validate_loop, trainer.test_loop):
             self._loops.append((loop, loop.inference_mode))
@@ -352,7 +355,6 @@ class SaliencyMonitor(pl.Callback):
         shown = bands(summary.values, self.settings) if has_tensorboard(trainer) else {}
         pl_module.log_dict(summary.values | shown, sync_dist=True, reduce_fx="max")
         occasion = Occasion(memory, run.trains and self._resumed, () if self._introduced else _all_settings(trainer))
-        self._introduced = True
         unpublished = publish(trainer, evaluated, summary, self.settings, occasion)
         loss = total_loss(summary.whole, self.settings)
         if loss is None:
@@ -366,7 +368,8 @@ class SaliencyMonitor(pl.Callback):
             self._keep_to_budget(summary.whole)
         for fault in (loss, unpublished):
             if fault is not None:
-                self._settle(fault, None)
+                self._settle(fault, None, INCOMPLETE if fault is unpublished else SKIPPED)
+        self._introduced |= unpublished is None
 
     def _keep_to_budget(self, whole: Findings) -> None:
         """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
@@ -388,11 +391,11 @@ class SaliencyMonitor(pl.Callback):
         self._affordable = num_images
         self.settings = replace(self.settings, num_images=num_images, max_seconds=None)
 
-    def _settle(self, fault: Fault, error: Exception | None) -> None:
+    def _settle(self, fault: Fault, error: Exception | None, consequence: str = SKIPPED) -> None:
         """Raise on every process, or warn and go on."""
         if fault.is_configuration or self.settings.on_error == "raise":
             raise error or RuntimeError(fault.description)
-        self._warn(fault.kind, f"This evaluation goes without explanations: {fault.description}")
+        self._warn(fault.kind, f"{consequence}: {fault.description}")
 
     def _warn(self, key: str, message: str) -> None:
         if key not in self._said:
@@ -405,7 +408,7 @@ class SaliencyMonitor(pl.Callback):
             return
         fault = enter_run(trainer, _all_settings(trainer), starts=starts)
         if fault is not None:
-            self._settle(fault, None)
+            self._settle(fault, None, INCOMPLETE)
 
     def _restore_loops(self) -> None:
         while self._loops:

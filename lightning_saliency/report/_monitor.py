@@ -10,6 +10,7 @@ Kept = TypeVar("Kept")
 STDERR: Final = "_stderr"
 SINCE: Final = {"": "since the previous", "_first": "since the first", "_best": "since the best"}
 CURVES: Final = "curves"
+DRIFTS: Final = tuple(f"drift_{measure}" for measure in ("spearman", "ssim", "top_k_iou", "center_shift"))
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,12 @@ def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
     for method, key, values in _under(name, log.scalars, inside):
         tag = f"{name}/{method}/{key}"
         if not any(tag.endswith(suffix) and tag.removesuffix(suffix) in log.scalars for suffix in _beside(key)):
-            _sort_in(monitor, method, key, Line(values, log.scalars.get(tag + STDERR, {})))
+            line = Line(values, log.scalars.get(tag + STDERR, {}))
+            margin = _margin(name, method, key, log)
+            if margin is None:
+                _sort_in(monitor, method, key, line)
+            else:
+                monitor.margins.setdefault(margin, {})[method] = line
     for group, place, pictures in _under(name, log.pictures, inside):
         if group == CURVES:
             monitor.curves[place] = pictures
@@ -120,16 +126,20 @@ def _beside(key: str) -> tuple[str, ...]:
     return (STDERR, "_low", "_high") if "_vs_" in key else (STDERR,)
 
 
+def _margin(name: str, method: str, key: str, log: Log) -> tuple[str, str] | None:
+    """Split a margin's key into metric and control, both of which were logged; other keys may look like one."""
+    metric, _, control = key.rpartition("_vs_")
+    is_margin = f"{name}/{method}/{metric}" in log.scalars and f"{name}/{control}/{metric}" in log.scalars
+    return (metric, control) if is_margin else None
+
+
 def _sort_in(monitor: Monitor, method: str, key: str, line: Line) -> None:
     if not method:
         monitor.costs[key] = line
     elif key in ("invalid", "blank"):
         monitor.counts.setdefault(key, {})[method] = line
-    elif key.startswith("drift_"):
+    elif key.startswith(DRIFTS):
         monitor.drift.setdefault(_drift(key), {})[method] = line
-    elif "_vs_" in key:
-        metric, _, control = key.rpartition("_vs_")
-        monitor.margins.setdefault((metric, control), {})[method] = line
     else:
         monitor.scores.setdefault(key, {})[method] = line
 

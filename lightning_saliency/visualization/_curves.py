@@ -1,5 +1,6 @@
 """The curves behind a metric's scores, those of all methods in one figure."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -50,14 +51,21 @@ def draw_curves(title: str, axes: tuple[str, str], points: Sequence[float], curv
     # A figure of its own: pyplot's state belongs to the user.
     figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    plot = figure.add_subplot(title=title, xlabel=axes[0], ylabel=axes[1])
-    for label, curve in curves.items():
+    plot = figure.add_subplot(xlabel=axes[0], ylabel=axes[1])
+    plot.set_title(title, parse_math=False)
+    lines = []
+    for curve in curves.values():
         colour, style = ("0.55", "--") if curve.is_control else (None, "-")
-        (line,) = plot.plot(points, curve.means.tolist(), style, marker=".", label=label, color=colour)
+        (line,) = plot.plot(points, curve.means.tolist(), style, marker=".", color=colour)
+        lines.append(line)
         errors = curve.errors.nan_to_num(0, 0, 0)
         low, high = (curve.means - errors).tolist(), (curve.means + errors).tolist()
         plot.fill_between(points, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     plot.grid(alpha=0.3)
-    plot.legend(fontsize="small")
-    canvas.draw()
+    # Names are the user's, and no language of matplotlib's.
+    for text in plot.legend(lines, list(curves), fontsize="small").get_texts():
+        text.set_parse_math(False)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        canvas.draw()
     return torch.from_numpy(np.array(canvas.buffer_rgba())[..., :3]).permute(2, 0, 1).contiguous()

@@ -13,15 +13,18 @@ SALIENCY_COLOURS: Final = "inferno"
 SIGNED_COLOURS: Final = "coolwarm"
 
 
-def overlay(image: Tensor, saliency: Tensor, limits: tuple[float, float] | None = None) -> Tensor:
+def overlay(
+    image: Tensor, saliency: Tensor, limits: tuple[float, float] | None = None, *, signed: bool | None = None
+) -> Tensor:
     """Blend a map into the greyed image, the more the higher its value.
 
-    A map with negative values is drawn diverging around zero, red above and blue below.
+    A signed map is drawn diverging around zero, red above and blue below.
 
     Args:
         image: Raw colours (3, H, W) in [0, 1].
         saliency: Raw map (H, W).
         limits: Lowest and highest value of the scale; `None` takes the map's own range.
+        signed: Whether the map is signed; `None` takes one for it whose scale begins below zero.
 
     Returns:
         Picture (3, H, W) in [0, 1].
@@ -34,8 +37,8 @@ def overlay(image: Tensor, saliency: Tensor, limits: tuple[float, float] | None 
     """
     saliency = saliency.float()
     low, high = limits or (saliency.min().item(), saliency.max().item())
-    if low < 0:
-        return _diverging(image, _over(saliency, max(-low, high)))
+    if signed or (signed is None and low < 0):
+        return _diverging(image, _over(saliency, max(abs(low), abs(high))))
     strength = _over(saliency - low, high - low)
     return _blend(image, strength, SALIENCY_COLOURS, 0.25 + 0.6 * strength)
 

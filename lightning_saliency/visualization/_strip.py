@@ -52,7 +52,9 @@ def draw_strip(
     coloured = _shrunk(displayable(image))
     factor = -(-SHORTEST_SIDE // min(coloured.shape[1:]))
     tiles = {"input": coloured}
-    tiles |= {label: overlay(coloured, _to_size(saliency, coloured), limits) for label, saliency in maps.items()}
+    signed = limits[0] < 0 if limits else any(bool((saliency < 0).any()) for saliency in maps.values())
+    sized = {label: _to_size(saliency, coloured) for label, saliency in maps.items()}
+    tiles |= {label: overlay(coloured, saliency, limits, signed=signed) for label, saliency in sized.items()}
     if change is not None:
         tiles["change"] = change_overlay(coloured, *(_to_size(saliency, coloured) for saliency in change))
     width = len(tiles) * coloured.shape[2] * factor + (len(tiles) - 1) * GAP
@@ -60,7 +62,7 @@ def draw_strip(
     columns = [_labelled(label, _enlarged(tile, factor), font_size) for label, tile in tiles.items()]
     gap = torch.full((3, columns[0].shape[1], GAP), 255, dtype=torch.uint8)
     picture = torch.cat([part for column in columns for part in (column, gap)][:-1], dim=2)
-    lines = [*caption, _scale_line(maps, limits)]
+    lines = [*caption, _scale_line(limits, signed=signed)]
     return torch.cat([picture, text_image(lines, width, font_size)], dim=1)
 
 
@@ -77,11 +79,10 @@ def text_image(lines: Sequence[str], width: int, font_size: int) -> Tensor:
     return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
 
 
-def _scale_line(maps: Mapping[str, Tensor], limits: tuple[float, float] | None) -> str:
-    signed = limits[0] < 0 if limits else any((saliency < 0).any() for saliency in maps.values())
+def _scale_line(limits: tuple[float, float] | None, *, signed: bool) -> str:
     colours = "red above, blue below zero" if signed else "brighter is more"
     if limits:
-        return f"scale: {limits[0]:.3g} to {limits[1]:.3g} in all pictures of this step, {colours}"
+        return f"scale: {limits[0]:.3g} to {limits[1]:.3g} in all of this method's pictures of this step, {colours}"
     return f"scale: each map's own range, {colours}"
 
 

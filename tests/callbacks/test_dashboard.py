@@ -1,6 +1,7 @@
 """What TensorBoard is told beside numbers and pictures, read back as TensorBoard reads it."""
 
 import re
+from functools import partial
 from html import unescape
 
 import pytest
@@ -11,10 +12,16 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.callbacks import _drawing, _publishing
 from lightning_saliency.callbacks._card import escaped
+from lightning_saliency.callbacks._compact import compact
+from lightning_saliency.callbacks._drift import Memory
+from lightning_saliency.loggers import write_text
 from lightning_saliency.methods import ExpectedGradCAM, Gradient
-from lightning_saliency.metrics import RCAP, Allegiance, Insertion, Sparseness
-from tests.callbacks.training import MEAN, STD, Classifier, fit
+from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric, Insertion, Sparseness
+from lightning_saliency.passes.trials import Measured
+from lightning_saliency.visualization import draw_strip
+from tests.callbacks.training import MEAN, STD, Classifier, Data, fit
 
 METRICS = [RCAP(mean=MEAN, std=STD), Sparseness()]
 
@@ -92,8 +99,8 @@ def test_a_card_says_once_what_the_scores_mean(events):
     assert "0 to 1, higher is better, random 0." in card
     assert "edges 0." in card
     assert "**sparseness**: Gini index" in card
-    assert "reduce='max\\_abs'" in card or "reduce='max_abs'" in card
-    assert "Indices in the validation data:" in card
+    assert "reduce='max_abs'" in card
+    assert "Indices in the data:" in card
 
 
 def test_the_card_of_expected_grad_cam_says_what_is_ours(events):
@@ -130,14 +137,90 @@ def test_curves_of_all_methods_are_drawn_in_every_evaluation(tmp_path):
     assert [event.step for event in events.Images("saliency/curves/rcap")] == [6, 12]
 
 
-def test_a_common_scale_is_said_in_the_strip_and_refused_under_another_name(tmp_path):
-    own = watch(tmp_path / "own", [monitor()])
-    common = watch(tmp_path / "common", [monitor(scale="common")])
-    (tag,) = (tag for tag in own.Tags()["images"] if "/image_" in tag)
-    strips = [events.Images(tag)[-1].encoded_image_string for events in (own, common)]
-    assert strips[0] != strips[1]
-    with pytest.raises(ValueError, match="Expected `scale` to be"):
+def test_a_common_scale_spans_all_maps_of_a_method_present_and_remembered(tmp_path, monkeypatch):
+    drawn = []
+
+    def spy(image, maps, caption, *, change=None, limits=None):
+        drawn.append((maps, limits))
+        return draw_strip(image, maps, caption, change=change, limits=limits)
+
+    monkeypatch.setattr(_drawing, "draw_strip", spy)
+    watcher = SaliencyMonitor([Gradient()], METRICS, num_images=6, num_panels=6, num_drifted=0, scale="common")
+    watch(tmp_path, [watcher])
+    last = drawn[-6:]
+    (limits,) = {found for _, found in last}
+    tiles = [tile for maps, _ in last for tile in maps.values()]
+    assert limits[0] == pytest.approx(min(tile.min().item() for tile in tiles), abs=1e-5)
+    assert limits[1] == pytest.approx(max(tile.max().item() for tile in tiles), rel=1e-3)
+
+
+def test_a_scale_of_another_name_is_refused():
+    with pytest.raises(ValueError, match="Expected `scale` to be one of 'image', 'common'"):
         monitor(scale="mine")
+
+
+def test_a_method_named_like_the_pictures_of_curves_is_refused():
+    with pytest.raises(ValueError, match="named 'curves'"):
+        monitor({"curves": Gradient()})
+
+
+@pytest.mark.parametrize("name", [r"$\frac$", "_hidden", "日本", "a|b"])
+def test_methods_of_any_name_are_drawn(tmp_path, name):
+    events = watch(tmp_path, [monitor({name: Gradient()})])
+    assert "saliency/curves/rcap" in events.Tags()["images"]
+
+
+def test_a_single_image_is_enough(tmp_path):
+    events = watch(tmp_path, [SaliencyMonitor([Gradient()], METRICS, num_images=1)])
+    assert "saliency/curves/rcap" in events.Tags()["images"]
+
+
+def squared(model, images, targets):
+    """Squared colours, summed over channels."""
+    return images.square().sum(dim=1)
+
+
+class Darkness(ExplanationMetric):
+    """Mean darkness of maps."""
+
+    higher_is_better = False
+
+    def __init__(self):
+        super().__init__(name="darkness")
+
+    def measure(self, trial):
+        return Measured(1 - trial.normalized.flatten(1).mean(dim=1))
+
+
+def test_the_card_knows_methods_and_metrics_of_the_users_own(tmp_path):
+    methods = {"mine": squared, "part": partial(squared), "unsaid": lambda model, images, targets: images.sum(dim=1)}
+    (card,) = text_of(watch(tmp_path, [monitor(methods, [Darkness()])]), "saliency/card")
+    assert "- **mine**: Squared colours, summed over channels.\n" in card
+    assert "- **part**: Squared colours, summed over channels.\n" in card
+    assert "- **unsaid**: \n" in card
+    assert "- **darkness**: Mean darkness of maps. Any number, lower is better" in card
+
+
+def test_a_test_after_training_has_no_card_of_its_own(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="")
+    run, module = fit([monitor()], logger=logger, log_every_n_steps=1)
+    run.test(module, Data(), verbose=False)
+    assert len(text_of(read(logger), "saliency/card")) == 1
+
+
+def test_a_first_write_that_fails_is_made_up_for(tmp_path, monkeypatch):
+    watcher, attempts = monitor(), []
+
+    def once_away(logger, tag, text, step):
+        attempts.append(tag)
+        if len(attempts) == 1:
+            raise ConnectionError("the logger is away")
+        write_text(logger, tag, text, step)
+
+    monkeypatch.setattr(_publishing, "write_text", once_away)
+    with pytest.warns(UserWarning, match="Not all could be logged: ConnectionError"):
+        events = watch(tmp_path, [watcher])
+    assert len(text_of(events, "saliency/card")) == 1
 
 
 class Saving(Classifier):
@@ -180,6 +263,26 @@ def test_an_entry_of_the_users_own_is_left_alone(tmp_path):
     assert metrics == ["own"]
 
 
+def test_an_entry_of_the_users_own_is_left_alone_where_lightning_makes_none(tmp_path):
+    class Entry(Classifier):
+        def on_train_start(self):
+            self.logger.log_hyperparams({"lr": 1}, {"own": 0.0})
+
+    metrics, values = entry(watch(tmp_path, [monitor()], make=Entry))
+    assert metrics == ["own"]
+    assert list(values) == ["lr"]
+
+
+def test_hyperparameters_that_are_not_to_be_logged_are_not(tmp_path):
+    class Secret(Classifier):
+        def __init__(self, token="s3cret"):
+            super().__init__()
+            self.save_hyperparameters(logger=False)
+
+    _, values = entry(watch(tmp_path, [monitor()], make=Secret))
+    assert sorted(values) == ["saliency/methods", "saliency/num_images"]
+
+
 def test_where_the_user_makes_no_entry_ours_comes_at_the_end(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="", default_hp_metric=False)
     metrics, _ = entry(watch(tmp_path, [monitor()], make=Saving, logger=logger))
@@ -187,8 +290,16 @@ def test_where_the_user_makes_no_entry_ours_comes_at_the_end(tmp_path):
 
 
 def test_a_remembered_map_keeps_its_unit():
-    from lightning_saliency.callbacks._compact import compact
-
     maps = torch.rand(2, 5, 7) * torch.tensor([1e-6, 30.0]).reshape(2, 1, 1) - 3e-7
     for small, whole in zip(compact(maps), maps, strict=True):
         torch.testing.assert_close(small.raw(), whole, rtol=0, atol=1e-3 * (whole.max() - whole.min()).item())
+
+
+def test_a_checkpoint_from_before_ranges_were_kept_is_understood():
+    memory = Memory()
+    memory.remember({"gradient": {3: compact(torch.rand(1, 5, 7))[0]}})
+    state = memory.state()
+    for maps in state["maps"].values():
+        del maps["gradient"]["ranges"]
+    values = Memory.of_state(state).maps["previous"]["gradient"][3].values
+    assert torch.equal(values, memory.maps["previous"]["gradient"][3].values)

@@ -262,3 +262,15 @@ def test_a_run_goes_on_from_its_gated_checkpoint(tmp_path):
     assert [decision.epoch for decision in gate.decisions] == [0, 1, 2]
     assert files(tmp_path) == ["0.ckpt", "1.ckpt", "2.ckpt"]
     assert {"first", "previous", "best"} <= monitor.memory.maps.keys()
+
+
+@pytest.mark.filterwarnings("ignore:.*Experiment logs directory")
+def test_reasons_that_cannot_be_written_are_no_reason_to_stop(tmp_path):
+    logger = CSVLogger(tmp_path, name="", version="run")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "texts").write_text("in the way")
+    gate = GatedCheckpoint(tmp_path, gates={"val_loss": "<= 100"})
+    with pytest.warns(UserWarning, match="GatedCheckpoint cannot log its reasons"):
+        run, _ = fit([gate], logger=logger, max_epochs=1)
+    assert gate.decisions[0].passed
+    assert run.state.finished

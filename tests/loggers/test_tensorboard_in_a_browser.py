@@ -94,7 +94,7 @@ def test_the_charts_of_the_layout_are_seen(dashboard):
 
 
 def test_the_card_and_the_decisions_are_seen_and_names_are_no_tags(dashboard):
-    text, _ = opened(dashboard, "text", lambda text, _: "Indices in the validation data" in text)
+    text, _ = opened(dashboard, "text", lambda text, _: "Indices in the data" in text)
     for words in ("higher is better", "our reading", "<b>own</b> name", "refused", "wanted >= 0.9"):
         assert words in text
 

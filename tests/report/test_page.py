@@ -3,6 +3,8 @@
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import SummaryWriter
 
+from lightning_saliency.report._monitor import monitors_of
+from lightning_saliency.report._reading import read_runs
 from tests.report.logs import METHODS, write_log
 from tests.report.pages import page_of
 
@@ -16,6 +18,7 @@ def write(folder, values):
 
 
 WATCHED = {"saliency/seconds": {9: 1.0}, "saliency/grad/invalid": {9: 0.0}}
+CONTROL = {"saliency/random/rcap": {9: 0.25}}
 
 
 def test_everything_that_was_logged_is_seen(tmp_path):
@@ -39,7 +42,7 @@ def test_the_table_says_where_each_method_stands(tmp_path):
 
 
 def test_a_margin_without_an_error_is_shown_as_it_is(tmp_path):
-    write(tmp_path, WATCHED | {"saliency/grad/rcap": {9: 0.5}, "saliency/grad/rcap_vs_random": {9: 0.25}})
+    write(tmp_path, WATCHED | {"saliency/grad/rcap": {9: 0.5}, "saliency/grad/rcap_vs_random": {9: 0.25}} | CONTROL)
     assert "rcap 0.500 +0.250 over random" in page_of(tmp_path).text
 
 
@@ -149,3 +152,13 @@ def test_the_logger_of_lightning_is_understood(tmp_path):
 def test_the_same_log_gives_the_same_page(tmp_path):
     write_log(tmp_path)
     assert page_of(tmp_path).source == page_of(tmp_path).source
+
+
+def test_a_metric_whose_name_looks_like_a_margin_or_drift_is_a_score(tmp_path):
+    own = {"saliency/grad/cam_vs_lime": {9: 0.5}, "saliency/grad/drift_wood": {9: 0.25}}
+    write(tmp_path, WATCHED | own)
+    (log,) = read_runs(tmp_path)
+    (monitor,) = monitors_of(log)
+    assert list(monitor.scores) == ["cam_vs_lime", "drift_wood"]
+    assert not monitor.margins
+    assert not monitor.drift

@@ -51,7 +51,7 @@ def test_the_last_line_says_the_scale(monkeypatch):
     draw_strip(image, {"now": positive - 0.5}, [])
     assert [line for line in written if line.startswith("scale")] == [
         "scale: each map's own range, brighter is more",
-        "scale: 0 to 2.5 in all pictures of this step, brighter is more",
+        "scale: 0 to 2.5 in all of this method's pictures of this step, brighter is more",
         "scale: each map's own range, red above, blue below zero",
     ]
 
