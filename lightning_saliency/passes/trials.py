@@ -20,6 +20,7 @@ from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.passes._normalize import normalize
 from lightning_saliency.passes.colours import Paint
+from lightning_saliency.passes.precision import ScoringPrecision, scoring_forward
 from lightning_saliency.passes.predictions import Change, Predictor
 from lightning_saliency.passes.ranking import descending_order, ranks_of
 
@@ -146,6 +147,7 @@ def visit_trials(
     explain_again: ExplainAgain | None = None,
     masks: Any = None,
     max_batch_size: Any,
+    scoring_precision: ScoringPrecision = "exact",
 ) -> None:
     """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
 
@@ -166,9 +168,10 @@ def visit_trials(
     maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
     targets = targets.to(images.device, torch.int64)
     with explaining(model), torch.no_grad():
+        forward = scoring_forward(model, images, scoring_precision)
         for start in range(0, len(images), max_batch_size):
             part = slice(start, start + max_batch_size)
-            predict = Predictor(model, images[part], max_batch_size)
+            predict = Predictor(model, images[part], max_batch_size, forward)
             check_classes(targets[part], predict([predict.intact])[0].shape[1])
             all_maps = {name: method_maps[part] for name, method_maps in maps.items()}
             again = None if explain_again is None else partial(explain_again, targets=targets[part])
