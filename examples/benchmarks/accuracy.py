@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 from tables import Row, Table
@@ -9,13 +10,21 @@ from timing import seconds
 from workloads import Options
 
 from lightning_saliency import explain, score
-from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, PositiveGradient, RandomMap, SmoothGrad
+from lightning_saliency.methods import (
+    GradCAM,
+    Gradient,
+    GuidedAbsoluteGrad,
+    Method,
+    PositiveGradient,
+    RandomMap,
+    SmoothGrad,
+)
 from lightning_saliency.metrics import RCAP, Allegiance, Deletion, Infidelity, Insertion
 
 sys.path.append(str(Path(__file__).parents[1]))
 from cifar_resnet import MEAN, STD, load_network, sure_images
 
-METHODS = [Gradient(), PositiveGradient(), GradCAM(), SmoothGrad(), GuidedAbsoluteGrad(), RandomMap()]
+METHODS: list[Method] = [Gradient(), PositiveGradient(), GradCAM(), SmoothGrad(), GuidedAbsoluteGrad(), RandomMap()]
 
 
 def accuracy(options: Options) -> list[Table]:
@@ -27,7 +36,7 @@ def accuracy(options: Options) -> list[Table]:
     images, targets = sure_images(network, Path(options.data_dir))
     images, targets = (part[: options.sized(64, 4)].to(options.device) for part in (images, targets))
     network = network.to(options.device)
-    colours = {"mean": MEAN, "std": STD}
+    colours: dict[str, Any] = {"mean": MEAN, "std": STD}
     by_colour = [RCAP(**colours), Allegiance(**colours), Infidelity(num_samples=10, **colours)]
     metrics = [*by_colour, Insertion(10), Deletion(10)]
     maps = explain(network, images, targets, METHODS)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import lightning.pytorch as pl
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from workloads import Options, Workload, resnet18
 
 from lightning_saliency import SaliencyMonitor
+from lightning_saliency.passes.precision import ScoringPrecision
 
 CIFAR10, IMAGENET = 50_000, 1_281_167
 
@@ -55,10 +57,7 @@ def monitor(options: Options) -> list[Table]:
     data = TensorDataset(images, torch.arange(count) % 10)
     work.network.requires_grad_(requires_grad=True)
     module = Classifier(work.network)
-    monitors = {
-        "default": lambda: [SaliencyMonitor(num_images=count)],
-        'scoring_precision="auto"': lambda: [SaliencyMonitor(num_images=count, scoring_precision="auto")],
-    }
+    monitors: dict[str, ScoringPrecision] = {"default": "exact", 'scoring_precision="auto"': "auto"}
     extra: dict[str, list[float]] = {name: [] for name in monitors}
     outside: dict[str, list[float]] = {name: [] for name in monitors}
     steps = []
@@ -66,8 +65,9 @@ def monitor(options: Options) -> list[Table]:
         for _ in range(options.rounds + 1):
             without, passed_without = _validate(module, data, [], options, folder)
             steps.append(_training_seconds(module, work) / len(work.images))
-            for name, make in monitors.items():
-                took, passed = _validate(module, data, make(), options, folder)
+            for name, precision in monitors.items():
+                watching = SaliencyMonitor(num_images=count, scoring_precision=precision)
+                took, passed = _validate(module, data, [watching], options, folder)
                 extra[name].append(took - without)
                 outside[name].append(1 - (passed - passed_without) / (took - without))
     rows = [_monitor_row(name, extra[name][1:], outside[name][1:], steps[1:]) for name in monitors]
@@ -88,13 +88,13 @@ def _monitor_row(name: str, extra: list[float], outside: list[float], steps: lis
 
 
 def _validate(
-    module: Classifier, data: TensorDataset, callbacks: list[pl.Callback], options: Options, folder: str
+    module: Classifier, data: TensorDataset, callbacks: Sequence[pl.Callback], options: Options, folder: str
 ) -> tuple[float, float]:
     """Return how long a validation of one batch takes, and how much of that is in passes."""
     trainer = pl.Trainer(
         accelerator="gpu" if options.device.type == "cuda" else "cpu",
         devices=1,
-        callbacks=callbacks,
+        callbacks=[*callbacks],
         logger=TensorBoardLogger(folder),
         limit_val_batches=1,
         enable_progress_bar=False,
@@ -136,12 +136,12 @@ def steps(options: Options) -> list[Table]:
     return [Table(f"{count} steps of a linear model", rows)]
 
 
-def _fit(data: TensorDataset, callbacks: list[pl.Callback]) -> float:
+def _fit(data: TensorDataset, callbacks: Sequence[pl.Callback]) -> float:
     torch.manual_seed(0)
     trainer = pl.Trainer(
         accelerator="cpu",
         max_epochs=1,
-        callbacks=callbacks,
+        callbacks=[*callbacks],
         logger=False,
         limit_val_batches=1,
         num_sanity_val_steps=0,

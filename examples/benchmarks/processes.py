@@ -12,10 +12,11 @@ from timing import spread
 from workloads import Options, resnet18
 
 from lightning_saliency import explain, score
-from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, RandomMap
+from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method, RandomMap
 from lightning_saliency.metrics import RCAP, Allegiance
 
-METHODS, METRICS = [GuidedAbsoluteGrad(), GradCAM(), RandomMap()], [RCAP(), Allegiance()]
+METHODS: list[Method] = [GuidedAbsoluteGrad(), GradCAM(), RandomMap()]
+METRICS = [RCAP(), Allegiance()]
 
 
 class Worker:

@@ -10,7 +10,7 @@ from timing import interleaved, spread
 from workloads import Options, Workload, resnet18
 
 from lightning_saliency import explain, score
-from lightning_saliency.methods import ActiveGradient, GradCAM, GuidedAbsoluteGrad, RandomMap, SmoothGrad
+from lightning_saliency.methods import ActiveGradient, GradCAM, GuidedAbsoluteGrad, Method, RandomMap, SmoothGrad
 from lightning_saliency.metrics import RCAP, Allegiance
 
 MOST_CAPTUM_SAMPLES = 100
@@ -33,7 +33,8 @@ def _timed(work: Workload, works: dict[str, Callable[[], object]], number: int, 
 
 def samples(options: Options) -> list[Table]:
     """SmoothGrad; captum's one batch of all copies is not asked for more than memory can be expected to hold."""
-    work, curves = resnet18(options, batch=8), {}
+    work = resnet18(options, batch=8)
+    curves: Points = {}
     for count in (2, 4) if options.quick else (10, 20, 50, 100, 200):
         works: dict[str, Callable[[], object]] = {
             "lightning_saliency": lambda n=count: SmoothGrad(n)(work.network, work.images, work.targets)  # type: ignore[misc]
@@ -60,7 +61,8 @@ def classes(options: Options) -> list[Table]:
 def images(options: Options) -> list[Table]:
     """The default monitor's methods, control and metrics."""
     curves: Points = {}
-    methods, metrics = [GuidedAbsoluteGrad(), GradCAM(), RandomMap()], [RCAP(), Allegiance()]
+    methods: list[Method] = [GuidedAbsoluteGrad(), GradCAM(), RandomMap()]
+    metrics = [RCAP(), Allegiance()]
     for count in (2, 4) if options.quick else (16, 64, 256, 1024):
         work = resnet18(options, size=32, batch=min(count, 64))
         many = work.images.repeat(-(-count // len(work.images)), 1, 1, 1)[:count]
