@@ -167,8 +167,8 @@ def insertion(work: Workload, maps: Tensor) -> Tensor:
 
 
 def deletion(work: Workload, maps: Tensor) -> Tensor:
-    """Paint the most salient pixels over with the mean colour."""
-    return _walk(work, maps, work.images.mean(dim=(2, 3), keepdim=True), inserts=False)
+    """Paint the most salient pixels black."""
+    return _walk(work, maps, torch.zeros_like(work.images), inserts=False)
 
 
 METHODS: dict[str, Explainer] = {

@@ -57,7 +57,7 @@ def workload(
     if options.quick:
         size, batch, classes = 64, 2, min(classes, 12)
         extra = {**TINY_VIT, "img_size": size} if network.startswith("vit") else {}
-        network, layer = (network, "blocks.1.norm1") if extra else ("resnet10t", "layer4")
+        network, layer = (network, "blocks.1.norm1") if extra else ("test_resnet", "layer4")
     name = f"{network} at {size} px, {batch} images, {classes} classes"
     model: nn.Module = timm.create_model(network, num_classes=classes, **extra)
     model = model.to(options.device).eval()
@@ -92,11 +92,14 @@ def five_methods(work: Workload, num_samples: int = 20) -> dict[str, Method]:
 
 
 def four_metrics() -> dict[str, ExplanationMetric]:
-    """Recovery, deletion by saliency, faithfulness to squares; insertion and deletion count as one."""
+    """Recovery, deletion by saliency, faithfulness to squares; insertion and deletion count as one.
+
+    Deletion paints black as allegiance does, so that the two share what they both delete.
+    """
     return {
         "rcap": RCAP(),
         "allegiance": Allegiance(),
         "infidelity": Infidelity(num_samples=10),
         "insertion": Insertion(10),
-        "deletion": Deletion(10),
+        "deletion": Deletion(10, canvas="black"),
     }

@@ -103,6 +103,15 @@ class Trial:
         """Exactly this many of the least salient positions."""
         return self.ranks >= self.num_positions - count
 
+    def is_clear_cut(self, count: int) -> bool:
+        """Whether this many of the most salient positions are those above a threshold too, in every map."""
+        return 0 < count < self.num_positions and self._clear_cuts[count - 1]
+
+    @cached_property
+    def _clear_cuts(self) -> list[bool]:
+        falls: list[bool] = (self.descending[:, :-1] > self.descending[:, 1:]).all(dim=0).tolist()
+        return falls
+
     def above_rank(self, rank: int) -> Masks:
         """Positions more salient than the one at this rank (0 is the most salient); ties go together."""
         return self.above(self.descending[:, min(rank, self.num_positions - 1)])
