@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from typing import Final
 
 import torch
 from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, NoiseTunnel, Saliency
@@ -14,6 +15,9 @@ from workloads import Workload
 
 from lightning_saliency.metrics._perturbations import draw_squares
 
+LARGEST_FOR_ONE_BATCH: Final = 64
+COPIES_TOGETHER: Final = 4
+
 
 def captum_saliency(work: Workload) -> Tensor:
     """Gradient."""
@@ -25,18 +29,20 @@ def _tunnel(work: Workload, kind: str, num_samples: int) -> Tensor:
     level = 0.15 * float(work.images.max() - work.images.min())
     tunnel = NoiseTunnel(Saliency(work.network))
     images = work.images.clone().requires_grad_()
-    options = {"nt_type": kind, "nt_samples": num_samples, "stdevs": level, "abs": False}
-    maps: Tensor = tunnel.attribute(images, target=work.targets, **options)
+    # By default all copies are one batch, which at ImageNet's size takes tens of gigabytes.
+    together = None if work.size[0] <= LARGEST_FOR_ONE_BATCH else COPIES_TOGETHER
+    options = {"nt_samples": num_samples, "nt_samples_batch_size": together, "stdevs": level, "abs": False}
+    maps: Tensor = tunnel.attribute(images, nt_type=kind, target=work.targets, **options)
     return maps.detach()
 
 
 def captum_smooth_grad(work: Workload, num_samples: int = 20) -> Tensor:
-    """SmoothGrad in one batch of all copies, the default."""
+    """SmoothGrad, by default in one batch of all copies."""
     return _tunnel(work, "smoothgrad", num_samples).abs().sum(dim=1)
 
 
 def captum_var_grad(work: Workload, num_samples: int = 20) -> Tensor:
-    """VarGrad in one batch of all copies, the default."""
+    """VarGrad, by default in one batch of all copies."""
     return _tunnel(work, "vargrad", num_samples).sum(dim=1)
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from speed import everything, single_methods, single_metrics
 from tables import Table, write
 from workloads import Options
 
-PARTS: dict[str, Callable[[Options], list[Table]]] = {
+PARTS: dict[str, Callable[[Options], Iterable[Table]]] = {
     "everything": everything,
     "methods": single_methods,
     "metrics": single_metrics,

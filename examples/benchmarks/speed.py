@@ -1,6 +1,6 @@
 """Time against the floor and against alternatives, with the differences between results beside it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import libraries
 import naive
@@ -29,13 +29,11 @@ SUMS = {
 }
 
 
-def everything(options: Options) -> list[Table]:
+def everything(options: Options) -> Iterator[Table]:
     """Five methods and four metrics on three networks."""
-    return [
-        _five_by_four(resnet18(options), options.rounds),
-        _five_by_four(vit_tiny(options), options.slow_rounds),
-        _five_by_four(resnet50(options), options.slow_rounds),
-    ]
+    yield _five_by_four(resnet18(options), options.rounds)
+    yield _five_by_four(vit_tiny(options), options.slow_rounds)
+    yield _five_by_four(resnet50(options), options.slow_rounds)
 
 
 def _five_by_four(work: Workload, rounds: int) -> Table:
@@ -100,9 +98,10 @@ def _row(found: Rounds, name: str, count: int, against: str | None = None, note:
 Alternative = tuple[str, Callable[[Workload], Tensor], bool]
 
 
-def single_methods(options: Options) -> list[Table]:
+def single_methods(options: Options) -> Iterator[Table]:
     """Each method alone, beside whoever else has it. Maps drawn from other noise are not compared."""
-    return [_single_methods(resnet18(options), options), _single_methods(resnet50(options), options, few=True)]
+    yield _single_methods(resnet18(options), options)
+    yield _single_methods(resnet50(options), options, few=True)
 
 
 def _single_methods(work: Workload, options: Options, *, few: bool = False) -> Table:
