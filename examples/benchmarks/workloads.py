@@ -59,6 +59,9 @@ def workload(
         extra = {**TINY_VIT, "img_size": size} if network.startswith("vit") else {}
         network, layer = (network, "blocks.1.norm1") if extra else ("test_resnet", "layer4")
     name = f"{network} at {size} px, {batch} images, {classes} classes"
+    if "resnet" in network:
+        # Else every block starts as the identity, gradients are alike all over the image, and maps are full of ties.
+        extra["zero_init_last"] = False
     model: nn.Module = timm.create_model(network, num_classes=classes, **extra)
     model = model.to(options.device).eval()
     images = torch.rand(batch, 3, size, size, device=options.device)
