@@ -30,8 +30,12 @@ floors: .venv/.installed  ## Which floor may import which
 unit: .venv/.installed  ## Tests and the examples of every docstring
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-bench: .venv/.installed  ## What explaining and scoring cost beside their passes
-	$(BIN)/python examples/benchmarks/shared_passes.py --device $(DEVICE)
+.venv/.bench: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[bench]' --constraint constraints.txt
+	@touch $@
+
+bench: .venv/.bench  ## What explaining and scoring cost, beside their passes and the alternatives
+	$(BIN)/python examples/benchmarks/main.py --device $(DEVICE)
 
 clean:  ## Remove what the targets made
 	rm -rf .venv runs

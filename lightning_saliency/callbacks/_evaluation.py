@@ -19,6 +19,7 @@ from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.metrics._probability import Activation, target_probability
 from lightning_saliency.passes.colours import to_raw
+from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.visualization import displayable
 
 # Functions are not described more closely, since configuration tools would refuse those without equal annotations.
@@ -46,6 +47,7 @@ class Task:
         colours: How to get back to raw pixels for pictures.
         controls: Names of the methods that are controls, and never drawn.
         class_names: Names for captions.
+        scoring_precision: How changed images are predicted.
     """
 
     methods: Mapping[str, Method]
@@ -57,6 +59,7 @@ class Task:
     colours: Colours | None
     controls: frozenset[str]
     class_names: list[str] | None
+    scoring_precision: ScoringPrecision = "exact"
 
 
 class _Batch(NamedTuple):
@@ -164,6 +167,7 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, evaluated: Ev
             methods=task.methods,
             masks=batch.masks,
             max_batch_size=task.max_batch_size,
+            scoring_precision=task.scoring_precision,
         )
         for method, row in measured.items():
             for metric, scored in row.items():

@@ -12,6 +12,7 @@ from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.metrics._probability import Activation
+from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
@@ -45,6 +46,7 @@ class Settings:
     seed: int
     name: str
     on_error: OnError
+    scoring_precision: ScoringPrecision
 
     def __post_init__(self) -> None:
         """Refuse what cannot work whatever the data are."""
@@ -60,6 +62,7 @@ class Settings:
                 raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
         check_choice("on_error", self.on_error, get_args(OnError))
         check_choice("scale", self.scale, get_args(Scale))
+        check_choice("scoring_precision", self.scoring_precision, PRECISIONS)
         self._check_choices()
         if not self.name or not isinstance(self.name, str):
             raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")

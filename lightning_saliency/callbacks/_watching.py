@@ -64,6 +64,7 @@ def watch(
             colours,
             frozenset(settings.controls),
             class_names_of(source.dataset),
+            settings.scoring_precision,
         )
         batches: Iterable[LabelledImages] = [first] if check else reader.read(reader.share)
         if is_sharded(trainer):

@@ -38,6 +38,7 @@ from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
 from lightning_saliency.passes.colours import ChannelValues, check_colours
+from lightning_saliency.passes.precision import ScoringPrecision
 
 FIRST_BATCH_SIZE: Final = 64
 SKIPPED: Final = "This evaluation goes without explanations"
@@ -83,6 +84,8 @@ class SaliencyMonitor(pl.Callback):
         name: First part of all names, and key of the callback's state.
         on_error: What a fault at run time does: `"warn"` skips the evaluation, `"raise"` stops. A wrong
             set-up always stops.
+        scoring_precision: `"auto"` predicts changed images for scores in bfloat16 where the device gains by it,
+            as in `score`; maps stay exact.
 
     Raises:
         TypeError: If an argument is not of the kind expected; in `setup`, under FSDP1 and DeepSpeed.
@@ -120,6 +123,7 @@ class SaliencyMonitor(pl.Callback):
         seed: int = 0,
         name: str = "saliency",
         on_error: OnError = "warn",
+        scoring_precision: ScoringPrecision = "exact",
     ) -> None:
         check_colours(mean, std)
         self.settings = Settings(
@@ -147,6 +151,7 @@ class SaliencyMonitor(pl.Callback):
             seed=seed,
             name=name,
             on_error=on_error,
+            scoring_precision=scoring_precision,
         )
         self.memory = Memory()
         self._run: Run | None = None

@@ -123,7 +123,9 @@ class Allegiance(CanvasMetric, CurveMetric):
     def _deletion(self, trial: Trial, rank: int) -> Change:
         if rank == 0:
             return trial.predict.intact
-        return trial.change("delete above", rank, self.paint, make=partial(self._deleted, trial, rank))
+        # Where no tie is cut it is a step of deletion, and may be predicted for that too.
+        kind = "delete" if trial.is_clear_cut(rank) else "delete above"
+        return trial.change(kind, rank, self.paint, make=partial(self._deleted, trial, rank))
 
     def _deleted(self, trial: Trial, rank: int) -> Images:
         return trial.covered(trial.above_rank(rank), trial.canvas(self.paint))

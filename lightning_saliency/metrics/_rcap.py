@@ -129,7 +129,7 @@ class RCAP(CanvasMetric, CurveMetric):
         masks = [_recovered(trial, quantile) for quantile in self.points]
         canvas = trial.canvas(self.paint)
         changes = [
-            trial.change("recover", quantile, self.paint, make=partial(trial.covered, ~mask, canvas))
+            trial.change(*_kind(trial, quantile), self.paint, make=partial(trial.covered, ~mask, canvas))
             for quantile, mask in zip(self.points, masks, strict=True)
         ]
         shares = torch.stack([_share(trial.normalized, mask) for mask in masks], dim=1)
@@ -144,10 +144,19 @@ def recovery_quantiles(lower_bound: float, interval: float) -> tuple[float, ...]
     return tuple(quantile for quantile in reversed(quantiles) if quantile < 1)
 
 
-def _recovered(trial: Trial, quantile: float) -> Tensor:
+def _kind(trial: Trial, quantile: float) -> tuple[str, float]:
+    """Name the stage: where no tie is cut it is a step of insertion, and may be predicted for that too."""
+    count = _rank(trial, quantile)
+    return ("insert", trial.num_positions - count) if trial.is_clear_cut(count) else ("recover", quantile)
+
+
+def _rank(trial: Trial, quantile: float) -> int:
     count = trial.num_positions
-    ascending_rank = max(int(count * quantile) - 1, 0)
-    threshold = trial.descending[:, count - 1 - ascending_rank]
+    return count - 1 - max(int(count * quantile) - 1, 0)
+
+
+def _recovered(trial: Trial, quantile: float) -> Tensor:
+    threshold = trial.descending[:, _rank(trial, quantile)]
     return trial.above(torch.where(threshold == 1, 0.0, threshold))
 
 

@@ -147,24 +147,22 @@ class _Candidate(NamedTuple):
 
 
 def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
-    """The last layer to finish whose output has positions that the logits still depend on."""
+    """The last layer to finish whose output has positions that the logits still depend on.
+
+    Looked for from the end, so that most of the network is spared the backward.
+    """
     candidates, logits = _trace(model, image)
-    gradients = (
-        torch.autograd.grad(logits.max(), [candidate.output for candidate in candidates], allow_unused=True)
-        if candidates
-        else ()
-    )
-    reached = [
-        candidate
-        for candidate, gradient in zip(candidates, gradients, strict=True)
-        if gradient is not None and _positions(gradient, image) > 1
-    ]
-    if reached:
-        return reached[-1].module
-    connected = [c for c, gradient in zip(candidates, gradients, strict=True) if gradient is not None]
-    if connected and not any(gradient.any() for gradient in gradients if gradient is not None):
+    connected = []
+    for candidate in reversed(candidates):
+        (gradient,) = torch.autograd.grad(logits.max(), candidate.output, retain_graph=True, allow_unused=True)
+        if gradient is None:
+            continue
+        if _positions(gradient, image) > 1:
+            return candidate.module
+        connected.append((candidate, bool(gradient.any())))
+    if connected and not any(is_alive for _, is_alive in connected):
         # Every gradient vanishes (dead activations): where positions are is all that is left to go by.
-        return connected[-1].module
+        return connected[0][0].module
     raise ValueError(
         "Expected the model to have a layer whose positions influence the logits, but found none: "
         f"name one with `layer`. Layers with positions: {_listed(candidates)}."

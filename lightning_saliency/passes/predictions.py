@@ -28,10 +28,12 @@ class Predictor:
         model: The model.
         images: The batch, of at most `max_batch_size` images.
         max_batch_size: Most images in one pass; several changes of a small batch share a pass.
+        forward: What predicts instead of the model, which is then for gradients only.
     """
 
-    def __init__(self, model: Model, images: Images, max_batch_size: int) -> None:
+    def __init__(self, model: Model, images: Images, max_batch_size: int, forward: Model | None = None) -> None:
         self.model = model
+        self.forward = model if forward is None else forward
         self.images = images
         self.max_batch_size = max_batch_size
         self.stride = max(1, max_batch_size // len(images))
@@ -49,7 +51,7 @@ class Predictor:
         news = list({change.key: change for change in changes if change.key not in self._known}.values())
         for start in range(0, len(news), self.stride):
             batch = news[start : start + self.stride]
-            logits = logits_of(self.model, torch.cat([change.make() for change in batch]))
+            logits = logits_of(self.forward, torch.cat([change.make() for change in batch]))
             parts = _widened(logits).split(len(self.images))
             self._known |= {change.key: part for change, part in zip(batch, parts, strict=True)}
         return [self._known[change.key] for change in changes]

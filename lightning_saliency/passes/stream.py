@@ -82,7 +82,8 @@ def _backward(
 ) -> Iterator[tuple[str | None, Seen]]:
     """Run one forward of all samples together, then one backward for every logit that is wanted."""
     names = dict.fromkeys(reading.layer for reading in readings)
-    inputs = torch.cat([sample.inputs.detach() for sample in samples]).requires_grad_()
+    # Where only layers are read, what comes before them needs no graph.
+    inputs = torch.cat([sample.inputs.detach() for sample in samples]).requires_grad_(None in names)
     layers = {name: recorder.layers[name] for name in names if name is not None}
     # The network gets a copy, because in-place operations are refused on what gradients are taken of.
     with recording(layers, _replacements(samples)) as outputs, samples[0].around():

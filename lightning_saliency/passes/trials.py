@@ -20,6 +20,7 @@ from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.passes._normalize import normalize
 from lightning_saliency.passes.colours import Paint
+from lightning_saliency.passes.precision import ScoringPrecision, scoring_forward
 from lightning_saliency.passes.predictions import Change, Predictor
 from lightning_saliency.passes.ranking import descending_order, ranks_of
 
@@ -102,6 +103,15 @@ class Trial:
         """Exactly this many of the least salient positions."""
         return self.ranks >= self.num_positions - count
 
+    def is_clear_cut(self, count: int) -> bool:
+        """Whether this many of the most salient positions are those above a threshold too, in every map."""
+        return 0 < count < self.num_positions and self._clear_cuts[count - 1]
+
+    @cached_property
+    def _clear_cuts(self) -> list[bool]:
+        falls: list[bool] = (self.descending[:, :-1] > self.descending[:, 1:]).all(dim=0).tolist()
+        return falls
+
     def above_rank(self, rank: int) -> Masks:
         """Positions more salient than the one at this rank (0 is the most salient); ties go together."""
         return self.above(self.descending[:, min(rank, self.num_positions - 1)])
@@ -146,6 +156,7 @@ def visit_trials(
     explain_again: ExplainAgain | None = None,
     masks: Any = None,
     max_batch_size: Any,
+    scoring_precision: ScoringPrecision = "exact",
 ) -> None:
     """Borrow the model and visit, chunk after chunk of the images, one trial for each method's maps.
 
@@ -166,9 +177,10 @@ def visit_trials(
     maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
     targets = targets.to(images.device, torch.int64)
     with explaining(model), torch.no_grad():
+        forward = scoring_forward(model, images, scoring_precision)
         for start in range(0, len(images), max_batch_size):
             part = slice(start, start + max_batch_size)
-            predict = Predictor(model, images[part], max_batch_size)
+            predict = Predictor(model, images[part], max_batch_size, forward)
             check_classes(targets[part], predict([predict.intact])[0].shape[1])
             all_maps = {name: method_maps[part] for name, method_maps in maps.items()}
             again = None if explain_again is None else partial(explain_again, targets=targets[part])

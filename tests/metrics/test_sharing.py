@@ -30,6 +30,25 @@ def test_a_second_metric_of_the_same_changes_costs_nothing():
     assert counted({"a": RCAP(), "b": RCAP(0.7), "c": Insertion(), "d": Insertion(10), "e": Insertion(5)}, 2) == once
 
 
+def test_thresholds_and_counts_share_what_they_both_cut_clearly():
+    alike = 2  # the intact image and the bare canvas
+    deleted = counted([Allegiance(), Deletion(10, canvas="black")], 2)
+    assert sum(deleted) == 5 * (2 * 12 + alike), "the nine tenths are among the twelve fractions"
+    inserted = counted([RCAP(), Insertion(10, canvas="black")], 2)
+    assert sum(inserted) == 5 * (2 * (9 + 2) + alike), "two of the five stages are rounded otherwise"
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_sharing_between_definitions_changes_no_score(ties):
+    images, targets = batch()
+    maps = {"a": maps_of(images, ties=ties)}
+    metrics = [Allegiance(), RCAP(), Deletion(10, canvas="black"), Insertion(10, canvas="black")]
+    together = score(curved(), images, maps, targets, metrics)["a"]
+    for metric in metrics:
+        alone = score(curved(), images, maps, targets, [metric])["a"][metric.name]
+        torch.testing.assert_close(together[metric.name], alone, atol=1e-9, rtol=0)
+
+
 @pytest.mark.parametrize("max_batch_size", [1, 2, 3, 64])
 def test_no_pass_is_larger_than_allowed(max_batch_size):
     passed = counted([RCAP(), Infidelity(), ROAD(), AverageDrop(canvas="blur")], 2, max_batch_size)

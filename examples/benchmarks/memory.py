@@ -1,0 +1,90 @@
+"""Peak of live tensor bytes, each in a fresh process: `python memory.py ours 10` prints it."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import libraries
+import torch
+from tables import Table
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from workloads import Options, resnet18
+
+from lightning_saliency.methods import IntegratedGradients, SmoothGrad
+
+MIB = 2**20
+
+
+class Live(TorchDispatchMode):
+    """Counts the bytes of all tensors made while it is on, as long as they live."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = 0
+        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Run an operation, and look at what lives after it."""
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor):
+                storage = leaf.untyped_storage()
+                self._held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self._held = {key: kept for key, kept in self._held.items() if not kept[0].expired()}
+        self.peak = max(self.peak, sum(size for _, size in self._held.values()))
+        return out
+
+
+def peak_of(what: str, count: int, options: Options) -> int:
+    """Run one work and return its peak in bytes."""
+    work = resnet18(options)
+    model, images, targets = work.network, work.images, work.targets
+    with Live() as live:
+        if what == "SmoothGrad":
+            SmoothGrad(count)(model, images, targets)
+        elif what == "IntegratedGradients":
+            IntegratedGradients(count, baseline="black")(model, images, targets)
+        elif what == "captum SmoothGrad":
+            libraries.captum_smooth_grad(work, count)
+        else:
+            libraries.captum_integrated_gradients(work, count)
+    peak: int = live.peak
+    return peak
+
+
+def memory(options: Options) -> list[Table]:
+    """Peaks for few and many samples. Captum's default batch of all copies is not asked for 200."""
+    wanted = {
+        "SmoothGrad": (10, 50, 200),
+        "IntegratedGradients": (10, 50),
+        "captum SmoothGrad": (10, 50),
+        "captum IntegratedGradients": (10, 50),
+    }
+    if options.quick:
+        wanted = {"SmoothGrad": (2,), "captum IntegratedGradients": (2,)}
+    curves = {
+        what: {float(count): _in_fresh_process(what, count, options) / MIB for count in counts}
+        for what, counts in wanted.items()
+    }
+    rows = [
+        {"work": what, **{f"{count:.0f} samples": f"{peak:.1f} MiB" for count, peak in curve.items()}}
+        for what, curve in curves.items()
+    ]
+    return [Table("Peak memory: ResNet-18 at 64 px, 32 images", rows, curves, ("samples", "MiB"))]
+
+
+def _in_fresh_process(what: str, count: int, options: Options) -> int:
+    """Start a process, but for a quick run, which spares it."""
+    if options.quick:
+        return peak_of(what, count, options)
+    command = [sys.executable, str(Path(__file__)), what, str(count)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    return int(done.stdout.split()[-1])
+
+
+if __name__ == "__main__":
+    cpu = Options(torch.device("cpu"), rounds=1, slow_rounds=1, quick=False, data_dir=None)
+    print(peak_of(sys.argv[1], int(sys.argv[2]), cpu))

@@ -1,0 +1,196 @@
+"""Time against the floor and against alternatives, with the differences between results beside it."""
+
+from collections.abc import Callable, Iterator
+
+import libraries
+import naive
+from tables import Row, Table
+from timing import Rounds, Work, interleaved, spread
+from torch import Tensor
+from workloads import Options, Workload, five_methods, four_metrics, resnet18, resnet50, vit_tiny
+
+from lightning_saliency import explain, normalize, score
+from lightning_saliency.methods import (
+    ActiveGradient,
+    GradCAM,
+    GradCAMPlusPlus,
+    Gradient,
+    IntegratedGradients,
+    Method,
+    VarGrad,
+)
+from lightning_saliency.metrics import Infidelity, MaxSensitivity
+
+Maps = dict[str, Tensor]
+SUMS = {
+    "explain + score": ("explain", "score"),
+    "explain + score, auto": ("explain", "score, auto"),
+    "alternatives, one after another": ("alternative methods", "alternative metrics"),
+}
+
+
+def everything(options: Options) -> Iterator[Table]:
+    """Five methods and four metrics on three networks."""
+    yield _five_by_four(resnet18(options), options.rounds)
+    yield _five_by_four(vit_tiny(options), options.slow_rounds)
+    yield _five_by_four(resnet50(options), options.slow_rounds)
+
+
+def _five_by_four(work: Workload, rounds: int) -> Table:
+    methods, metrics = five_methods(work), four_metrics()
+    network, images, targets = work.network, work.images, work.targets
+    maps = explain(network, images, targets, methods)
+    one = maps["gradient"]
+    # Libraries' activation maps are for networks with channels.
+    alternatives = {**naive.METHODS, **(libraries.GRADIENTS if work.has_tokens else libraries.METHODS)}
+    works: dict[str, Work] = {
+        "explain": lambda: explain(network, images, targets, methods),
+        "score": lambda: score(network, images, maps, targets, metrics),
+        "score, auto": lambda: score(network, images, maps, targets, metrics, scoring_precision="auto"),
+        "alternative methods": lambda: {name: method(work) for name, method in alternatives.items()},
+        # For one map, and counted below for each of five maps, which share nothing.
+        "alternative metrics": lambda: {name: metric(work, one) for name, metric in naive.METRICS.items()},
+    }
+    found = interleaved(works, network, images, rounds)
+    for kept in (found.times, found.floors):
+        kept["alternative metrics"] = [len(maps) * took for took in kept["alternative metrics"]]
+        for name, parts in SUMS.items():
+            kept[name] = [sum(pair) for pair in zip(*(kept[part] for part in parts), strict=True)]
+    found.counts["alternative metrics"].forward *= len(maps)
+    notes = _differences(found, maps)
+    against = "alternatives, one after another"
+    rows = [
+        _row(found, name, len(images), against if name.startswith("explain +") else None, notes.get(name))
+        for name in found.times
+    ]
+    return Table(f"Five methods and four metrics: {work.name}", rows)
+
+
+def _differences(found: Rounds, maps: Maps) -> dict[str, str]:
+    """Compare equal things: not SmoothGrad of other noise, and libraries' activation maps as they are scaled."""
+    theirs, scores = found.results["alternative methods"], found.results["alternative metrics"]
+    of_maps = max(
+        difference(normalize(maps[name]), normalize(other)) for name, other in theirs.items() if name != "smooth_grad"
+    )
+    of_scores = max(difference(found.results["score"]["gradient"][name], other) for name, other in scores.items())
+    return {
+        "alternative methods": f"maps differ by {of_maps:.1e}",
+        "alternative metrics": f"scores differ by {of_scores:.1e}",
+    }
+
+
+def difference(ours: Tensor, theirs: Tensor) -> float:
+    """Largest difference in units of the largest value."""
+    return float((ours - theirs.to(ours.device)).abs().max() / theirs.abs().max().clamp(min=1e-30))
+
+
+def _row(found: Rounds, name: str, count: int, against: str | None = None, note: str | None = None) -> Row:
+    milliseconds = spread([1000 * took / count for took in found.times[name]])
+    row = {"work": name, "ms per image": str(milliseconds), "x own floor": str(found.ratio(name))}
+    if name in found.counts:
+        counts = found.counts[name]
+        row["forwards, backwards per image"] = f"{counts.forward / count:.4g}, {counts.backward / count:.4g}"
+    row["they take"] = f"{found.against(name, against)} x" if against else ""
+    row["results"] = note or ""
+    return row
+
+
+Alternative = tuple[str, Callable[[Workload], Tensor], bool]
+
+
+def single_methods(options: Options) -> Iterator[Table]:
+    """Each method alone, beside whoever else has it. Maps drawn from other noise are not compared."""
+    yield _single_methods(resnet18(options), options)
+    yield _single_methods(resnet50(options), options, few=True)
+
+
+def _single_methods(work: Workload, options: Options, *, few: bool = False) -> Table:
+    steps = options.sized(50, 3)
+    pairs: dict[Method, list[Alternative]] = {
+        Gradient(): [("captum", libraries.captum_saliency, True), ("naive", naive.gradient, True)],
+        GradCAM(work.layer): [
+            ("captum", libraries.captum_grad_cam, True),
+            ("pytorch-grad-cam", lambda work: libraries.pytorch_grad_cam(work).to(work.images), True),
+            ("TorchCAM", libraries.torchcam_grad_cam, False),
+        ],
+        GradCAM(name="grad_cam, layer found"): [("captum, layer named", libraries.captum_grad_cam, True)],
+        GradCAMPlusPlus(work.layer): [("pytorch-grad-cam", libraries.pytorch_grad_cam_plus_plus, True)],
+    }
+    methods = five_methods(work, options.sized(20, 3))
+    count = options.sized(20, 3)
+    if not few:
+        pairs |= {
+            methods["positive_gradient"]: [("naive", naive.positive_gradient, True)],
+            VarGrad(count): [
+                ("captum", lambda work: libraries.captum_var_grad(work, count), False),
+                ("naive", lambda work: naive.var_grad(work, count), True),
+            ],
+            methods["guided_absolute_grad"]: [
+                ("naive", lambda work: naive.guided_absolute_grad(work, count), True),
+            ],
+            IntegratedGradients(steps, baseline="black"): [
+                ("captum", lambda work: libraries.captum_integrated_gradients(work, steps), True),
+                ("captum, batches of 64", lambda work: libraries.captum_integrated_gradients(work, steps, 64), True),
+            ],
+            ActiveGradient(): [("naive", naive.active_gradient, True)],
+        }
+    pairs[methods["smooth_grad"]] = [
+        ("captum", lambda work: libraries.captum_smooth_grad(work, count), False),
+        ("naive", lambda work: naive.smooth_grad(work, count), True),
+    ]
+    rows = []
+    for method, alternatives in pairs.items():
+        rows += _beside(work, method, alternatives, options.slow_rounds if few else options.rounds)
+    return Table(f"One method alone: {work.name}", rows)
+
+
+def _beside(work: Workload, method: Method, alternatives: list[Alternative], rounds: int) -> list[Row]:
+    name: str = getattr(method, "name", "")
+    works: dict[str, Work] = {name: lambda: method(work.network, work.images, work.targets)}
+    works |= {other: lambda run=run: run(work) for other, run, _ in alternatives}  # type: ignore[misc]
+    found = interleaved(works, work.network, work.images, rounds)
+    ours = method(work.network, work.images, work.targets)
+    rows = [{**_row(found, name, len(work.images)), "work": name}]
+    for other, run, comparable in alternatives:
+        note = f"differ by {_difference_of_maps(ours, run(work), scaled='grad-cam' in other):.1e}" if comparable else ""
+        row = _row(found, other, len(work.images), note=note)
+        rows.append({**row, "work": f"{name}: {other}", "ours takes": f"{found.against(other, name)} x"})
+    return [{key: cell for key, cell in row.items() if key != "they take"} for row in rows]
+
+
+def _difference_of_maps(ours: Tensor, theirs: Tensor, *, scaled: bool) -> float:
+    return difference(normalize(ours), normalize(theirs)) if scaled else difference(ours, theirs)
+
+
+def single_metrics(options: Options) -> list[Table]:
+    """Each metric alone for one map, beside whoever else has it."""
+    work = resnet18(options)
+    network, images, targets = work.network, work.images, work.targets
+    gradient = {"gradient": Gradient()}
+    maps = explain(network, images, targets, gradient)
+    found = maps["gradient"]
+    unscaled = Infidelity(num_samples=10, normalize=False, scale=False, name="infidelity, unscaled")
+    rows = []
+    others: dict[str, dict[str, Callable[[], Tensor | None]]] = {
+        name: {"naive": lambda scorer=scorer: scorer(work, found)}  # type: ignore[misc]
+        for name, scorer in naive.METRICS.items()
+    }
+    others["infidelity, unscaled"] = {"captum": lambda: libraries.captum_infidelity(work, found)}
+    others["max_sensitivity"] = {"captum": lambda: libraries.captum_max_sensitivity(work)}
+    if libraries.has_quantus():
+        others["max_sensitivity"]["Quantus"] = lambda: libraries.quantus_max_sensitivity(work)
+    for name, metric in {**four_metrics(), unscaled.name: unscaled, "max_sensitivity": MaxSensitivity()}.items():
+
+        def ours(metric: object = metric, name: str = name) -> Tensor:
+            return score(network, images, maps, targets, {name: metric}, methods=gradient)["gradient"][name]  # type: ignore[dict-item]
+
+        timed = interleaved({name: ours, **others[name]}, network, images, options.rounds)
+        rows.append({**_row(timed, name, len(images)), "work": name})
+        for other, run in others[name].items():
+            theirs = run()
+            random = name == "max_sensitivity" or theirs is None
+            note = "" if random or theirs is None else f"differ by {difference(ours(), theirs):.1e}"
+            row = _row(timed, other, len(images), note=note)
+            rows.append({**row, "work": f"{name}: {other}", "ours takes": f"{timed.against(other, name)} x"})
+    shown = [{key: cell for key, cell in row.items() if key != "they take"} for row in rows]
+    return [Table(f"One metric alone, one map: {work.name}", shown)]

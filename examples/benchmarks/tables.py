@@ -1,0 +1,60 @@
+"""What is written: Markdown tables, the figures behind them, and a plot."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import matplotlib.figure
+
+Row = dict[str, str]
+Points = dict[str, dict[float, float]]
+
+
+@dataclass
+class Table:
+    """Rows under a title; curves are drawn, each a mapping from x to y.
+
+    Attributes:
+        title: What it shows.
+        rows: Cells by column.
+        curves: Curves by label.
+        axes: What x and y are; empty where nothing is drawn.
+    """
+
+    title: str
+    rows: list[Row]
+    curves: Points = field(default_factory=dict)
+    axes: tuple[str, str] = ("", "")
+
+    def markdown(self) -> str:
+        """Write the table."""
+        columns = list(dict.fromkeys(column for row in self.rows for column in row))
+        lines = [columns, ["---"] * len(columns), *([row.get(column, "") for column in columns] for row in self.rows)]
+        return f"## {self.title}\n\n" + "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + "\n"
+
+
+def write(tables: list[Table], folder: Path, heading: str) -> None:
+    """Write all tables, their figures and the plot into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "benchmark.md").write_text("\n".join([heading, *(table.markdown() for table in tables)]))
+    found = [{"title": table.title, "rows": table.rows, "curves": table.curves} for table in tables]
+    (folder / "benchmark.json").write_text(json.dumps(found, indent=1))
+    drawn = [table for table in tables if table.curves]
+    if drawn:
+        plot(drawn, folder / "benchmark.png")
+
+
+def plot(tables: list[Table], path: Path) -> None:
+    """Draw one panel a table, both axes logarithmic."""
+    columns = min(3, len(tables))
+    rows = -(-len(tables) // columns)
+    figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
+    for place, table in enumerate(tables):
+        axes = figure.add_subplot(rows, columns, place + 1)
+        for label, curve in table.curves.items():
+            axes.plot(list(curve), list(curve.values()), marker="o", label=label)
+        axes.set(xscale="log", yscale="log", xlabel=table.axes[0], ylabel=table.axes[1])
+        axes.set_title(table.title, fontsize="medium")
+        axes.grid(visible=True, alpha=0.4)
+        axes.legend(fontsize="small")
+    figure.savefig(path, dpi=110)
