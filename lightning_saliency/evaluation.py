@@ -13,6 +13,7 @@ from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod
 from lightning_saliency.methods._stream_method import StreamMethod, explain_streams, known_targets, own_images
 from lightning_saliency.methods._walking_method import WalkingMethod
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.passes.trials import Measured, Trial, visit_trials
 
@@ -237,6 +238,7 @@ def _explain_alone(
     method: Callable[..., Maps],
     max_batch_size: int,
 ) -> Maps:
+    max_batch_size = chunk_size(images, max_batch_size)
     chunks = zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True)
     parts = []
     # Ours may put several changed versions of a chunk into a pass.

@@ -11,6 +11,7 @@ from torch import Tensor
 from lightning_saliency._checks import check_classes
 from lightning_saliency._model import WAY_OUT, logits_of
 from lightning_saliency._types import Images, Logits, Model, Targets
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.layers import as_grid, find_layers, recording
 from lightning_saliency.passes.points import Clean, Points, Sample
 from lightning_saliency.passes.recorder import LayerPoints, Recorder, output_of
@@ -33,6 +34,7 @@ def read_streams(
 
     A pass holds at most `max_batch_size` inputs: a chunk of images, or several steps of a smaller one.
     """
+    max_batch_size = chunk_size(images, max_batch_size)
     wanted = list(dict.fromkeys(readings))
     layers = find_layers(model, images, dict.fromkeys(r.layer for r in wanted if r.layer is not None))
     recorder = Recorder(model, layers, max_batch_size)

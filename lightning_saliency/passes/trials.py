@@ -19,6 +19,7 @@ from lightning_saliency._checks import (
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.passes._normalize import normalize
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.colours import Paint
 from lightning_saliency.passes.precision import ScoringPrecision, scoring_forward
 from lightning_saliency.passes.predictions import Change, Predictor
@@ -174,6 +175,7 @@ def visit_trials(
         _check_finite(name, method_maps)
     if masks is not None:
         check_masks(masks, images)
+    max_batch_size = chunk_size(images, max_batch_size)
     maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
     targets = targets.to(images.device, torch.int64)
     with explaining(model), torch.no_grad():
