@@ -127,16 +127,17 @@ def plot(rows: list[Row], path: Path) -> None:
     figure = matplotlib.figure.Figure(figsize=(11, 6), layout="constrained")
     names = list(dict.fromkeys(row["method"] for row in rows))
     networks = list(dict.fromkeys(row["network"] for row in rows))
+    width = 0.8 / len(names)
     for place, metric in enumerate(("rcap", "relevance_mass")):
         axes = figure.add_subplot(2, 1, place + 1)
         for offset, method in enumerate(names):
             found = [row[metric].split(" ± ") for row in rows if row["method"] == method]
             means, errors = ([float(part[side]) for part in found] for side in (0, 1))
-            places = [network + (offset - len(names) / 2) * 0.09 for network in range(len(networks))]
-            axes.bar(places, means, 0.09, yerr=errors, label=method)
+            places = [network + (offset - len(names) / 2) * width for network in range(len(networks))]
+            axes.bar(places, means, width, yerr=errors, label=method)
         axes.set_xticks(range(len(networks)), networks)
         axes.set_ylabel(metric.replace("_", " "))
-    figure.axes[0].legend(ncols=5, fontsize="small")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small")
     figure.savefig(path, dpi=110)
 
 
