@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.figure
+from matplotlib import colormaps
 from study_networks import NETWORKS, accuracy, train
 from textured_digits import TexturedDigits, groups, textured_digits
 from torch import Tensor, nn
@@ -134,7 +135,7 @@ def plot(rows: list[Row], path: Path) -> None:
             found = [row[metric].split(" ± ") for row in rows if row["method"] == method]
             means, errors = ([float(part[side]) for part in found] for side in (0, 1))
             places = [network + (offset - len(names) / 2) * width for network in range(len(networks))]
-            axes.bar(places, means, width, yerr=errors, label=method)
+            axes.bar(places, means, width, yerr=errors, label=method, color=colormaps["tab20"](offset))
         axes.set_xticks(range(len(networks)), networks)
         axes.set_ylabel(metric.replace("_", " "))
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small")
