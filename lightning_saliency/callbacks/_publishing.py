@@ -68,8 +68,6 @@ def _write(
     occasion: Occasion,
 ) -> None:
     step = trainer.global_step
-    found = rows(summary.whole, summary.drift, trainer.current_epoch, step)
-    append_rows(folder / f"{settings.name}.csv", found, step if occasion.resumed else None)
     pictures = pictures | draw_curve_figures(summary.whole, settings)
     for logger in trainer.loggers:
         if occasion.introduces:
@@ -77,3 +75,6 @@ def _write(
             write_text(logger, f"{settings.name}/card", card(summary.whole, settings, summary.values), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
+    # Last, so that a run killed before has no rows of an evaluation that it repeats.
+    found = rows(summary.whole, summary.drift, trainer.current_epoch, step)
+    append_rows(folder / f"{settings.name}.csv", found, step if occasion.resumed else None)
