@@ -1,6 +1,7 @@
 """What is written: Markdown tables, the figures behind them, and a plot."""
 
 import json
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,7 +47,7 @@ def write(tables: list[Table], folder: Path, heading: str) -> None:
 
 def plot(tables: list[Table], path: Path) -> None:
     """Draw one panel a table, both axes logarithmic."""
-    columns = min(3, len(tables))
+    columns = 3 if len(tables) > 4 else min(2, len(tables))
     rows = -(-len(tables) // columns)
     figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     for place, table in enumerate(tables):
@@ -54,7 +55,7 @@ def plot(tables: list[Table], path: Path) -> None:
         for label, curve in table.curves.items():
             axes.plot(list(curve), list(curve.values()), marker="o", label=label)
         axes.set(xscale="log", yscale="log", xlabel=table.axes[0], ylabel=table.axes[1])
-        axes.set_title(table.title, fontsize="medium")
+        axes.set_title(textwrap.fill(table.title, 44), fontsize="small")
         axes.grid(visible=True, alpha=0.4)
         axes.legend(fontsize="small")
     figure.savefig(path, dpi=110)
