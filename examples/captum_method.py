@@ -10,10 +10,8 @@ from torch import Tensor, nn
 from lightning_saliency import explain, score
 from lightning_saliency.metrics import RCAP
 
-Maps = Callable[[nn.Module, Tensor, Tensor], Tensor]
 
-
-def captum_method(attribution: Any, **options: Any) -> Maps:
+def captum_method(attribution: Any, **options: Any) -> Callable[[nn.Module, Tensor, Tensor], Tensor]:
     """Wrap a captum class; attributions (B, C, H, W) become maps by their summed magnitudes."""
 
     def maps(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

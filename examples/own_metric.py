@@ -1,8 +1,4 @@
-"""An explanation metric of one's own: does the prediction survive when only the most salient tenth is shown?
-
-A metric says in `measure` which changed images it wants and what score becomes of their logits. Changes of
-equal keys are predicted once for all metrics; averaging, errors and processes are taken care of.
-"""
+"""A metric of one's own, which says what changed images it wants and what score becomes of their logits."""
 
 import torch
 from torch import nn
@@ -22,10 +18,9 @@ class Survival(ExplanationMetric):
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
         shown = trial.most_salient(trial.num_positions // 10)
-        grey = torch.full_like(trial.images[:1], 0.5)
-        change = trial.change("tenth on grey", make=lambda: trial.covered(~shown, grey))
-        intact, tenth = (logits.argmax(dim=1) for logits in trial.predict([trial.predict.intact, change]))
-        return Measured((intact == tenth).float())
+        change = trial.change("tenth on grey", make=lambda: trial.covered(~shown, 0.5 * torch.ones_like(trial.images)))
+        intact, tenth = trial.predict([trial.predict.intact, change])
+        return Measured((intact.argmax(dim=1) == tenth.argmax(dim=1)).float())
 
 
 def main() -> None:
