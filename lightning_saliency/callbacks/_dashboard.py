@@ -8,7 +8,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_saliency.callbacks._findings import Fault, first_fault, from_everyone
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._settings import Settings, margin_name
 from lightning_saliency.loggers import Chart, write_hyperparameters
 
 
@@ -32,8 +32,8 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
     """
     fault: Fault | None = None
     try:
+        saved = _logged_hyperparameters(trainer)
         for logger in trainer.loggers if trainer.is_global_zero else ():
-            saved = _logged_hyperparameters(trainer)
             if isinstance(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
                 _enter(logger, saved, monitors, starts=starts)
     except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
@@ -82,15 +82,17 @@ def _margins(settings: Settings) -> list[Chart]:
     found = []
     for control in settings.controls:
         for metric in settings.metrics:
-            tags = [f"{settings.name}/{method}/{metric}_vs_{control}" for method in settings.methods]
+            tags = [f"{settings.name}/{method}/{margin_name(metric, control)}" for method in settings.methods]
             bands = tuple((tag, f"{tag}_low", f"{tag}_high") for tag in tags)
             found.append(Chart(f"{metric} over {control}, +- 1 standard error", bands=bands))
     return found
 
 
 def _drift(settings: Settings) -> list[Chart]:
-    titles = {"drift_spearman": "rank correlation with the previous maps"}
-    titles["drift_spearman_first"] = "rank correlation with the first maps"
+    titles = {
+        "drift_spearman": "rank correlation with the previous maps",
+        "drift_spearman_first": "rank correlation with the first maps",
+    }
     return [
         Chart(f"drift: {title}", lines=(_any_of(settings, settings.methods, measure),))
         for measure, title in titles.items()

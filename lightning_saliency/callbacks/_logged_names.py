@@ -3,7 +3,7 @@
 import lightning.pytorch as pl
 
 from lightning_saliency.callbacks._drift import MEASURES, ROLES
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._settings import Settings, margin_name
 from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
 
 LOWER_IS_BETTER = {"center_shift"}
@@ -19,7 +19,7 @@ def logged_names(settings: Settings) -> dict[str, bool | None]:
     for method in settings.all_methods:
         scores: dict[str, bool | None] = {name: metric.higher_is_better for name, metric in settings.metrics.items()}
         if method in settings.methods:
-            scores |= {f"{name}_vs_{control}": True for name in settings.metrics for control in settings.controls}
+            scores |= {margin_name(name, control): True for name in settings.metrics for control in settings.controls}
             scores |= drift
             names |= {f"{prefix}/{method}/{count}": False for count in ("invalid", "blank")}
         for name, direction in scores.items():

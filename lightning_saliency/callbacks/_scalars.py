@@ -4,7 +4,7 @@ from copy import deepcopy
 
 from lightning_saliency.callbacks._drift import ROLES, Memory, drift_scores
 from lightning_saliency.callbacks._findings import Findings, in_order
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._settings import Settings, margin_name
 from lightning_saliency.callbacks._statistics import mean_and_error
 
 ByImage = dict[tuple[str, str], dict[int, float]]
@@ -62,7 +62,7 @@ def _margins(findings: Findings, settings: Settings) -> ByImage:
         sign = 1 if settings.metrics[metric].higher_is_better else -1
         for control in settings.controls if method in settings.methods else ():
             other = findings.scores.get((control, metric), {})
-            margins[method, f"{metric}_vs_{control}"] = {
+            margins[method, margin_name(metric, control)] = {
                 index: sign * (found[index].scores.item() - other[index].scores.item())
                 for index in sorted(found.keys() & other.keys())
             }

@@ -20,6 +20,11 @@ Scale: TypeAlias = Literal["image", "common"]
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
+def margin_name(metric: str, control: str) -> str:
+    """Name the margin of a metric over a control."""
+    return f"{metric}_vs_{control}"
+
+
 @dataclass(frozen=True, eq=False)
 class Settings:
     """What `SaliencyMonitor` documents, with methods and metrics by name."""
@@ -76,7 +81,7 @@ class Settings:
     def margins(self) -> list[str]:
         """Names of the margins over controls, less the monitor's own."""
         return [
-            f"{method}/{metric}_vs_{control}"
+            f"{method}/{margin_name(metric, control)}"
             for method in self.methods
             for metric in self.metrics
             for control in self.controls
