@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from lightning_saliency._model import logits_of
 from lightning_saliency._random import keyed_normal
@@ -143,7 +144,9 @@ def _plain(path: str) -> str:
 class _Candidate(NamedTuple):
     name: str
     module: nn.Module
-    output: Tensor
+    shape: torch.Size
+    # Stands for the output in the graph, also when the network has gone on to overwrite it.
+    edge: GradientEdge
 
 
 def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
@@ -154,7 +157,7 @@ def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
     candidates, logits = _trace(model, image)
     connected = []
     for candidate in reversed(candidates):
-        (gradient,) = torch.autograd.grad(logits.max(), candidate.output, retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(logits.max(), candidate.edge, retain_graph=True, allow_unused=True)
         if gradient is None:
             continue
         if _positions(gradient, image) > 1:
@@ -171,7 +174,7 @@ def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
 
 def _listed(candidates: list[_Candidate]) -> str:
     """List layers with the shapes of their outputs for one image."""
-    return ", ".join(f"{_plain(c.name)} {tuple(c.output.shape)}" for c in candidates) or "none"
+    return ", ".join(f"{_plain(c.name)} {tuple(c.shape)}" for c in candidates) or "none"
 
 
 def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
@@ -179,13 +182,9 @@ def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
     with ExitStack() as stack:
         for name, module in model.named_modules():
 
-            def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor | None:
-                if not (
-                    name and isinstance(output, Tensor) and output.requires_grad and _has_grid(module, output, image)
-                ):
-                    return None
-                candidates.append(_Candidate(name, module, output))
-                return output.clone()
+            def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> None:
+                if name and isinstance(output, Tensor) and output.requires_grad and _has_grid(module, output, image):
+                    candidates.append(_Candidate(name, module, output.shape, get_gradient_edge(output)))
 
             stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.
