@@ -17,7 +17,7 @@ METRICS = [RCAP(), Allegiance(), Infidelity(num_samples=4), Insertion(4)]
 
 
 class Seeing(nn.Module):
-    """Notes of each forward whether it is in half precision, and how its images are laid out."""
+    """Notes of each forward of several images whether it is in half precision, and how these are laid out."""
 
     def __init__(self):
         super().__init__()
@@ -25,9 +25,39 @@ class Seeing(nn.Module):
         self.halved, self.channels_last = [], []
 
     def forward(self, images):
-        self.halved.append(torch.is_autocast_enabled(images.device.type))
-        self.channels_last.append(images.is_contiguous(memory_format=torch.channels_last))
+        if len(images) > 1:  # one alone is for finding the way
+            self.halved.append(torch.is_autocast_enabled(images.device.type))
+            self.channels_last.append(images.is_contiguous(memory_format=torch.channels_last))
         return self.network(images)
+
+
+class Viewing(nn.Module):
+    """Looks at a tensor in a way that asks for one layout."""
+
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(256, 4)
+
+    def forward(self, images):
+        return self.head(self.convolution(images).view(len(images), -1))
+
+
+class Multiplying(Viewing):
+    """Does with a weight what cannot be done with a half of it."""
+
+    def forward(self, images):
+        with torch.autocast(images.device.type, enabled=False):
+            return images.float().flatten(1)[:, :256] @ self.head.weight.T
+
+
+class Failing(RCAP):
+    """Predicts, and fails."""
+
+    name = "random"
+
+    def measure(self, trial):
+        super().measure(trial)
+        raise KeyError
 
 
 @pytest.fixture
@@ -67,10 +97,44 @@ def test_auto_predicts_in_half_precision_and_scores_nearly_the_same():
 
 
 @pytest.mark.usefixtures("_device_gains")
-def test_auto_leaves_no_trace_on_the_model():
+@pytest.mark.parametrize("kind", [Viewing, Multiplying])
+def test_auto_finds_a_way_for_models_that_are_particular(kind):
+    images = torch.rand(2, 3, 10, 10) if kind is Multiplying else torch.rand(2, 3, 8, 8)
+    maps, targets, model = {"random": torch.rand(2, *images.shape[2:])}, torch.tensor([0, 1]), kind()
+    rough, exact = (
+        score(model, images, maps, targets, [RCAP()], scoring_precision=wanted)["random"]["rcap"]
+        for wanted in ("auto", "exact")
+    )
+    torch.testing.assert_close(rough, exact, atol=0.01, rtol=0)
+
+
+@pytest.mark.usefixtures("_device_gains")
+def test_gradients_that_a_metric_takes_stay_exact():
+    metrics, methods = [Infidelity(num_samples=4)], [IntegratedGradients(2)]
+    maps = explain(small_cnn(), IMAGES, TARGETS, methods)
+    seen = []
+
+    class Watching(Infidelity):
+        def measure(self, trial):
+            seen.append(trial.method.attribute(trial.predict.model, trial.images, trial.targets))
+            return super().measure(trial)
+
+    for wanted in ("exact", "auto"):
+        watching = [Watching(num_samples=4, name=metrics[0].name)]
+        score(small_cnn(), IMAGES, maps, TARGETS, watching, methods=methods, scoring_precision=wanted)
+    assert torch.equal(*seen)
+
+
+@pytest.mark.usefixtures("_device_gains")
+@pytest.mark.parametrize("fails", [False, True])
+def test_auto_leaves_no_trace_on_the_model(fails):
     model = mixed_modes(small_cnn())
     before, layouts = trace_of(model), [p.stride() for p in model.parameters()]
-    scored(model, random_maps(), scoring_precision="auto")
+    if fails:
+        with pytest.raises(KeyError):
+            scored(model, random_maps(), [Failing()], scoring_precision="auto")
+    else:
+        scored(model, random_maps(), scoring_precision="auto")
     assert_no_trace(model, before)
     assert [p.stride() for p in model.parameters()] == layouts
     assert {p.dtype for p in model.parameters()} == {torch.float32}

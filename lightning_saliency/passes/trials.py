@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import (
-    check_classes,
     check_images,
     check_integer,
     check_maps,
@@ -182,8 +181,7 @@ def visit_trials(
         forward = scoring_forward(model, images, scoring_precision)
         for start in range(0, len(images), max_batch_size):
             part = slice(start, start + max_batch_size)
-            predict = Predictor(model, images[part], max_batch_size, forward)
-            check_classes(targets[part], predict([predict.intact])[0].shape[1])
+            predict = Predictor(model, images[part], max_batch_size, forward, targets[part])
             all_maps = {name: method_maps[part] for name, method_maps in maps.items()}
             again = None if explain_again is None else partial(explain_again, targets=targets[part])
             visit(

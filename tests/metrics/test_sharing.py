@@ -4,7 +4,18 @@ import pytest
 import torch
 
 from lightning_saliency import score
-from lightning_saliency.metrics import RCAP, ROAD, Allegiance, AverageDrop, Deletion, Infidelity, Insertion
+from lightning_saliency.metrics import (
+    RCAP,
+    ROAD,
+    Allegiance,
+    AverageDrop,
+    Complexity,
+    Deletion,
+    EffectiveComplexity,
+    Infidelity,
+    Insertion,
+    Sparseness,
+)
 from tests.metrics.samples import batch, curved, maps_of
 
 
@@ -56,7 +67,16 @@ def test_no_pass_is_larger_than_allowed(max_batch_size):
 
 
 def test_small_batches_share_passes():
-    assert len(counted([Infidelity()], 1)) == 1 + 4
+    assert len(counted([Infidelity()], 1)) == 4
+
+
+def test_metrics_that_predict_nothing_cost_no_pass():
+    assert not counted([Complexity(), Sparseness(), EffectiveComplexity()], 2)
+
+
+def test_the_intact_image_is_predicted_only_for_who_asks():
+    assert sum(counted([RCAP()], 1)) == 5 * 5
+    assert sum(counted([Allegiance()], 1)) == 5 * 13
 
 
 @pytest.mark.parametrize("max_batch_size", [1, 2, 64])

@@ -65,3 +65,10 @@ def test_a_model_that_works_in_place_leaves_the_images_alone() -> None:
     predict = Predictor(lambda batch: batch.sub_(1).flatten(1), images, 64)
     predict([predict.intact])
     assert torch.equal(images, kept)
+
+
+def test_targets_are_held_against_the_first_logits() -> None:
+    model, (images, _) = Watched(), pictures(2)
+    predict = Predictor(model, images, 64, targets=torch.tensor([0, 9]))
+    with pytest.raises(ValueError, match="has 4 classes, but got 9"):
+        predict([predict.intact])
