@@ -43,7 +43,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="parts to run")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of which median and quartiles are taken")
-    parser.add_argument("--slow-rounds", type=int, default=2, help="rounds where one takes minutes")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--data-dir", default=os.environ.get("LIGHTNING_SALIENCY_DATA"), help="for `accuracy`")
     parser.add_argument("--quick", action="store_true", help="make everything tiny")
@@ -52,8 +51,8 @@ def main() -> None:
 
     warnings.filterwarnings("ignore", module="captum|pytorch_grad_cam|torchcam|lightning|quantus")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    rounds, slow_rounds = (1, 1) if chosen.quick else (chosen.rounds, min(chosen.rounds, chosen.slow_rounds))
-    options = Options(torch.device(chosen.device), rounds, slow_rounds, chosen.quick, chosen.data_dir)
+    rounds = 1 if chosen.quick else chosen.rounds
+    options = Options(torch.device(chosen.device), rounds, chosen.quick, chosen.data_dir)
     heading = (
         f"# Benchmark\n\ntorch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads, "
         f"medians of {rounds} interleaved rounds (quartiles).\n"

@@ -25,17 +25,24 @@ class Live(TorchDispatchMode):
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
         self._held: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._at_most = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Run an operation, and look at what lives after it."""
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, torch.Tensor):
-                storage = leaf.untyped_storage()
-                self._held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
-        self._held = {key: kept for key, kept in self._held.items() if not kept[0].expired()}
-        self.peak = max(self.peak, sum(size for _, size in self._held.values()))
+                self._hold(leaf.untyped_storage())
+        if self._at_most > self.peak:  # else there is no new peak, however few of these are still alive
+            self._held = {key: kept for key, kept in self._held.items() if not kept[0].expired()}
+            self._at_most = sum(size for _, size in self._held.values())
+            self.peak = max(self.peak, self._at_most)
         return out
+
+    def _hold(self, storage: torch.UntypedStorage) -> None:
+        _, before = self._held.get(storage._cdata, (None, 0))
+        self._held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        self._at_most += storage.nbytes() - before
 
 
 def peak_of(what: str, count: int, options: Options) -> int:
@@ -86,5 +93,5 @@ def _in_fresh_process(what: str, count: int, options: Options) -> int:
 
 
 if __name__ == "__main__":
-    cpu = Options(torch.device("cpu"), rounds=1, slow_rounds=1, quick=False, data_dir=None)
+    cpu = Options(torch.device("cpu"), rounds=1, quick=False, data_dir=None)
     print(peak_of(sys.argv[1], int(sys.argv[2]), cpu))

@@ -103,10 +103,10 @@ def normalized(maps: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def probability(work: Workload, images: Tensor) -> Tensor:
-    """Probability of the targets."""
-    probabilities: Tensor = work.network(images).softmax(dim=1)
-    return probabilities.gather(1, work.targets[:, None])[:, 0]
+def probability(work: Workload, images: Tensor, together: int | None = None) -> Tensor:
+    """Probability of the targets, so many images in a pass."""
+    logits = torch.cat([work.network(part) for part in images.split(together or len(images))])
+    return logits.softmax(dim=1).gather(1, work.targets[:, None])[:, 0]
 
 
 def rcap(work: Workload, maps: Tensor) -> Tensor:
@@ -151,24 +151,26 @@ def infidelity(work: Workload, maps: Tensor, num_samples: int = 10) -> Tensor:
     return (done - factor * said).square().mean(dim=0) / done.square().mean(dim=0)
 
 
-def _walk(work: Workload, maps: Tensor, canvas: Tensor, *, inserts: bool, steps: int = 10) -> Tensor:
+def _walk(
+    work: Workload, maps: Tensor, canvas: Tensor, together: int | None, *, inserts: bool, steps: int = 10
+) -> Tensor:
     ranks = ranks_of(descending_order(maps), maps)[:, None]
     curve = []
     for step in range(steps + 1):
         chosen = ranks < round(step / steps * maps[0].numel())
         changed = torch.where(chosen, work.images, canvas) if inserts else torch.where(chosen, canvas, work.images)
-        curve.append(probability(work, changed))
+        curve.append(probability(work, changed, together))
     return torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0)
 
 
-def insertion(work: Workload, maps: Tensor) -> Tensor:
+def insertion(work: Workload, maps: Tensor, together: int | None = None) -> Tensor:
     """Put the most salient pixels back into the blurred image."""
-    return _walk(work, maps, gaussian_blur(work.images, 5.0, radius=5), inserts=True)
+    return _walk(work, maps, gaussian_blur(work.images, 5.0, radius=5), together, inserts=True)
 
 
-def deletion(work: Workload, maps: Tensor) -> Tensor:
+def deletion(work: Workload, maps: Tensor, together: int | None = None) -> Tensor:
     """Paint the most salient pixels black."""
-    return _walk(work, maps, torch.zeros_like(work.images), inserts=False)
+    return _walk(work, maps, torch.zeros_like(work.images), together, inserts=False)
 
 
 METHODS: dict[str, Explainer] = {

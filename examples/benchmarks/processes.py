@@ -89,4 +89,4 @@ def serve(num_images: int, options: Options) -> None:
 
 if __name__ == "__main__":
     quick = "--quick" in sys.argv
-    serve(int(sys.argv[1]), Options(torch.device(sys.argv[2]), rounds=1, slow_rounds=1, quick=quick, data_dir=None))
+    serve(int(sys.argv[1]), Options(torch.device(sys.argv[2]), rounds=1, quick=quick, data_dir=None))

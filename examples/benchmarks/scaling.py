@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import libraries
 import naive
+import official
 import torch
 from tables import Points, Row, Table
 from timing import interleaved, spread
@@ -41,7 +42,7 @@ def samples(options: Options) -> list[Table]:
         }
         if count <= MOST_CAPTUM_SAMPLES:
             works["captum"] = lambda n=count: libraries.captum_smooth_grad(work, n)  # type: ignore[misc]
-        _timed(work, works, count, options.slow_rounds, curves)
+        _timed(work, works, count, options.rounds, curves)
     return [_table("SmoothGrad: ResNet-18 at 64 px, 8 images", "samples", curves)]
 
 
@@ -49,13 +50,14 @@ def classes(options: Options) -> list[Table]:
     """Active maps, which ask for a backward for every class."""
     curves: Points = {}
     for count in (3, 6) if options.quick else (10, 100, 1000):
-        work = resnet18(options, batch=8, classes=count)
+        work = resnet18(options, size=32, batch=8, classes=count)
         works: dict[str, Callable[[], object]] = {
             "lightning_saliency": lambda work=work: ActiveGradient()(work.network, work.images, work.targets),  # type: ignore[misc]
             "naive": lambda work=work: naive.active_gradient(work),  # type: ignore[misc]
+            "as its authors": lambda work=work: official.active_gradient(work),  # type: ignore[misc]
         }
-        _timed(work, works, count, 1 if count > 100 else options.slow_rounds, curves)
-    return [_table("Active maps: ResNet-18 at 64 px, 8 images", "classes", curves)]
+        _timed(work, works, count, options.rounds, curves)
+    return [_table("Active maps: ResNet-18 at 32 px, 8 images", "classes", curves)]
 
 
 def images(options: Options) -> list[Table]:
@@ -72,5 +74,5 @@ def images(options: Options) -> list[Table]:
             maps = explain(work.network, many, targets, methods)
             score(work.network, many, maps, targets, metrics)
 
-        _timed(work, {"explain + score": both}, count, 1, curves)
+        _timed(work, {"explain + score": both}, count, options.rounds, curves)
     return [_table("Default methods and metrics: ResNet-18 at 32 px", "images", curves)]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import libraries
 import naive
+import official
 from tables import Row, Table
 from timing import Rounds, Work, interleaved, spread
 from torch import Tensor
@@ -22,18 +23,20 @@ from lightning_saliency.methods import (
 from lightning_saliency.metrics import Infidelity, MaxSensitivity
 
 Maps = dict[str, Tensor]
+LIBRARIES = "libraries and authors' code, one after another"
+NAIVE = "the same procedures, no needless pass, one after another"
 SUMS = {
     "explain + score": ("explain", "score"),
     "explain + score, auto": ("explain", "score, auto"),
-    "alternatives, one after another": ("alternative methods", "alternative metrics"),
+    LIBRARIES: ("methods, libraries", "metrics, authors"),
+    NAIVE: ("methods, naive", "metrics, naive"),
 }
 
 
 def everything(options: Options) -> Iterator[Table]:
     """Five methods and four metrics on three networks."""
-    yield _five_by_four(resnet18(options), options.rounds)
-    yield _five_by_four(vit_tiny(options), options.slow_rounds)
-    yield _five_by_four(resnet50(options), options.slow_rounds)
+    for make in (resnet18, vit_tiny, resnet50):
+        yield _five_by_four(make(options), options.rounds)
 
 
 def _five_by_four(work: Workload, rounds: int) -> Table:
@@ -42,41 +45,43 @@ def _five_by_four(work: Workload, rounds: int) -> Table:
     maps = explain(network, images, targets, methods)
     one = maps["gradient"]
     # Libraries' activation maps are for networks with channels.
-    alternatives = {**naive.METHODS, **(libraries.GRADIENTS if work.has_tokens else libraries.METHODS)}
+    theirs = libraries.GRADIENTS if work.has_tokens else libraries.METHODS
+    alternatives = {**naive.METHODS, **official.METHODS, **theirs}
     works: dict[str, Work] = {
         "explain": lambda: explain(network, images, targets, methods),
         "score": lambda: score(network, images, maps, targets, metrics),
         "score, auto": lambda: score(network, images, maps, targets, metrics, scoring_precision="auto"),
-        "alternative methods": lambda: {name: method(work) for name, method in alternatives.items()},
+        "methods, libraries": lambda: {name: method(work) for name, method in alternatives.items()},
+        "methods, naive": lambda: {name: method(work) for name, method in naive.METHODS.items()},
         # For one map, and counted below for each of five maps, which share nothing.
-        "alternative metrics": lambda: {name: metric(work, one) for name, metric in naive.METRICS.items()},
+        "metrics, authors": lambda: {name: metric(work, one) for name, metric in official.METRICS.items()},
+        "metrics, naive": lambda: {name: metric(work, one) for name, metric in naive.METRICS.items()},
     }
     found = interleaved(works, network, images, rounds)
+    for name in ("metrics, authors", "metrics, naive"):
+        found.counts[name].forward *= len(maps)
+        for kept in (found.times, found.floors):
+            kept[name] = [len(maps) * took for took in kept[name]]
     for kept in (found.times, found.floors):
-        kept["alternative metrics"] = [len(maps) * took for took in kept["alternative metrics"]]
         for name, parts in SUMS.items():
             kept[name] = [sum(pair) for pair in zip(*(kept[part] for part in parts), strict=True)]
-    found.counts["alternative metrics"].forward *= len(maps)
     notes = _differences(found, maps)
-    against = "alternatives, one after another"
-    rows = [
-        _row(found, name, len(images), against if name.startswith("explain +") else None, notes.get(name))
-        for name in found.times
-    ]
+    rows = [_row(found, name, len(images), name.startswith("explain +"), notes.get(name)) for name in found.times]
     return Table(f"Five methods and four metrics: {work.name}", rows)
 
 
 def _differences(found: Rounds, maps: Maps) -> dict[str, str]:
     """Compare equal things: not SmoothGrad of other noise, and libraries' activation maps as they are scaled."""
-    theirs, scores = found.results["alternative methods"], found.results["alternative metrics"]
-    of_maps = max(
-        difference(normalize(maps[name]), normalize(other)) for name, other in theirs.items() if name != "smooth_grad"
-    )
-    of_scores = max(difference(found.results["score"]["gradient"][name], other) for name, other in scores.items())
-    return {
-        "alternative methods": f"maps differ by {of_maps:.1e}",
-        "alternative metrics": f"scores differ by {of_scores:.1e}",
-    }
+    notes = {}
+    for name in ("methods, libraries", "methods, naive"):
+        theirs = {method: other for method, other in found.results[name].items() if method != "smooth_grad"}
+        worst = max(difference(normalize(maps[method]), normalize(other)) for method, other in theirs.items())
+        notes[name] = f"maps differ by {worst:.1e}"
+    for name in ("metrics, authors", "metrics, naive"):
+        ours = found.results["score"]["gradient"]
+        worst = max(difference(ours[metric], other) for metric, other in found.results[name].items())
+        notes[name] = f"scores differ by {worst:.1e}"
+    return notes
 
 
 def difference(ours: Tensor, theirs: Tensor) -> float:
@@ -84,13 +89,14 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs.to(ours.device)).abs().max() / theirs.abs().max().clamp(min=1e-30))
 
 
-def _row(found: Rounds, name: str, count: int, against: str | None = None, note: str | None = None) -> Row:
+def _row(found: Rounds, name: str, count: int, is_ours: bool = False, note: str | None = None) -> Row:
     milliseconds = spread([1000 * took / count for took in found.times[name]])
     row = {"work": name, "ms per image": str(milliseconds), "x own floor": str(found.ratio(name))}
     if name in found.counts:
         counts = found.counts[name]
         row["forwards, backwards per image"] = f"{counts.forward / count:.4g}, {counts.backward / count:.4g}"
-    row["they take"] = f"{found.against(name, against)} x" if against else ""
+    row["libraries take"] = f"{found.against(name, LIBRARIES)} x" if is_ours else ""
+    row["naive takes"] = f"{found.against(name, NAIVE)} x" if is_ours else ""
     row["results"] = note or ""
     return row
 
@@ -120,7 +126,10 @@ def _single_methods(work: Workload, options: Options, *, few: bool = False) -> T
     count = options.sized(20, 3)
     if not few:
         pairs |= {
-            methods["positive_gradient"]: [("naive", naive.positive_gradient, True)],
+            methods["positive_gradient"]: [
+                ("naive", naive.positive_gradient, True),
+                ("as its authors", official.positive_gradient, True),
+            ],
             VarGrad(count): [
                 ("captum", lambda work: libraries.captum_var_grad(work, count), False),
                 ("naive", lambda work: naive.var_grad(work, count), True),
@@ -132,7 +141,10 @@ def _single_methods(work: Workload, options: Options, *, few: bool = False) -> T
                 ("captum", lambda work: libraries.captum_integrated_gradients(work, steps), True),
                 ("captum, batches of 64", lambda work: libraries.captum_integrated_gradients(work, steps, 64), True),
             ],
-            ActiveGradient(): [("naive", naive.active_gradient, True)],
+            ActiveGradient(): [
+                ("naive", naive.active_gradient, True),
+                ("as its authors", official.active_gradient, True),
+            ],
         }
     pairs[methods["smooth_grad"]] = [
         ("captum", lambda work: libraries.captum_smooth_grad(work, count), False),
@@ -140,7 +152,7 @@ def _single_methods(work: Workload, options: Options, *, few: bool = False) -> T
     ]
     rows = []
     for method, alternatives in pairs.items():
-        rows += _beside(work, method, alternatives, options.slow_rounds if few else options.rounds)
+        rows += _beside(work, method, alternatives, options.rounds)
     return Table(f"One method alone: {work.name}", rows)
 
 
@@ -155,7 +167,11 @@ def _beside(work: Workload, method: Method, alternatives: list[Alternative], rou
         note = f"differ by {_difference_of_maps(ours, run(work), scaled='grad-cam' in other):.1e}" if comparable else ""
         row = _row(found, other, len(work.images), note=note)
         rows.append({**row, "work": f"{name}: {other}", "ours takes": f"{found.against(other, name)} x"})
-    return [{key: cell for key, cell in row.items() if key != "they take"} for row in rows]
+    return [_alone(row) for row in rows]
+
+
+def _alone(row: Row) -> Row:
+    return {key: cell for key, cell in row.items() if key not in ("libraries take", "naive takes")}
 
 
 def _difference_of_maps(ours: Tensor, theirs: Tensor, *, scaled: bool) -> float:
@@ -175,6 +191,8 @@ def single_metrics(options: Options) -> list[Table]:
         name: {"naive": lambda scorer=scorer: scorer(work, found)}  # type: ignore[misc]
         for name, scorer in naive.METRICS.items()
     }
+    for name in official.OWN_METRICS:
+        others[name]["as its authors"] = lambda scorer=official.METRICS[name]: scorer(work, found)  # type: ignore[misc]
     others["infidelity, unscaled"] = {"captum": lambda: libraries.captum_infidelity(work, found)}
     others["max_sensitivity"] = {"captum": lambda: libraries.captum_max_sensitivity(work)}
     if libraries.has_quantus():
@@ -192,5 +210,4 @@ def single_metrics(options: Options) -> list[Table]:
             note = "" if random or theirs is None else f"differ by {difference(ours(), theirs):.1e}"
             row = _row(timed, other, len(images), note=note)
             rows.append({**row, "work": f"{name}: {other}", "ours takes": f"{timed.against(other, name)} x"})
-    shown = [{key: cell for key, cell in row.items() if key != "they take"} for row in rows]
-    return [Table(f"One metric alone, one map: {work.name}", shown)]
+    return [Table(f"One metric alone, one map: {work.name}", [_alone(row) for row in rows])]

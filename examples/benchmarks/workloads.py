@@ -19,7 +19,6 @@ class Options:
 
     device: torch.device
     rounds: int
-    slow_rounds: int
     quick: bool
     data_dir: str | None
 

@@ -44,6 +44,9 @@ def test_methods_are_compared_with_their_like_and_agree(tables):
         "grad_cam: pytorch-grad-cam",
         "smooth_grad: naive",
         "integrated_gradients: captum",
+        "active_gradient: naive",
+        "active_gradient: as its authors",
+        "positive_gradient: as its authors",
     ):
         assert float(rows[work]["results"].removeprefix("differ by ")) < 1e-4
         assert rows[work]["ours takes"].endswith(" x")
@@ -53,9 +56,11 @@ def test_methods_are_compared_with_their_like_and_agree(tables):
 def test_metrics_agree_with_the_papers_procedures(tables):
     rows = {row["work"]: row for row in tables["One metric alone, one map"]["rows"]}
     names = ("rcap: naive", "allegiance: naive", "infidelity: naive", "insertion: naive", "deletion: naive")
-    for work in (*names, "infidelity, unscaled: captum"):
+    authors = ("rcap: as its authors", "insertion: as its authors", "deletion: as its authors")
+    for work in (*names, *authors, "infidelity, unscaled: captum"):
         assert float(rows[work]["results"].removeprefix("differ by ")) < 1e-3
-    assert rows["rcap"]["forwards, backwards per image"] == "6, 0"
+    assert rows["rcap"]["forwards, backwards per image"] == "5, 0"
+    assert rows["rcap: as its authors"]["forwards, backwards per image"] == "6, 0"
 
 
 def test_curves_have_a_point_for_every_number(tables):
