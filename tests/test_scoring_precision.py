@@ -6,7 +6,7 @@ from torch import nn
 
 from lightning_saliency import SaliencyMonitor, explain, score
 from lightning_saliency.methods import GradCAM, Gradient, IntegratedGradients, RandomMap
-from lightning_saliency.metrics import RCAP, Allegiance, CompletenessGap, Deletion, Infidelity, Insertion
+from lightning_saliency.metrics import RCAP, Allegiance, CompletenessGap, Complexity, Deletion, Infidelity, Insertion
 from lightning_saliency.passes import precision
 from tests.cifar10 import MEAN, STD, confident
 from tests.models import pictures, small_cnn
@@ -17,47 +17,83 @@ METRICS = [RCAP(), Allegiance(), Infidelity(num_samples=4), Insertion(4)]
 
 
 class Seeing(nn.Module):
-    """Notes of each forward of several images whether it is in half precision, and how these are laid out."""
+    """Notes of each forward of images how it goes; those of noise are for finding the way."""
 
     def __init__(self):
         super().__init__()
         self.network = small_cnn()
-        self.halved, self.channels_last = [], []
+        self.halved, self.cast, self.folded, self.channels_last = [], [], [], []
 
     def forward(self, images):
-        if len(images) > 1:  # one alone is for finding the way
+        if bool((images >= 0).all()):
             self.halved.append(torch.is_autocast_enabled(images.device.type))
+            self.cast.append(self.network[0].weight.dtype == torch.bfloat16)
+            self.folded.append("forward" in vars(self.network[1]))
             self.channels_last.append(images.is_contiguous(memory_format=torch.channels_last))
         return self.network(images)
 
 
-class Viewing(nn.Module):
+class Particular(Seeing):
     """Looks at a tensor in a way that asks for one layout."""
 
     def __init__(self):
         super().__init__()
-        self.convolution, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(256, 4)
+        self.network[9] = nn.Identity()
+        self.network[10] = Viewed()
+        self.network[12] = nn.Linear(96, 4)
 
+
+class Viewed(nn.Module):
     def forward(self, images):
-        return self.head(self.convolution(images).view(len(images), -1))
+        return images.view(len(images), -1)
 
 
-class Multiplying(Viewing):
+class Multiplying(Seeing):
     """Does with a weight what cannot be done with a half of it."""
 
     def forward(self, images):
+        logits = super().forward(images)
         with torch.autocast(images.device.type, enabled=False):
-            return images.float().flatten(1)[:, :256] @ self.head.weight.T
+            return logits.float() @ self.network[12].weight[:, :4]
 
 
-class Failing(RCAP):
-    """Predicts, and fails."""
+class Adding(Seeing):
+    """Has a second reader of what a normalised convolution makes."""
 
-    name = "random"
+    def forward(self, images):
+        made = self.network[0](images)
+        return super().forward(images) + self.network[1](made).mean() + made.mean()
 
-    def measure(self, trial):
-        super().measure(trial)
-        raise KeyError
+
+class Reading(Seeing):
+    """Reads values in a way that half precision does not have."""
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return logits + torch.as_tensor(logits.numpy())
+
+
+class Squeezing(Seeing):
+    """Takes no two images."""
+
+    def forward(self, images):
+        if len(images) == 2:
+            raise ValueError
+        return super().forward(images)
+
+
+class Failing(nn.Sequential):
+    """Fails at the third batch of images."""
+
+    def __init__(self):
+        super().__init__(*small_cnn())
+        self.passed = 0
+
+    def forward(self, images):
+        self.passed += bool((images >= 0).all())
+        if self.passed == 3:
+            raise InterruptedError
+        return super().forward(images)
 
 
 @pytest.fixture
@@ -88,8 +124,8 @@ def test_exact_is_the_default_and_changes_nothing():
 def test_auto_predicts_in_half_precision_and_scores_nearly_the_same():
     model = Seeing()
     rough, exact = scored(model, random_maps(), scoring_precision="auto"), scored(small_cnn(), random_maps())
-    assert all(model.halved)
-    assert all(model.channels_last)
+    for happened in (model.halved, model.cast, model.folded, model.channels_last):
+        assert all(happened)
     torch.testing.assert_close(rough["rcap"], exact["rcap"], atol=0.05, rtol=0)
     torch.testing.assert_close(rough["insertion"], exact["insertion"], atol=0.05, rtol=0)
     assert not torch.equal(rough["rcap"], exact["rcap"])
@@ -97,15 +133,32 @@ def test_auto_predicts_in_half_precision_and_scores_nearly_the_same():
 
 
 @pytest.mark.usefixtures("_device_gains")
-@pytest.mark.parametrize("kind", [Viewing, Multiplying])
-def test_auto_finds_a_way_for_models_that_are_particular(kind):
-    images = torch.rand(2, 3, 10, 10) if kind is Multiplying else torch.rand(2, 3, 8, 8)
-    maps, targets, model = {"random": torch.rand(2, *images.shape[2:])}, torch.tensor([0, 1]), kind()
-    rough, exact = (
-        score(model, images, maps, targets, [RCAP()], scoring_precision=wanted)["random"]["rcap"]
-        for wanted in ("auto", "exact")
-    )
-    torch.testing.assert_close(rough, exact, atol=0.01, rtol=0)
+@pytest.mark.parametrize(
+    ("kind", "halved", "cast", "folded", "channels_last"),
+    [
+        (Seeing, True, True, True, True),
+        (Particular, True, True, True, False),
+        (Adding, True, True, False, True),
+        (Multiplying, True, False, False, True),
+        (Reading, False, False, False, False),
+        (Squeezing, False, False, False, False),
+    ],
+)
+def test_auto_goes_as_far_as_the_model_goes_along(kind, halved, cast, folded, channels_last):
+    torch.manual_seed(0)
+    model = kind()
+    rough, exact = (scored(model, random_maps(), scoring_precision=wanted) for wanted in ("auto", "exact"))
+    happened = {name: seen[0] for name, seen in vars(model).items() if isinstance(seen, list)}
+    assert happened == {"halved": halved, "cast": cast, "folded": folded, "channels_last": channels_last}
+    torch.testing.assert_close(rough["rcap"], exact["rcap"], atol=0.05, rtol=0)
+
+
+@pytest.mark.usefixtures("_device_gains")
+@pytest.mark.parametrize("precision", ["auto", "exact"])
+def test_metrics_that_predict_nothing_cost_no_pass(precision):
+    model = Seeing()
+    model.register_forward_pre_hook(lambda *_: pytest.fail("a pass"))
+    scored(model, random_maps(), [Complexity()], scoring_precision=precision)
 
 
 @pytest.mark.usefixtures("_device_gains")
@@ -116,8 +169,9 @@ def test_gradients_that_a_metric_takes_stay_exact():
 
     class Watching(Infidelity):
         def measure(self, trial):
+            found = super().measure(trial)
             seen.append(trial.method.attribute(trial.predict.model, trial.images, trial.targets))
-            return super().measure(trial)
+            return found
 
     for wanted in ("exact", "auto"):
         watching = [Watching(num_samples=4, name=metrics[0].name)]
@@ -128,11 +182,11 @@ def test_gradients_that_a_metric_takes_stay_exact():
 @pytest.mark.usefixtures("_device_gains")
 @pytest.mark.parametrize("fails", [False, True])
 def test_auto_leaves_no_trace_on_the_model(fails):
-    model = mixed_modes(small_cnn())
+    model = mixed_modes(Failing() if fails else small_cnn())
     before, layouts = trace_of(model), [p.stride() for p in model.parameters()]
     if fails:
-        with pytest.raises(KeyError):
-            scored(model, random_maps(), [Failing()], scoring_precision="auto")
+        with pytest.raises(InterruptedError):
+            score(model, IMAGES, random_maps(), TARGETS, METRICS, scoring_precision="auto", max_batch_size=5)
     else:
         scored(model, random_maps(), scoring_precision="auto")
     assert_no_trace(model, before)

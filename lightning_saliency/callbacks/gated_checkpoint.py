@@ -21,7 +21,7 @@ from lightning_saliency.callbacks._table import write_whole
 from lightning_saliency.loggers import write_text
 
 OnFail = Literal["skip", "warn", "stop"]
-RECORD: Final = "gate_decisions.json"
+RECORD: Final = "{}_decisions.json"
 
 
 class GatedCheckpoint(ModelCheckpoint):
@@ -30,7 +30,7 @@ class GatedCheckpoint(ModelCheckpoint):
     A gate looks at a value that was computed in this validation; one left from an earlier validation does
     not count. The decision is the same on all processes, is logged as `gate/passed`, is kept in the callback's
     state, and lies beside the checkpoints as `gate_decisions.json` once there is one. For recovery after a
-    crash put a plain `ModelCheckpoint(save_last=True)` beside it.
+    crash put a plain `ModelCheckpoint(save_last=True)` beside it. Several gated checkpoints of one run need names.
 
     Args:
         dirpath: As in `ModelCheckpoint`.
@@ -40,6 +40,7 @@ class GatedCheckpoint(ModelCheckpoint):
             best so far, where the first value passes. Drift has no value before the second evaluation.
         on_fail: What a gate that does not pass does: `"skip"` saves nothing, `"warn"` saves and warns,
             `"stop"` saves nothing and ends training after this validation.
+        name: First part of what is logged, and of the name of the file with the decisions.
         auto_insert_metric_name: As in `ModelCheckpoint`, but off, since names with slashes would make folders.
         kwargs: All other arguments of `ModelCheckpoint`, but for triggers that precede the validation:
             `every_n_train_steps`, `train_time_interval`, `save_on_exception`.
@@ -50,7 +51,8 @@ class GatedCheckpoint(ModelCheckpoint):
     Raises:
         TypeError: If a gate is not a text.
         ValueError: If a gate has another form or a trigger precedes the validation; in `setup`, if a gate is
-            on a name that no monitor will log, or is relative on a value whose direction is unknown.
+            on a name that no monitor will log, or is relative on a value whose direction is unknown, or if
+            another gated checkpoint of the run has the same name.
 
     Example:
         >>> checkpoint = GatedCheckpoint(
@@ -72,6 +74,7 @@ class GatedCheckpoint(ModelCheckpoint):
         *,
         gates: Mapping[str, str],
         on_fail: OnFail = "skip",
+        name: str = "gate",
         auto_insert_metric_name: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -86,6 +89,7 @@ class GatedCheckpoint(ModelCheckpoint):
                 )
         super().__init__(dirpath, filename, auto_insert_metric_name=auto_insert_metric_name, **kwargs)
         self.on_fail = on_fail
+        self.name = name
         self.decisions: list[Decision] = []
         self._best: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
@@ -93,7 +97,7 @@ class GatedCheckpoint(ModelCheckpoint):
     @property
     def state_key(self) -> str:
         """Distinguishes checkpoints of different gates."""
-        return f"{super().state_key}{[f'{gate.metric} {gate}' for gate in self.gates]}"
+        return f"{super().state_key}{self.name}{[f'{gate.metric} {gate}' for gate in self.gates]}"
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of `ModelCheckpoint` with decisions and best values."""
@@ -109,6 +113,7 @@ class GatedCheckpoint(ModelCheckpoint):
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse gates on what will not be logged, and learn the directions of relative ones."""
         super().setup(trainer, pl_module, stage)
+        self._refuse_namesakes(trainer)
         for gate in self.gates:
             refuse_unknown(trainer, gate.metric)
         self.gates = tuple(_directed(trainer, gate) for gate in self.gates)
@@ -141,6 +146,14 @@ class GatedCheckpoint(ModelCheckpoint):
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save nothing: no gate has judged these weights."""
 
+    def _refuse_namesakes(self, trainer: pl.Trainer) -> None:
+        gated = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, GatedCheckpoint)]
+        if [checkpoint.name for checkpoint in gated].count(self.name) > 1:
+            raise ValueError(
+                f"Expected every GatedCheckpoint to have a name of its own, but got {self.name!r} more than once: "
+                "pass another `name`."
+            )
+
     def _judge(self, trainer: pl.Trainer) -> None:
         now = trainer.callback_metrics
 
@@ -171,9 +184,9 @@ class GatedCheckpoint(ModelCheckpoint):
         else:
             rank_zero_warn(f"{message} It is saved all the same.")
         for logger in trainer.loggers:
-            logger.log_metrics({"gate/passed": float(decision.passed)}, step=decision.step)
+            logger.log_metrics({f"{self.name}/passed": float(decision.passed)}, step=decision.step)
             if trainer.is_global_zero:
-                _tell(logger, decision)
+                _tell(logger, f"{self.name}/decisions", decision)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
         last = self.decisions[-1] if self.decisions else None
@@ -187,18 +200,18 @@ class GatedCheckpoint(ModelCheckpoint):
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
             record = json.dumps([asdict(decision) for decision in self.decisions], indent=1)
             try:
-                write_whole(Path(self.dirpath) / RECORD, record)
+                write_whole(Path(self.dirpath) / RECORD.format(self.name), record)
             except OSError as error:  # the checkpoint itself is there, and the decisions are in it
-                rank_zero_warn(f"GatedCheckpoint cannot write {RECORD}: {error}")
+                rank_zero_warn(f"GatedCheckpoint cannot write {RECORD.format(self.name)}: {error}")
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
     return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate
 
 
-def _tell(logger: Logger, decision: Decision) -> None:
+def _tell(logger: Logger, tag: str, decision: Decision) -> None:
     try:
-        write_text(logger, "gate/decisions", _described(decision), decision.step)
+        write_text(logger, tag, _described(decision), decision.step)
     except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
         rank_zero_warn(f"GatedCheckpoint cannot log its reasons: {type(error).__name__}: {error}")
 

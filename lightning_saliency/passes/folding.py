@@ -1,73 +1,56 @@
-"""Fold normalisation by fixed statistics into the convolution before it."""
+"""Fold batch normalisation by fixed statistics into the convolution before it."""
 
-from contextlib import ExitStack
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from torch.nn.utils import fuse_conv_bn_weights
 
-from lightning_saliency._model import logits_of
-from lightning_saliency._types import Images
-from lightning_saliency.passes.lending import CONVOLUTIONS, Loan, is_plain, lent
+from lightning_saliency.passes.lending import CONVOLUTIONS, Call, Loan, is_untouched, is_whole
 
 NORMALIZATIONS: Final = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
-TOLERANCE: Final = 1e-3
+
+
+def is_foldable(module: nn.Module) -> bool:
+    """Whether a module normalises by statistics of its own, and has inside at most what runs afterwards.
+
+    timm's normalisations have their activation inside.
+    """
+    if not isinstance(module, NORMALIZATIONS) or not is_untouched(module):
+        return False
+    if any(isinstance(child, (nn.ModuleList, nn.ModuleDict)) for child in module.children()):
+        return False
+    has_statistics = module.running_mean is not None and module.running_var is not None
+    return has_statistics and all(map(is_whole, (module.running_mean, module.weight, module.bias)))
 
 
 @torch.no_grad()
-def fold_normalizations(model: nn.Module, image: Images) -> list[Loan]:
-    """Find what makes convolutions do the work of the batch normalisations behind them.
+def fold_normalizations(calls: Sequence[Call]) -> list[Loan]:
+    """Lend convolutions the work of the normalisations that read them, which then pass on what they are given.
 
-    Each convolution gets the product of both, and the normalisation passes on what it is given. None are returned
-    unless the model predicts an image as before with them: something else may read what a convolution makes.
-    Cost: two forwards of one image.
+    Who else reads what a convolution makes would be misled: whether the model predicts as before is for the
+    caller to check.
+
+    Args:
+        calls: The calls of plain convolutions and of foldable normalisations in one forward.
     """
-    pairs, expected = _pairs(model, image)
-    loans = [loan for convolution, normalization in pairs for loan in _folded(convolution, normalization)]
-    if not loans:
-        return []
-    with lent(loans):
-        found = logits_of(model, image.clone())
-    return loans if (found - expected).abs().max() <= TOLERANCE * expected.abs().max() else []
+    times = Counter(call.module for call in calls)
+    made = {call.made: call.module for call in calls if isinstance(call.module, CONVOLUTIONS)}
+    read = [call for call in calls if is_foldable(call.module) and call.seen in made]
+    readers = Counter(made[call.seen] for call in read)
+    loans: list[Loan] = []
+    for call in read:
+        convolution = made[call.seen]
+        if times[convolution] == times[call.module] == readers[convolution] == 1:
+            loans += _folded(convolution, call.module)
+    return loans
 
 
-def _pairs(model: nn.Module, image: Images) -> tuple[list[tuple[nn.Module, nn.Module]], Tensor]:
-    """Pair the normalisations that get just what a convolution made, where either runs once."""
-    calls: list[tuple[nn.Module, Tensor | None, Tensor]] = []
-    candidates = [m for m in model.modules() if _is_foldable(m) or (is_plain(m) and isinstance(m, CONVOLUTIONS))]
-    with ExitStack() as stack:
-        for candidate in candidates:
-
-            def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
-                calls.append((module, inputs[0] if inputs else None, output))
-
-            stack.callback(candidate.register_forward_hook(keep).remove)
-        logits = logits_of(model, image.clone())
-    modules = [module for module, _, _ in calls]
-    made = {id(output): module for module, _, output in calls if isinstance(module, CONVOLUTIONS)}
-    pairs = [(made[id(seen)], module) for module, seen, _ in calls if _is_foldable(module) and id(seen) in made]
-    readers = [convolution for convolution, _ in pairs]
-    return [
-        (convolution, normalization)
-        for convolution, normalization in pairs
-        if modules.count(convolution) == modules.count(normalization) == readers.count(convolution) == 1
-    ], logits
-
-
-def _is_foldable(module: nn.Module) -> bool:
-    if not isinstance(module, NORMALIZATIONS) or module._forward_pre_hooks or module._forward_hooks:
-        return False
-    tensors = (module.running_mean, module.running_var, module.weight, module.bias)
-    return all(tensor is not None for tensor in tensors) and "forward" not in module.__dict__
-
-
-def _folded(convolution: Any, normalization: Any) -> tuple[Loan, Loan]:
-    scale = normalization.weight / (normalization.running_var + normalization.eps).sqrt()
-    bias = 0.0 if convolution.bias is None else convolution.bias
-    parameters = {
-        "weight": convolution.weight * scale.reshape(-1, *[1] * (convolution.weight.ndim - 1)),
-        "bias": normalization.bias + (bias - normalization.running_mean) * scale,
-    }
-    # Some subclasses have activations inside, which run after the normalisation.
-    after = nn.Sequential(*normalization.children())
-    return Loan(convolution, parameters), Loan(normalization, {}, after)
+def _folded(convolution: Any, norm: Any) -> tuple[Loan, Loan]:
+    weight, bias = fuse_conv_bn_weights(
+        convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+    )
+    after = nn.Sequential(*norm.children())
+    return Loan(convolution, {"weight": weight, "bias": bias}), Loan(norm, {}, after)

@@ -182,9 +182,14 @@ def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
     with ExitStack() as stack:
         for name, module in model.named_modules():
 
-            def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> None:
-                if name and isinstance(output, Tensor) and output.requires_grad and _has_grid(module, output, image):
-                    candidates.append(_Candidate(name, module, output.shape, get_gradient_edge(output)))
+            def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor | None:
+                if not (
+                    name and isinstance(output, Tensor) and output.requires_grad and _has_grid(module, output, image)
+                ):
+                    return None
+                candidates.append(_Candidate(name, module, output.shape, get_gradient_edge(output)))
+                # Whoever writes to a view gives it a new place in the graph.
+                return output.clone() if output._is_view() else None
 
             stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.

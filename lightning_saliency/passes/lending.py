@@ -1,11 +1,14 @@
 """Lend modules other parameters for a moment, and take them back."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Final, NamedTuple
+from contextlib import ExitStack, contextmanager
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
+
+from lightning_saliency._model import logits_of
+from lightning_saliency._types import Images, Logits
 
 CONVOLUTIONS: Final = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 PLAIN: Final = (*CONVOLUTIONS, nn.Linear)
@@ -23,6 +26,33 @@ class Loan(NamedTuple):
     module: nn.Module
     parameters: Mapping[str, Tensor]
     forward: Callable[[Tensor], Tensor] | None = None
+
+
+class Snapshot(NamedTuple):
+    """A tensor as it was when it was looked at: equal are those of one tensor that nobody wrote to in between."""
+
+    tensor: Tensor
+    version: int
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Snapshot) and self.tensor is other.tensor and self.version == other.version
+
+    def __hash__(self) -> int:
+        return hash((id(self.tensor), self.version))
+
+
+class Call(NamedTuple):
+    """One call of a module.
+
+    Attributes:
+        module: What was called.
+        seen: Its first argument, where that was a tensor and not passed by name.
+        made: What it returned, where that was a tensor.
+    """
+
+    module: nn.Module
+    seen: Snapshot | None
+    made: Snapshot | None
 
 
 @contextmanager
@@ -43,25 +73,53 @@ def lent(loans: Iterable[Loan]) -> Iterator[None]:
                 loan.module.__dict__.pop("forward", None)
 
 
+@torch.no_grad()
+def calls_of(model: nn.Module, images: Images, wanted: Callable[[nn.Module], bool]) -> tuple[list[Call], Logits]:
+    """Predict images, and note the calls of some modules on the way."""
+    calls: list[Call] = []
+
+    def keep(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        calls.append(Call(module, _snapshot(inputs[0] if inputs else None), _snapshot(output)))
+
+    with ExitStack() as stack:
+        for module in [module for module in model.modules() if wanted(module)]:
+            stack.callback(module.register_forward_hook(keep).remove)
+        logits = logits_of(model, images.clone())
+    return calls, logits
+
+
+def is_untouched(module: nn.Module) -> bool:
+    """Whether nothing looks at what a module gets and makes, and it is called as its class says."""
+    return not (module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__)
+
+
+def is_whole(tensor: Tensor | None) -> bool:
+    """Whether a tensor is no shard."""
+    return tensor is None or not hasattr(tensor, "device_mesh")
+
+
 def is_plain(module: nn.Module) -> bool:
     """Whether a module is nothing but a convolution or a linear layer with its weights at hand.
 
     Subclasses may make something of their weights, hooks may look at them, and strategies may hold a part of them.
     """
-    if module._forward_pre_hooks or module._forward_hooks or "forward" in module.__dict__:
+    if type(module) not in PLAIN or not is_untouched(module):
         return False
     weight = module._parameters.get("weight")
-    # Shards are distributed tensors, or flat.
-    return type(module) in PLAIN and weight is not None and weight.ndim > 1 and not hasattr(weight, "device_mesh")
+    return weight is not None and weight.ndim > 1 and is_whole(weight)  # some shards are flat
 
 
-def in_half_precision(model: nn.Module, loans: Iterable[Loan]) -> list[Loan]:
-    """Cast what plain convolutions and linear layers have, or are lent, to bfloat16 once rather than at every pass."""
-    by_module = {loan.module: loan for loan in loans}
-    for module in model.modules():
-        if module in by_module or is_plain(module):
-            before = by_module.get(module, Loan(module, {}))
-            own = {name: tensor for name, tensor in module._parameters.items() if tensor is not None}
-            cast = {name: tensor.detach().to(torch.bfloat16) for name, tensor in {**own, **before.parameters}.items()}
-            by_module[module] = Loan(module, cast, before.forward)
-    return list(by_module.values())
+def in_half_precision(modules: Iterable[nn.Module], loans: Iterable[Loan]) -> list[Loan]:
+    """Lend modules their parameters, or what they are lent already, in bfloat16: cast once, not at every pass."""
+    by_module = {module: Loan(module, {}) for module in modules} | {loan.module: loan for loan in loans}
+    return [loan if loan.forward else _halved(loan) for loan in by_module.values()]
+
+
+def _halved(loan: Loan) -> Loan:
+    own = {name: tensor for name, tensor in loan.module._parameters.items() if tensor is not None}
+    halves = {name: tensor.detach().to(torch.bfloat16) for name, tensor in {**own, **loan.parameters}.items()}
+    return loan._replace(parameters=halves)
+
+
+def _snapshot(value: Any) -> Snapshot | None:
+    return Snapshot(value, value._version) if isinstance(value, Tensor) else None

@@ -22,10 +22,11 @@ Points = list[tuple[int, float, float]]
 
 @dataclass(frozen=True)
 class Mark:
-    """A decision of the gate at a step."""
+    """A decision of a gate."""
 
     step: int
     passed: bool
+    gate: str
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def chart(
         lines: Lines by name.
         clock: When steps were.
         styles: Style class by name of a line.
-        marks: Decisions of the gate, drawn above.
+        marks: Decisions of the gates, drawn above.
         zero: Whether to show and mark zero.
         width: Width in pixels, of which the page may make more or less.
     """
@@ -112,7 +113,7 @@ def _level(y: float, width: int, style: str) -> Markup:
 
 def _mark(mark: Mark, frame: Frame) -> Markup:
     x, y = frame.x(mark.step), TOP - 11
-    title = element("title", f"{frame.axis.label(mark.step)}: gate {'passed' if mark.passed else 'refused'}")
+    title = element("title", f"{frame.axis.label(mark.step)}: {mark.gate} {'passed' if mark.passed else 'refused'}")
     if mark.passed:
         return element("circle", title, cx=x, cy=y, r=3.5, class_="passed")
     return element("path", title, d=f"M{x - 3} {y - 3}l6 6m0-6l-6 6", class_="refused")

@@ -1,6 +1,7 @@
 """What the gate decided, and why."""
 
 from collections.abc import Sequence
+from typing import Final
 
 from lightning_saliency.report._chart import Mark
 from lightning_saliency.report._clock import Clock
@@ -8,22 +9,30 @@ from lightning_saliency.report._html import Markup, element
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._markdown import markdown
 
+USUAL: Final = "gate"
 
-def marks_of(log: Log, clock: Clock) -> list[Mark]:
+
+def gates_of(log: Log) -> list[str]:
+    """Name the gates that decided: the usual one, and others that gave their reasons."""
+    named = [tag.removesuffix("/passed") for tag in log.scalars if tag.endswith("/passed")]
+    return [name for name in named if name == USUAL or f"{name}/decisions" in log.texts]
+
+
+def marks_of(log: Log, gate: str, clock: Clock) -> list[Mark]:
     """Return the decisions at the steps of the scalars they go with."""
-    passed = log.scalars.get("gate/passed", {})
+    passed = log.scalars[f"{gate}/passed"]
     counted = clock.counted(passed)
-    return [Mark(counted[step], value == 1) for step, value in passed.items()]
+    return [Mark(counted[step], value == 1, gate) for step, value in passed.items()]
 
 
-def in_short(marks: Sequence[Mark]) -> str:
+def in_short(gate: str, marks: Sequence[Mark]) -> str:
     """Count the decisions."""
-    return f"gate passed in {sum(mark.passed for mark in marks)} of {len(marks)} validations"
+    return f"{gate} passed in {sum(mark.passed for mark in marks)} of {len(marks)} validations"
 
 
-def gate_table(log: Log, clock: Clock) -> Markup:
+def gate_table(log: Log, gate: str, clock: Clock) -> Markup:
     """List decisions with their reasons, the last first."""
-    passed, reasons = log.scalars.get("gate/passed", {}), log.texts.get("gate/decisions", {})
+    passed, reasons = log.scalars[f"{gate}/passed"], log.texts.get(f"{gate}/decisions", {})
     steps = sorted(passed.keys() | reasons.keys(), reverse=True)
     counted = clock.counted(steps)
     columns = ["epoch", "step", "decision", *(["reasons"] if reasons else [])]

@@ -1,6 +1,6 @@
 """What a monitor logged, sorted out by its tags."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -78,14 +78,15 @@ def monitors_of(log: Log) -> list[Monitor]:
     ]
 
 
-def other_scalars(log: Log, monitors: list[Monitor]) -> Lines:
+def other_scalars(log: Log, monitors: list[Monitor], gates: Iterable[str]) -> Lines:
     """Return what others logged, but for counters."""
+    # Lightning logs -1 as `hp_metric` where nobody chose one.
+    known = {"epoch", "hp_metric", *(f"{gate}/passed" for gate in gates)}
     prefixes = tuple(f"{monitor.name}/" for monitor in monitors)
     return {
         tag: Line(values)
         for tag, values in log.scalars.items()
-        # Lightning logs -1 as `hp_metric` where nobody chose one.
-        if tag not in ("epoch", "gate/passed", "hp_metric") and not (prefixes and tag.startswith(prefixes))
+        if tag not in known and not (prefixes and tag.startswith(prefixes))
     }
 
 

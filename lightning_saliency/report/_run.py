@@ -6,7 +6,7 @@ from typing import Final
 
 from lightning_saliency.report._chart import Mark, chart
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._gate import gate_table, in_short, marks_of
+from lightning_saliency.report._gate import gate_table, gates_of, in_short, marks_of
 from lightning_saliency.report._html import Markup, element
 from lightning_saliency.report._legend import legend, styles_of
 from lightning_saliency.report._log import Log
@@ -29,26 +29,27 @@ def run_section(key: str, log: Log) -> Markup:
         log: What the run logged.
     """
     clock, monitors = Clock.of(log), monitors_of(log)
-    marks = marks_of(log, clock)
-    facts = element("p", " · ".join(_facts(log, monitors, marks, clock)), class_="facts")
+    gates = {gate: marks_of(log, gate, clock) for gate in gates_of(log)}
+    facts = element("p", " · ".join(_facts(log, monitors, gates, clock)), class_="facts")
     names = [f": {monitor.name}" if len(monitors) > 1 else "" for monitor in monitors]
     parts = [element("h2", log.name), facts]
     for monitor, name in zip(monitors, names, strict=True):
         parts += [element("h3", f"Where it stands{name}"), summary(monitor, clock)]
-    if marks:
-        parts += [element("h3", "Gate"), gate_table(log, clock)]
+    for gate in gates:
+        parts += [element("h3", f"Gate: {gate}" if len(gates) > 1 else "Gate"), gate_table(log, gate, clock)]
+    marks = [mark for decided in gates.values() for mark in decided]
     for place, (monitor, name) in enumerate(zip(monitors, names, strict=True)):
         parts += _details(f"{key}-{place}", name, monitor, marks, clock)
     if log.settings:
         parts.append(_folded("Hyper-parameters", _settings(log.settings)))
-    others = other_scalars(log, monitors)
+    others = other_scalars(log, monitors, gates)
     if others:
         inside = _charts({tag: {tag: line} for tag, line in others.items()}, clock)
         parts.append(_folded("Other values of the run", inside, shown=bool(monitors)))
     return element("section", *parts, id=key)
 
 
-def _facts(log: Log, monitors: Sequence[Monitor], marks: Sequence[Mark], clock: Clock) -> Iterator[str]:
+def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[Mark]], clock: Clock) -> Iterator[str]:
     if log.first is not None and day(log.first):
         yield day(log.first)
     if not monitors:
@@ -57,8 +58,8 @@ def _facts(log: Log, monitors: Sequence[Monitor], marks: Sequence[Mark], clock: 
     steps = sorted({step for monitor in monitors for step in monitor.steps})
     axis = clock.axis(steps)
     yield f"{_counted(len(steps), 'evaluation')}, the last at {axis.label(steps[-1])}"
-    if marks:
-        yield in_short(marks)
+    for gate, marks in gates.items():
+        yield in_short(gate, marks)
     spent = [seconds for monitor in monitors for seconds in monitor.costs["seconds"].values.values()]
     yield f"{sum(filter(math.isfinite, spent)):.0f} s spent on explanations"
 

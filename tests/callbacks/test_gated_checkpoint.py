@@ -236,6 +236,24 @@ def test_a_failing_gate_can_stop_training(tmp_path):
     assert len(files(tmp_path)) == 1
 
 
+def test_two_gates_of_a_run_have_names_of_their_own(tmp_path):
+    kept, logger = tmp_path / "kept", CSVLogger(tmp_path)
+    gate = GatedCheckpoint(kept, gates={"score": ">= 0.5"}, save_top_k=-1)
+    strict = GatedCheckpoint(kept, gates={"score": ">= 0.9"}, save_top_k=-1, on_fail="warn", name="strict")
+    with pytest.warns(UserWarning, match=r"refused: score is 0.6, wanted >= 0.9"):
+        fit([Scores(0.6), gate, strict], logger=logger, max_epochs=1)
+    for name, passed in (("gate", True), ("strict", False)):
+        record = json.loads((kept / f"{name}_decisions.json").read_text())
+        assert [entry["passed"] for entry in record] == [passed]
+        assert f"{name}/passed" in (Path(logger.log_dir) / "metrics.csv").read_text()
+
+
+def test_gates_of_the_same_name_are_refused(tmp_path):
+    gates = [GatedCheckpoint(tmp_path / bound, gates={"score": f">= {bound}"}) for bound in ("0.5", "0.6")]
+    with pytest.raises(ValueError, match="a name of its own, but got 'gate' more than once: pass another `name`"):
+        fit([Scores(0.6), *gates])
+
+
 def test_decisions_are_kept_logged_and_written(tmp_path):
     logger = CSVLogger(tmp_path)
     gate = GatedCheckpoint(tmp_path / "kept", gates={"score": ">= 0.5"}, save_top_k=-1)

@@ -1,6 +1,4 @@
-"""A folded network predicts as before, and is folded only where that holds."""
-
-from collections.abc import Callable
+"""A folded network predicts as before, and what cannot be folded is left alone."""
 
 import pytest
 import timm
@@ -8,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency._model import explaining
-from lightning_saliency.passes.folding import fold_normalizations
-from lightning_saliency.passes.lending import Loan, lent
+from lightning_saliency.passes.folding import fold_normalizations, is_foldable
+from lightning_saliency.passes.lending import Loan, calls_of, is_plain, lent
 from tests.models import small_cnn, tiny_vit
 from tests.traces import assert_no_trace, trace_of
 
@@ -38,8 +36,8 @@ def images_of(size: int = 32, dimensions: int = 2) -> Tensor:
 def folded(model: nn.Module, images: Tensor) -> tuple[list[Loan], Tensor, Tensor]:
     """Return the loans, and predictions without and with them."""
     with explaining(model), torch.no_grad():
-        loans = fold_normalizations(model, images[:1])
-        expected = model(images.clone())
+        calls, expected = calls_of(model, images, lambda module: is_plain(module) or is_foldable(module))
+        loans = fold_normalizations(calls)
         with lent(loans):
             return loans, expected, model(images.clone())
 
@@ -77,74 +75,114 @@ def test_the_model_is_left_as_it_was() -> None:
     assert_no_trace(model, before)
 
 
-class ReadTwice(nn.Module):
-    """Something else reads what the convolution made."""
+@pytest.mark.parametrize("affine", [True, False])
+def test_factors_are_folded_where_there_are_some(affine: bool) -> None:
+    model = settled(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=affine), nn.Flatten()))
+    loans, expected, found = folded(model, images_of(6))
+    assert count(loans) == 1
+    torch.testing.assert_close(found, expected)
+
+
+class Two(nn.Module):
+    """A convolution and a normalisation, and another pair that can always be folded."""
 
     def __init__(self) -> None:
         super().__init__()
         self.convolution, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.other, self.other_norm = nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
 
     def forward(self, images: Tensor) -> Tensor:
-        made = self.convolution(images)
-        return (self.norm(made) + made).mean(dim=(2, 3))
+        return self.other_norm(self.other(self.first(images))).mean(dim=(2, 3))
+
+    def first(self, images: Tensor) -> Tensor:
+        return self.norm(self.convolution(images))
 
 
-class RunTwice(ReadTwice):
+class RunTwice(Two):
     """The convolution runs once with and once without the normalisation."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        return (self.norm(self.convolution(images)) + self.convolution(images.flip(3))).mean(dim=(2, 3))
+    def first(self, images: Tensor) -> Tensor:
+        return self.norm(self.convolution(images)) + self.convolution(images.flip(3))
 
 
-class Shared(ReadTwice):
+class Shared(Two):
     """One normalisation for two convolutions."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.other = nn.Conv2d(3, 4, 3)
+        self.third = nn.Conv2d(3, 4, 3)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return (self.norm(self.convolution(images)) + self.norm(self.other(images))).mean(dim=(2, 3))
+    def first(self, images: Tensor) -> Tensor:
+        return self.norm(self.convolution(images)) + self.norm(self.third(images))
 
 
-class NormalizedTwice(ReadTwice):
+class NormalizedTwice(Two):
     """Two normalisations for what one convolution made."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.other = nn.BatchNorm2d(4)
+        self.third = nn.BatchNorm2d(4)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def first(self, images: Tensor) -> Tensor:
         made = self.convolution(images)
-        return (self.norm(made) + self.other(made)).mean(dim=(2, 3))
+        return self.norm(made) + self.third(made)
 
 
-class Between(ReadTwice):
+class Between(Two):
     """Something happens between the two."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.norm(self.convolution(images).relu()).mean(dim=(2, 3))
+    def first(self, images: Tensor) -> Tensor:
+        return self.norm(self.convolution(images).relu())
 
 
-def with_hook() -> nn.Module:
-    model = small_cnn()[:3]
-    model[0].register_forward_hook(lambda *_: None)
-    return nn.Sequential(model, nn.Flatten())
+class BetweenInPlace(Two):
+    """Something happens between the two, and the tensor stays the same one."""
+
+    def first(self, images: Tensor) -> Tensor:
+        return self.norm(self.convolution(images).relu_())
 
 
-def without_statistics() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.Flatten())
+class Hooked(Two):
+    """Someone looks at what the convolution makes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.convolution.register_forward_hook(lambda *_: None)
 
 
-def without_factors() -> nn.Module:
-    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, affine=False), nn.Flatten())
+class WithoutStatistics(Two):
+    """The normalisation takes the batch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(4, track_running_stats=False)
+
+
+class OfParts(nn.BatchNorm2d):
+    """A normalisation that is made of others."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(channels)
+        self.parts = nn.ModuleList([nn.BatchNorm2d(channels)])
+
+
+class Split(Two):
+    """The normalisation has more inside than what runs afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = OfParts(4)
 
 
 @pytest.mark.parametrize(
-    "make",
-    [ReadTwice, RunTwice, Shared, NormalizedTwice, Between, with_hook, without_statistics, without_factors, tiny_vit],
+    "kind", [RunTwice, Shared, NormalizedTwice, Between, BetweenInPlace, Hooked, WithoutStatistics, Split]
 )
-def test_what_would_predict_otherwise_is_not_folded(make: Callable[[], nn.Module]) -> None:
-    loans, expected, found = folded(settled(make()), images_of())
-    assert not loans
-    assert torch.equal(found, expected)
+def test_only_what_passes_from_one_to_the_other_is_folded(kind: type[Two]) -> None:
+    model = settled(kind())
+    loans, expected, found = folded(model, images_of())
+    assert [loan.module for loan in loans] == [model.other, model.other_norm]
+    torch.testing.assert_close(found, expected)
+
+
+def test_nothing_is_folded_where_there_is_nothing() -> None:
+    assert not folded(tiny_vit(), images_of())[0]

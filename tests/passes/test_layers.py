@@ -70,6 +70,32 @@ def test_the_layer_found_does_not_depend_on_the_images() -> None:
     torch.testing.assert_close(together, alone)
 
 
+class Rewriting(nn.Module):
+    """Goes on to write to what its last layer made."""
+
+    def __init__(self, is_view: bool) -> None:
+        super().__init__()
+        self.features, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.Linear(4, NUM_CLASSES)
+        self.last = Turned() if is_view else nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        made = self.last(self.features(images))
+        made += 1
+        return self.head(made.mean(dim=(2, 3)))
+
+
+class Turned(nn.Module):
+    """Hands out a view."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return images.permute(0, 1, 3, 2)
+
+
+@pytest.mark.parametrize("is_view", [True, False])
+def test_layers_are_found_whose_output_is_written_to(is_view: bool) -> None:
+    assert found(Rewriting(is_view)) == "last"
+
+
 def test_names_are_paths_or_their_ends() -> None:
     model = nn.Sequential(small_cnn(), nn.ReLU())
     model.add_module("backbone", nn.Sequential(nn.Flatten(), nn.Linear(4, 4)))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lightning_saliency.passes.lending import Loan, in_half_precision, is_plain, lent
+from lightning_saliency.passes.lending import Loan, calls_of, in_half_precision, is_plain, lent
 from tests.models import small_cnn
 
 
@@ -64,11 +64,35 @@ def test_who_is_watched_or_holds_a_part_only_is_not_plain() -> None:
 
 def test_halves_are_of_the_weights_and_of_what_is_lent() -> None:
     model = small_cnn()
-    loans = in_half_precision(model, loans_of(model))
-    kinds = [type(loan.module).__name__ for loan in loans]
-    assert sorted(kinds) == ["BatchNorm2d", "Conv2d", "Conv2d", "Conv2d", "Linear"]
+    loans = in_half_precision([model[0], model[-1], model[-1]], loans_of(model))
+    assert [loan.module for loan in loans] == [model[0], model[-1], model[1]]
     assert {tensor.dtype for loan in loans for tensor in loan.parameters.values()} == {torch.bfloat16}
-    by_module = {loan.module: loan for loan in loans}
-    assert bool((by_module[model[0]].parameters["weight"] == 1).all())
-    assert by_module[model[1]].forward is not None
+    assert bool((loans[0].parameters["weight"] == 1).all())
+    assert loans[1].parameters.keys() == {"weight", "bias"}
+    assert not loans[2].parameters, "who is passed by needs no weights"
+    assert loans[2].forward is not None
     assert {p.dtype for p in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning", "ignore::DeprecationWarning")
+def test_scripted_modules_are_not_plain() -> None:
+    assert not is_plain(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)))
+
+
+def test_calls_are_noted_in_their_order_with_what_was_seen_and_made() -> None:
+    model = small_cnn().eval()
+    calls, logits = calls_of(model, torch.ones(1, 3, 8, 8), is_plain)
+    assert [call.module for call in calls] == [model[0], model[3], model[7], model[12]]
+    assert calls[-1].seen is not None
+    assert calls[-1].seen.tensor.shape == (1, 6)
+    assert calls[-1].made is not None
+    assert calls[-1].made.tensor is logits
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_who_gets_a_tensor_that_was_written_to_does_not_see_what_was_made() -> None:
+    model = small_cnn().eval()
+    wanted = [model[0], model[1], model[3]]
+    (first, norm, second), _ = calls_of(model, torch.ones(1, 3, 8, 8), lambda module: module in wanted)
+    assert norm.seen == first.made
+    assert second.seen != norm.made, "the activation between them works in place"

@@ -9,12 +9,15 @@ from tests.report.logs import METHODS, write_log
 from tests.report.pages import page_of
 
 
-def write(folder, values):
-    """Write scalars by tag, step and value."""
+def write(folder, values, texts=None):
+    """Write scalars and texts by tag and step."""
     with SummaryWriter(folder) as writer:
         for tag, by_step in values.items():
             for step, value in by_step.items():
                 writer.add_scalar(tag, value, step)
+        for tag, by_step in (texts or {}).items():
+            for step, text in by_step.items():
+                writer.add_text(tag, text, step)
 
 
 WATCHED = {"saliency/seconds": {9: 1.0}, "saliency/grad/invalid": {9: 0.0}}
@@ -103,6 +106,16 @@ def test_decisions_are_placed_at_the_evaluations_they_are_on(tmp_path):
 def test_a_gate_without_reasons_is_a_list_of_decisions(tmp_path):
     write(tmp_path, WATCHED | {"gate/passed": {10: 1.0}})
     assert "epoch step decision - 10 passed" in page_of(tmp_path).text
+
+
+def test_several_gates_have_a_table_each(tmp_path):
+    decided = {"gate/passed": {10: 1.0, 20: 0.0}, "strict/passed": {10: 0.0, 20: 0.0}, "other/passed": {10: 1.0}}
+    write(tmp_path, WATCHED | decided, texts={"strict/decisions": {10: "**refused**", 20: "**refused**"}})
+    page = page_of(tmp_path)
+    assert "gate passed in 1 of 2 validations · strict passed in 0 of 2 validations" in page.text
+    assert "Gate: gate" in page.text
+    assert "Gate: strict" in page.text
+    assert "Gate: other" not in page.text, "someone else's value"
 
 
 def test_a_run_without_a_monitor_is_said_to_be_one(tmp_path):

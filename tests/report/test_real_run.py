@@ -9,7 +9,7 @@ from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.methods import GradCAM, Gradient
 from lightning_saliency.metrics import RCAP, Insertion
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._gate import marks_of
+from lightning_saliency.report._gate import gates_of, marks_of
 from lightning_saliency.report._monitor import monitors_of, other_scalars
 from lightning_saliency.report._reading import read_run
 from tests.callbacks.training import MEAN, STD, fit
@@ -52,16 +52,17 @@ def test_methods_metrics_and_controls_are_told_apart(log):
 
 
 def test_nothing_of_the_monitor_is_taken_for_another_value(log):
-    assert "val_loss" in other_scalars(log, monitors_of(log))
-    assert not any(tag.startswith(("saliency", "gate", "epoch")) for tag in other_scalars(log, monitors_of(log)))
+    others = other_scalars(log, monitors_of(log), gates_of(log))
+    assert "val_loss" in others
+    assert not any(tag.startswith(("saliency", "gate", "epoch")) for tag in others)
 
 
 def test_decisions_and_pictures_are_placed_in_the_epochs_they_were_made_in(log):
     clock = Clock.of(log)
     (monitor,) = monitors_of(log)
     assert clock.axis(monitor.steps).places == dict(zip(monitor.steps, range(3), strict=True))
-    assert [clock.epochs[mark.step] for mark in marks_of(log, clock)] == [0, 1, 2]
-    assert [mark.passed for mark in marks_of(log, clock)] == [False, True, True]
+    assert [clock.epochs[mark.step] for mark in marks_of(log, "gate", clock)] == [0, 1, 2]
+    assert [mark.passed for mark in marks_of(log, "gate", clock)] == [False, True, True]
     pictures = monitor.strips["drifted_0"]["gradient"]
     assert [clock.epochs[step] for step in clock.counted(pictures).values()] == [1, 2]
 
