@@ -91,8 +91,8 @@ def score(
         masks: Where the object is, (B, *S) boolean, for metrics of localisation.
         max_batch_size: Most images in one pass.
         scoring_precision: `"exact"` predicts changed images as the model does. `"auto"` predicts them in bfloat16
-            where the model is in single precision and the device gains by it: faster, with scores of which the last
-            digits differ. Metrics that explain again stay exact.
+            where the model is in single precision and the device gains by it, with batch normalisations folded into
+            convolutions: faster, with scores of which the last digits differ. Metrics that explain again stay exact.
 
     Returns:
         Scores (B,) by method and metric name.

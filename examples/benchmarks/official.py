@@ -1,9 +1,9 @@
-"""The papers' procedures with the passes that their authors' code makes, where these are more than they need be.
+"""The papers' procedures with the passes that their authors' code makes, where these are more than need be.
 
-Vanilla, positive and active maps call `backward`, which finds the parameters' gradients too, and active maps run a
-forward for every class; recovery predicts the intact image as well; insertion and deletion predict four images at
-a time. Read in github.com/youyinnn/Guided-AbsoluteGrad (`cv_exp/eval`) and in the code of 2309.12913. Everything else
-is as in `naive.py`, so that results are equal.
+Positive and active maps call `backward`, which finds the parameters' gradients too, and active maps ask three times
+more for the prediction; recovery predicts the intact image as well; insertion and deletion predict four images at a
+time. So read in github.com/youyinnn/Guided-AbsoluteGrad (`cv_exp/eval`) and in the code of 2309.12913. Everything
+else is as in `naive.py`, so that results are equal.
 """
 
 import naive
@@ -18,16 +18,11 @@ TOGETHER = 4
 def gradient_at(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """Run forward and backward once, all the way to the parameters."""
     inputs = images.clone().requires_grad_()
-    network.zero_grad()
     network(inputs).gather(1, targets[:, None]).sum().backward()
+    network.zero_grad()
     if inputs.grad is None:
         raise ValueError("Expected a differentiable path from the images to the logits, but there is none.")
     return inputs.grad
-
-
-def gradient(work: Workload) -> Tensor:
-    """Magnitude of the gradient."""
-    return gradient_at(work.network, work.images, work.targets).abs().amax(dim=1)
 
 
 def positive_gradient(work: Workload) -> Tensor:
@@ -40,7 +35,7 @@ def active_gradient(work: Workload) -> Tensor:
     kept = gradient_at(work.network, work.images, work.targets)
     with torch.no_grad():
         num_classes = work.network(work.images).shape[1]
-        work.network(work.images)  # asked once more, for the prediction
+        work.network(work.images)  # asked again for the prediction
     for rival in range(num_classes):
         of_rival = gradient_at(work.network, work.images, torch.full_like(work.targets, rival))
         kept[(work.targets != rival)[:, None, None, None] & (kept <= of_rival)] = 0
@@ -63,6 +58,6 @@ def deletion(work: Workload, maps: Tensor) -> Tensor:
     return naive.deletion(work, maps, TOGETHER)
 
 
-METHODS: dict[str, Explainer] = {"gradient": gradient, "positive_gradient": positive_gradient}
+METHODS: dict[str, Explainer] = {"positive_gradient": positive_gradient}
 OWN_METRICS: dict[str, Scorer] = {"rcap": rcap, "insertion": insertion, "deletion": deletion}
 METRICS: dict[str, Scorer] = {**naive.METRICS, **OWN_METRICS}

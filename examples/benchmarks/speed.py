@@ -24,7 +24,7 @@ from lightning_saliency.metrics import Infidelity, MaxSensitivity
 
 Maps = dict[str, Tensor]
 LIBRARIES = "libraries and authors' code, one after another"
-NAIVE = "the same procedures, no needless pass, one after another"
+NAIVE = "the same, batched and without parameters' gradients, one after another"
 SUMS = {
     "explain + score": ("explain", "score"),
     "explain + score, auto": ("explain", "score, auto"),

@@ -31,7 +31,8 @@ def average_drop(
     shifting a map change nothing; scaling the logits does. It suits maps of bright regions: gradients are
     bright in few pixels, hide nearly all, and score as random maps do.
 
-    Cost: one forward per image, shared with `average_increase` and `average_gain`.
+    Cost: one forward per image and map, shared with `average_increase` and `average_gain`, and one of the intact
+    image, shared by all maps.
 
     Args:
         model: Model with one row of logits per image.

@@ -31,7 +31,7 @@ def class_sensitivity(
     correlation, or normalised ones by structural similarity. Where the target itself is the least likely
     class, it is compared with the next. Scaling all maps changes nothing.
 
-    Cost: once that of `method`, its passes shared with the other methods in `score`.
+    Cost: once that of `method`, its passes shared with the other methods in `score`, and a forward of the image.
 
     Args:
         model: Model with one row of logits per image.

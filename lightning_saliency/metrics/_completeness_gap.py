@@ -24,7 +24,7 @@ def completeness_gap(
     baselines whose logits are averaged, empty where the whole logit is accounted for. Where there are none, or
     these are None, scores are NaN: a metric leaves the images out and counts them. Maps play no part.
 
-    Cost: once that of `method`, and a forward of each baseline.
+    Cost: once that of `method`, and a forward of the image and of each baseline.
 
     Args:
         model: Model with one row of logits per image.

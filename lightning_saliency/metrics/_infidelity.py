@@ -55,7 +55,7 @@ def infidelity(
     seed, alike for every image. Noise asks for signed attributions per unit of the input: they are taken from
     the method's `attribute(model, images, targets)`, and `maps` do not enter.
 
-    Cost: `num_samples` forwards per image, shared by all maps.
+    Cost: `num_samples` forwards per image and one of the intact image, shared by all maps.
 
     Args:
         model: Model with one row of logits per image.

@@ -164,7 +164,7 @@ def visit_trials(
 
     Raises:
         TypeError: If an argument is not of the kind expected.
-        ValueError: If shapes disagree, maps are not finite, or targets are not classes of the model.
+        ValueError: If shapes disagree, maps are not finite, or a prediction shows that a target is no class.
     """
     check_images(images)
     check_targets(targets, len(images))

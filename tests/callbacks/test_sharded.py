@@ -1,6 +1,7 @@
 """Parameters spread over two processes: the scores of one, and training as it would be without the monitor."""
 
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.callbacks._subset import choose_indices
 from lightning_saliency.methods import LRP, FullGrad, GradCAM, GuidedAbsoluteGrad, GuidedBackprop, IntegratedGradients
 from lightning_saliency.metrics import ParameterRandomization
+from lightning_saliency.passes import precision
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trainer
 
@@ -110,6 +112,10 @@ def scenario():
         "frozen alone": trained([], FrozenStart)[0],
     }
     results["watched"], results["names"] = trained([monitor()])
+    with mock.patch.object(precision, "_gains", return_value=True):
+        rough = {"scoring_precision": "auto"}
+        results["rough scores"] = validated(monitor(**rough), strategy=strategy(), devices=2)
+        results["rough watched"], _ = trained([monitor(**rough)])
     results["frozen watched"], _ = trained([monitor()], FrozenStart)
     torn = data(Torn(18))
     results["torn"], results["torn names"] = trained([monitor()], source=torn, limit_val_batches=1)
@@ -135,11 +141,27 @@ def test_sharded_modules_have_the_scores_of_whole_ones(ranks, key, count):
             assert rank[key][name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
 
 
-@pytest.mark.parametrize("key", ["", "frozen ", "torn "])
-def test_training_is_bit_identical_with_and_without_the_monitor(ranks, key):
-    watched = {"torn ": "torn"}.get(key, f"{key}watched")
+def test_scores_in_half_precision_are_nearly_those_of_whole_modules(ranks):
+    one = validated(monitor())
     for rank in ranks:
-        assert_identical(rank[watched], rank[f"{key}alone"])
+        assert rank["rough scores"].keys() == one.keys()
+        for metric in ("rcap", "allegiance"):
+            name = f"saliency/grad_cam/{metric}"
+            assert rank["rough scores"][name] == pytest.approx(one[name], abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("watched", "alone"),
+    [
+        ("watched", "alone"),
+        ("rough watched", "alone"),
+        ("frozen watched", "frozen alone"),
+        ("torn", "torn alone"),
+    ],
+)
+def test_training_is_bit_identical_with_and_without_the_monitor(ranks, watched, alone):
+    for rank in ranks:
+        assert_identical(rank[watched], rank[alone])
         assert "saliency/grad_cam/drift_spearman" in rank["names"]
 
 

@@ -37,6 +37,17 @@ def tables(tmp_path_factory):
     return found
 
 
+def test_everything_is_compared_with_both_kinds_of_alternatives(tmp_path):
+    for title, table in run(tmp_path, "everything", "classes").items():
+        if title == "Five methods and four metrics":
+            rows = {row["work"]: row for row in table["rows"]}
+            for work in ("methods, libraries", "methods, naive", "metrics, authors", "metrics, naive"):
+                assert float(rows[work]["results"].split(" by ")[1]) < 1e-3
+            for work in ("explain + score", "explain + score, auto"):
+                assert rows[work]["libraries take"].endswith(" x")
+                assert rows[work]["naive takes"].endswith(" x")
+
+
 def test_methods_are_compared_with_their_like_and_agree(tables):
     rows = {row["work"]: row for row in tables["One method alone"]["rows"]}
     for work in (
