@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Final, Literal, TypeAlias
 
 import torch
@@ -63,8 +62,10 @@ class _InHalfPrecision:
         if not _agrees(_Way(self.model, folded, layouts[-1], enabled=False), self.noise, expected, FOLDED_TOLERANCE):
             folded = []
         plain = [call.module for call in calls if is_plain(call.module)]
-        for loans, layout in product([in_half_precision(plain, folded), []], layouts):
-            yield _Way(self.model, loans, layout)
+        for layout in layouts:
+            yield _Way(self.model, in_half_precision(plain, folded, layout), layout)
+        for layout in layouts:
+            yield _Way(self.model, [], layout)
 
 
 @dataclass(frozen=True)

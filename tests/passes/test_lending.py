@@ -74,6 +74,13 @@ def test_halves_are_of_the_weights_and_of_what_is_lent() -> None:
     assert {p.dtype for p in model.parameters()} == {torch.float32}
 
 
+def test_halves_of_2d_convolutions_are_laid_out_as_images_are() -> None:
+    model = small_cnn()
+    (convolution, linear) = in_half_precision([model[0], model[-1]], [], torch.channels_last)
+    assert convolution.parameters["weight"].is_contiguous(memory_format=torch.channels_last)
+    assert linear.parameters["weight"].is_contiguous()
+
+
 @pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning", "ignore::DeprecationWarning")
 def test_scripted_modules_are_not_plain() -> None:
     assert not is_plain(torch.jit.trace(nn.Linear(2, 2), torch.ones(1, 2)))
