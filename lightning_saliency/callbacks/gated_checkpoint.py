@@ -50,7 +50,7 @@ class GatedCheckpoint(ModelCheckpoint):
 
     Raises:
         TypeError: If a gate is not a text.
-        ValueError: If a gate has another form or a trigger precedes the validation; in `setup`, if a gate is
+        ValueError: If a gate or the name has another form, or a trigger precedes the validation; in `setup`, if a gate is
             on a name that no monitor will log, or is relative on a value whose direction is unknown, or if
             another gated checkpoint of the run has the same name.
 
@@ -80,6 +80,8 @@ class GatedCheckpoint(ModelCheckpoint):
     ) -> None:
         self.gates = parse_gates(gates)
         check_choice("on_fail", on_fail, get_args(OnFail))
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ValueError(f"Expected `name` to be a text without slashes that is not empty, but got {name!r}.")
         for trigger in ("every_n_train_steps", "train_time_interval", "save_on_exception"):
             # A time interval of zero is falsy and still a trigger.
             if kwargs.get(trigger) not in (None, False, 0):

@@ -248,6 +248,12 @@ def test_two_gates_of_a_run_have_names_of_their_own(tmp_path):
         assert f"{name}/passed" in (Path(logger.log_dir) / "metrics.csv").read_text()
 
 
+@pytest.mark.parametrize("name", ["", "a/b", None])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(ValueError, match=f"text without slashes that is not empty, but got {name!r}"):
+        GatedCheckpoint(gates={"score": ">= 0.5"}, name=name)
+
+
 def test_gates_of_the_same_name_are_refused(tmp_path):
     gates = [GatedCheckpoint(tmp_path / bound, gates={"score": f">= {bound}"}) for bound in ("0.5", "0.6")]
     with pytest.raises(ValueError, match="a name of its own, but got 'gate' more than once: pass another `name`"):
