@@ -50,9 +50,9 @@ class GatedCheckpoint(ModelCheckpoint):
 
     Raises:
         TypeError: If a gate is not a text.
-        ValueError: If a gate or the name has another form, or a trigger precedes the validation; in `setup`, if a gate is
-            on a name that no monitor will log, or is relative on a value whose direction is unknown, or if
-            another gated checkpoint of the run has the same name.
+        ValueError: If a gate or the name has another form, or a trigger precedes the validation; in `setup`,
+            if a gate is on a name that no monitor will log, or is relative on a value whose direction is
+            unknown, or if another gated checkpoint of the run has the same name.
 
     Example:
         >>> checkpoint = GatedCheckpoint(
