@@ -88,11 +88,12 @@ def torchcam_grad_cam(work: Workload) -> Tensor:
 
 def captum_infidelity(work: Workload, maps: Tensor, num_samples: int = 10) -> Tensor:
     """Infidelity to squares, in squared logits: captum scales neither map nor score."""
-    squares = iter(draw_squares(num_samples, work.size, 0).to(maps.device))
+    squares = draw_squares(num_samples, work.size, 0).to(maps.device)
 
     def perturb(images: Tensor) -> tuple[Tensor, Tensor]:
-        square = next(squares).expand_as(images)
-        return square.to(images), images * ~square
+        # Captum hands over all copies of the first image, then all of the second.
+        covered = squares[:, None].repeat(len(images) // num_samples, 1, 1, 1).expand_as(images)
+        return covered.to(images), images * ~covered
 
     attributions = maps[:, None] / work.images.shape[1]
     attributions = attributions.expand_as(work.images)
@@ -104,7 +105,6 @@ def captum_infidelity(work: Workload, maps: Tensor, num_samples: int = 10) -> Te
             attributions,
             target=work.targets,
             n_perturb_samples=num_samples,
-            max_examples_per_batch=len(work.images),
         )
     return scores
 
