@@ -1,11 +1,13 @@
 """What is written: Markdown tables, the figures behind them, and a plot."""
 
+import itertools
 import json
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import matplotlib.figure
+from matplotlib.ticker import LogLocator
 
 Row = dict[str, str]
 Points = dict[str, dict[float, float]]
@@ -46,15 +48,21 @@ def write(tables: list[Table], folder: Path, heading: str) -> None:
 
 
 def plot(tables: list[Table], path: Path) -> None:
-    """Draw one panel a table, both axes logarithmic."""
+    """Draw one panel a table, both axes logarithmic, ticks where something was measured."""
     columns = 3 if len(tables) > 4 else min(2, len(tables))
     rows = -(-len(tables) // columns)
     figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")
     for place, table in enumerate(tables):
         axes = figure.add_subplot(rows, columns, place + 1)
-        for label, curve in table.curves.items():
-            axes.plot(list(curve), list(curve.values()), marker="o", label=label)
+        for (label, curve), style in zip(table.curves.items(), itertools.cycle(("-", "--", ":", "-.")), strict=False):
+            axes.plot(list(curve), list(curve.values()), style, marker="o", label=label)
         axes.set(xscale="log", yscale="log", xlabel=table.axes[0], ylabel=table.axes[1])
+        numbers = sorted({number for curve in table.curves.values() for number in curve})
+        axes.set_xticks(numbers, labels=[f"{number:g}" for number in numbers])
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_minor_formatter("")
         axes.set_title(textwrap.fill(table.title, 44), fontsize="small")
         axes.grid(visible=True, alpha=0.4)
         axes.legend(fontsize="small")
