@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from math import isnan
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -21,7 +21,6 @@ from lightning_saliency.callbacks._table import write_whole
 from lightning_saliency.loggers import write_text
 
 OnFail = Literal["skip", "warn", "stop"]
-RECORD: Final = "{}_decisions.json"
 
 
 class GatedCheckpoint(ModelCheckpoint):
@@ -201,10 +200,11 @@ class GatedCheckpoint(ModelCheckpoint):
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
             record = json.dumps([asdict(decision) for decision in self.decisions], indent=1)
+            path = Path(self.dirpath) / f"{self.name}_decisions.json"
             try:
-                write_whole(Path(self.dirpath) / RECORD.format(self.name), record)
+                write_whole(path, record)
             except OSError as error:  # the checkpoint itself is there, and the decisions are in it
-                rank_zero_warn(f"GatedCheckpoint cannot write {RECORD.format(self.name)}: {error}")
+                rank_zero_warn(f"GatedCheckpoint cannot write {path.name}: {error}")
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
