@@ -7,7 +7,7 @@ from functools import partial
 from typing import Final
 
 from lightning_saliency import metrics as all_metrics
-from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.callbacks._record import Evaluation
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.metrics import ExplanationMetric
 
@@ -16,17 +16,17 @@ ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 MARKS: Final = re.compile(r"[\\`*\[\]#]|(?<![^\W_])_|_(?![^\W_])")
 
 
-def card(findings: Findings, settings: Settings, values: dict[str, float]) -> str:
+def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -> str:
     """Write the card in Markdown, of the scores that there are.
 
     Args:
-        findings: Results of the first evaluation.
+        evaluation: Results of the first evaluation.
         settings: What the monitor was asked for.
         values: What was logged, for the controls' scores.
     """
-    indices = sorted(findings.used)
-    known = {metric for _, metric in findings.scores}
-    scored = {name: metric for name, metric in settings.metrics.items() if name in known}
+    indices = evaluation.indices.tolist()
+    names = {metric for _, metric in evaluation.scores}
+    scored = {name: metric for name, metric in settings.metrics.items() if name in names}
     parts = [
         f"# {escaped(settings.name)}",
         f"Means over {len(indices)} images, the same ones each time. `_stderr` is the standard error, "

@@ -1,6 +1,7 @@
-"""Small copies of maps, to be remembered, sent between processes and compared over epochs."""
+"""Small copies of maps and fingerprints of images, to be remembered, sent and compared over epochs."""
 
-from typing import Any, Final, NamedTuple
+import zlib
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
@@ -35,11 +36,21 @@ class SmallMap(NamedTuple):
         return self.low + (self.high - self.low) * self.values.float()
 
 
+MapsByImage: TypeAlias = dict[int, SmallMap]
+MapsByMethod: TypeAlias = dict[str, MapsByImage]
+
+
 def compact(maps: Maps) -> list[SmallMap]:
     """Average maps down to at most 64 positions a side, and scale them to [0, 1]."""
     size = tuple(min(length, LONGEST_SIDE) for length in maps.shape[1:])
     pooled = (maps if size == tuple(maps.shape[1:]) else POOLS[len(size)](maps[:, None], size)[:, 0]).float()
     values = normalize(pooled).to("cpu", torch.float16)
     lows, highs = (bound.tolist() for bound in pooled.flatten(1).aminmax(dim=1))
-    # Copies, lest the whole batch be kept and sent for the sake of one map.
+    # Copies, because a view would keep its whole batch in memory.
     return [SmallMap(one.clone(), low, high) for one, low, high in zip(values, lows, highs, strict=True)]
+
+
+def fingerprint(image: Tensor) -> int:
+    """Return a number that two images (C, *S) share only if all their values are equal, except by a rare chance."""
+    values = image.detach().to("cpu", torch.float32).contiguous()
+    return zlib.crc32(values.numpy().tobytes(), zlib.crc32(str(tuple(image.shape)).encode()))

@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lightning_saliency.callbacks._findings import Fault, first_fault, from_everyone
+from lightning_saliency.callbacks._distributed import Fault
 from lightning_saliency.callbacks._settings import Settings, margin_name
 from lightning_saliency.loggers import Chart, write_hyperparameters
 
@@ -19,8 +19,6 @@ def charts(monitors: Iterable[Settings]) -> dict[str, list[Chart]]:
 
 def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool) -> Fault | None:
     """Enter the run into TensorBoard's table of runs, so that it shows how explanations ended.
-
-    A fault on the process that writes is known to every process.
 
     TensorBoard believes the first entry of a run. Where Lightning makes one when training starts, which knows no
     scores, ours comes before it; else it comes last, since users may make their own.
@@ -38,7 +36,7 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
                 _enter(logger, saved, monitors, starts=starts)
     except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
         fault = Fault.of(error)
-    return first_fault(from_everyone(fault))
+    return fault
 
 
 def _enter(logger: TensorBoardLogger, saved: dict[str, Any], monitors: Sequence[Settings], *, starts: bool) -> None:

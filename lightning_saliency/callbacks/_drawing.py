@@ -1,61 +1,73 @@
 """The pictures of an evaluation: strips of single images, and curves of all methods."""
 
+from collections.abc import Mapping, Sequence
+
 from torch import Tensor
 
 from lightning_saliency.callbacks._compact import SmallMap
 from lightning_saliency.callbacks._drift import Memory
-from lightning_saliency.callbacks._evaluation import Evaluated
-from lightning_saliency.callbacks._findings import Findings, in_order
-from lightning_saliency.callbacks._scalars import ByImage
+from lightning_saliency.callbacks._evaluation import Thumbnail
+from lightning_saliency.callbacks._record import Evaluation
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.metrics._curve import CurveMetric
-from lightning_saliency.passes.trials import Measured
 from lightning_saliency.visualization import Curve, draw_curves, draw_strip
 
 Tiles = dict[str, SmallMap]
 
 
+def drawn_images(evaluation: Evaluation, panels: Sequence[int], settings: Settings) -> list[int]:
+    """List the images that are panels, or whose maps moved most, and have a finite map."""
+    return sorted(
+        {
+            index
+            for method, maps in evaluation.maps.items()
+            for index in _places(evaluation, method, panels, settings).values()
+            if index in maps
+        }
+    )
+
+
 def draw_strips(
-    own: Evaluated, findings: Findings, settings: Settings, memory: Memory, drift: ByImage
+    evaluation: Evaluation,
+    thumbnails: Mapping[int, Thumbnail],
+    panels: Sequence[int],
+    settings: Settings,
+    memory: Memory,
 ) -> dict[str, Tensor]:
-    """Draw those of this process's images that are panels, or that moved most: pictures by tag."""
+    """Draw the images that are panels, or whose maps moved most: pictures by tag."""
     pictures = {}
-    for method, maps in findings.maps.items():
-        places = {f"image_{index}": index for index in own.panels}
-        places |= {f"drifted_{place}": index for place, index in enumerate(_most_drifted(method, settings, drift))}
-        drawn = {index: _tiles(method, index, maps, memory) for index in places.values() if index in maps}
-        limits = _common_limits(method, findings, memory) if settings.scale == "common" else None
-        for name, index in places.items():
-            if index in own.portraits and index in drawn:
-                portrait = own.portraits[index]
-                tiles = {role: tile.raw() for role, tile in drawn[index].items()}
+    for method, maps in evaluation.maps.items():
+        limits = _common_limits(method, evaluation, memory) if settings.scale == "common" else None
+        for name, index in _places(evaluation, method, panels, settings).items():
+            if index in thumbnails and index in maps:
+                thumbnail = thumbnails[index]
+                tiles = {role: tile.raw() for role, tile in _tiles(method, index, maps, memory).items()}
                 pictures[f"{settings.name}/{method}/{name}"] = draw_strip(
-                    portrait.image / 255,
+                    thumbnail.image / 255,
                     tiles,
-                    [", ".join(portrait.caption), *_score_lines(findings, method, index)],
+                    [", ".join(thumbnail.caption), *_score_lines(evaluation, method, index)],
                     change=(tiles["previous"], tiles["now"]) if "previous" in tiles else None,
                     limits=limits,
                 )
     return pictures
 
 
-def draw_curve_figures(findings: Findings, settings: Settings) -> dict[str, Tensor]:
+def draw_curve_figures(evaluation: Evaluation, settings: Settings) -> dict[str, Tensor]:
     """Draw for each metric with a curve those of all methods and controls: figures by tag."""
     figures = {}
     for metric, specification in settings.metrics.items():
         if isinstance(specification, CurveMetric):
-            found = {method: findings.scores.get((method, metric), {}) for method in settings.all_methods}
-            curves = {method: _curve(by_image, method in settings.controls) for method, by_image in found.items()}
-            known = {method: curve for method, curve in curves.items() if curve is not None}
-            if known:
+            columns = {method: evaluation.curves.get((method, metric)) for method in settings.all_methods}
+            candidates = {method: _curve(column, method in settings.controls) for method, column in columns.items()}
+            curves = {method: curve for method, curve in candidates.items() if curve is not None}
+            if curves:
                 figures[f"{settings.name}/curves/{metric}"] = draw_curves(
-                    metric, specification.curve_axes, specification.points, known
+                    metric, specification.curve_axes, specification.points, curves
                 )
     return figures
 
 
-def _curve(by_image: dict[int, Measured], is_control: bool) -> Curve | None:
-    curves = in_order(by_image).curves if by_image else None
+def _curve(curves: Tensor | None, is_control: bool) -> Curve | None:
     if curves is None:
         return None
     curves = curves[curves.isfinite().all(dim=1)].double()
@@ -65,28 +77,39 @@ def _curve(by_image: dict[int, Measured], is_control: bool) -> Curve | None:
     return Curve(curves.mean(dim=0), errors, is_control)
 
 
+def _places(evaluation: Evaluation, method: str, panels: Sequence[int], settings: Settings) -> dict[str, int]:
+    """Name the pictures of a method and say which image each shows."""
+    places = {f"image_{index}": index for index in panels}
+    moved = _most_drifted(evaluation, method, settings.num_drifted)
+    return places | {f"drifted_{place}": index for place, index in enumerate(moved)}
+
+
 def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -> Tiles:
     """Line up the maps of an image, the oldest first."""
     earlier = {role: memory.maps.get(role, {}).get(method, {}).get(index) for role in ("first", "best", "previous")}
     return {role: found for role, found in earlier.items() if found is not None} | {"now": maps[index]}
 
 
-def _common_limits(method: str, findings: Findings, memory: Memory) -> tuple[float, float] | None:
-    """Span all images of a method, of which every process knows, and not only those that it draws."""
-    everything = (findings.maps, *memory.maps.values())
-    maps = [small for found in everything for small in found.get(method, {}).values()]
+def _common_limits(method: str, evaluation: Evaluation, memory: Memory) -> tuple[float, float] | None:
+    """Span the maps of all images of a method, and not only of those that are drawn."""
+    everything = (evaluation.maps, *memory.maps.values())
+    maps = [small for by_method in everything for small in by_method.get(method, {}).values()]
     return (min(small.low for small in maps), max(small.high for small in maps)) if maps else None
 
 
-def _most_drifted(method: str, settings: Settings, drift: ByImage) -> list[int]:
-    correlation = drift.get((method, "drift_spearman"), {})
-    return sorted(correlation, key=lambda index: (correlation[index], index))[: settings.num_drifted]
+def _most_drifted(evaluation: Evaluation, method: str, number: int) -> list[int]:
+    column = evaluation.drift.get((method, "drift_spearman"))
+    if column is None:
+        return []
+    pairs = zip(column.tolist(), evaluation.indices.tolist(), column.isfinite().tolist(), strict=True)
+    return [index for _, index in sorted((value, index) for value, index, is_number in pairs if is_number)[:number]]
 
 
-def _score_lines(findings: Findings, method: str, index: int) -> list[str]:
+def _score_lines(evaluation: Evaluation, method: str, index: int) -> list[str]:
+    row = evaluation.indices.tolist().index(index)
     scores = {
-        metric: found[index].scores.item()
-        for (name, metric), found in findings.scores.items()
-        if name == method and index in found
+        metric: column[row].item()
+        for (name, metric), column in evaluation.scores.items()
+        if name == method and column[row].isfinite()
     }
     return [", ".join(f"{metric} {value:.3f}" for metric, value in scores.items())] if scores else []

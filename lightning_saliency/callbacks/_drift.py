@@ -6,35 +6,43 @@ from math import isnan
 from typing import Any, Final
 
 import torch
+from torch import Tensor
 
-from lightning_saliency.callbacks._compact import SmallMap
+from lightning_saliency.callbacks._compact import MapsByImage, MapsByMethod, SmallMap
+from lightning_saliency.callbacks._record import Column, Evaluation
 from lightning_saliency.metrics import center_shift, spearman, ssim, top_k_iou
 
 MEASURES: Final = {"spearman": spearman, "ssim": ssim, "top_k_iou": top_k_iou, "center_shift": center_shift}
 ROLES: Final = {"previous": "", "first": "_first", "best": "_best"}
-
-MapsByImage = dict[int, SmallMap]
-MapsByMethod = dict[str, MapsByImage]
 
 
 @dataclass
 class Memory:
     """Maps of earlier evaluations and which of them was the best.
 
+    Every process remembers the maps of its own images, and the first one those of all, for checkpoints.
+
     Attributes:
         maps: Small maps by role (previous, first, best), method and image.
         best_value: Value of what decides, at the best evaluation.
-        data: What the data set is, as far as that decides which image an index means.
+        fingerprints: A number for each image that maps are of.
     """
 
     maps: dict[str, MapsByMethod] = field(default_factory=dict)
     best_value: float | None = None
-    data: str | None = None
+    fingerprints: dict[int, int] = field(default_factory=dict)
 
-    def remember(self, now: MapsByMethod) -> None:
+    def remember(self, evaluation: Evaluation) -> None:
         """Let the present maps be the previous ones of the next evaluation."""
-        self.maps["previous"] = now
-        self.maps.setdefault("first", now)
+        self.maps["previous"] = evaluation.maps
+        self.maps.setdefault("first", evaluation.maps)
+        self.fingerprints.update(_fingerprints(evaluation))
+
+    def is_of(self, evaluation: Evaluation) -> bool:
+        """Return whether maps of these images can be compared: some are remembered, and none has changed."""
+        fingerprints = _fingerprints(evaluation)
+        common = fingerprints.keys() & self.fingerprints.keys()
+        return bool(common) and all(fingerprints[index] == self.fingerprints[index] for index in common)
 
     def consider_best(self, value: float, *, higher_is_better: bool) -> None:
         """Keep the latest maps as the best ones if the value that decides has not been better; NaN never is."""
@@ -50,7 +58,7 @@ class Memory:
         packed = {
             role: {method: _packed(images) for method, images in methods.items()} for role, methods in self.maps.items()
         }
-        return {"maps": packed, "best_value": self.best_value, "data": self.data}
+        return {"maps": packed, "best_value": self.best_value, "fingerprints": dict(self.fingerprints)}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "Memory":
@@ -59,18 +67,38 @@ class Memory:
             role: {method: _unpacked(images) for method, images in methods.items()}
             for role, methods in state["maps"].items()
         }
-        return cls(maps, state["best_value"], state["data"])
+        return cls(maps, state["best_value"], dict(state["fingerprints"]))
 
 
-def drift_scores(now: MapsByImage, reference: MapsByImage) -> dict[str, dict[int, float]]:
-    """Compare the maps of the images that both have, by every measure: {measure: {image: value}}."""
-    both = sorted(now.keys() & reference.keys())
-    common = [index for index in both if now[index].values.shape == reference[index].values.shape]
-    if not common:
+def drift_of(evaluation: Evaluation, memory: Memory) -> Column:
+    """Compare the present maps with the remembered ones: columns (N,) by (method, name)."""
+    return {
+        (method, f"drift_{measure}{suffix}"): column
+        for role, suffix in ROLES.items()
+        for method, maps in memory.maps.get(role, {}).items()
+        if method in evaluation.maps
+        for measure, column in _similarities(evaluation.indices, evaluation.maps[method], maps).items()
+    }
+
+
+def _similarities(indices: Tensor, now: MapsByImage, reference: MapsByImage) -> dict[str, Tensor]:
+    """Compare the maps of the images that both have; NaN for the others."""
+    rows = [
+        (row, index)
+        for row, index in enumerate(indices.tolist())
+        if index in now and index in reference and now[index].values.shape == reference[index].values.shape
+    ]
+    if not rows:
         return {}
-    first = torch.stack([now[index].values for index in common]).float()
-    second = torch.stack([reference[index].values for index in common]).float()
-    return {name: dict(zip(common, measure(first, second).tolist(), strict=True)) for name, measure in MEASURES.items()}
+    first = torch.stack([now[index].values for _, index in rows]).float()
+    second = torch.stack([reference[index].values for _, index in rows]).float()
+    places = torch.tensor([row for row, _ in rows])
+    absent = torch.full((len(indices),), torch.nan, dtype=torch.float64)
+    return {name: absent.index_put((places,), measure(first, second).double()) for name, measure in MEASURES.items()}
+
+
+def _fingerprints(evaluation: Evaluation) -> dict[int, int]:
+    return dict(zip(evaluation.indices.tolist(), evaluation.fingerprints.tolist(), strict=True))
 
 
 def _packed(images: MapsByImage) -> dict[str, Any]:
@@ -85,9 +113,7 @@ def _packed(images: MapsByImage) -> dict[str, Any]:
 def _unpacked(packed: Mapping[str, Any]) -> MapsByImage:
     if packed["maps"] is None:
         return {}
-    # Earlier checkpoints kept no ranges, which drift does not need.
-    ranges = packed.get("ranges", torch.tensor([[0.0, 1.0]]).expand(len(packed["indices"]), 2))
     return {
         index: SmallMap(values, *bounds)
-        for index, values, bounds in zip(packed["indices"], packed["maps"], ranges.tolist(), strict=True)
+        for index, values, bounds in zip(packed["indices"], packed["maps"], packed["ranges"].tolist(), strict=True)
     }

@@ -1,7 +1,7 @@
 """Explain and score a share of the images, batch by batch."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -12,8 +12,8 @@ from lightning_saliency._model import logits_of
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.callbacks._batches import LabelledImages, are_classes
 from lightning_saliency.callbacks._colours import Colours
-from lightning_saliency.callbacks._compact import compact
-from lightning_saliency.callbacks._findings import Findings
+from lightning_saliency.callbacks._compact import SmallMap, compact, fingerprint
+from lightning_saliency.callbacks._record import Evaluation, merge
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
@@ -26,7 +26,7 @@ from lightning_saliency.visualization import displayable
 TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[..., Any] | None
 
 
-class Portrait(NamedTuple):
+class Thumbnail(NamedTuple):
     """An image as it is shown, (3, H, W) uint8, with lines of text."""
 
     image: Tensor
@@ -70,10 +70,6 @@ class _Batch(NamedTuple):
     targets: Targets
     logits: Logits
 
-    def chosen(self, some: Tensor) -> set[int]:
-        """Name the images for which something holds."""
-        return {self.indices[row] for row in some.nonzero().flatten().tolist()}
-
     def where(self, keep: Tensor) -> "_Batch":
         """Take the images that are to be kept."""
         rows = keep.nonzero().flatten()
@@ -83,26 +79,26 @@ class _Batch(NamedTuple):
         return _Batch(chosen, self.images[rows], labels, masks, self.targets[rows], self.logits[rows])
 
 
-@dataclass
+@dataclass(frozen=True)
 class Evaluated:
-    """What a process found, and what only it needs to draw it.
+    """What a process computed.
 
     Attributes:
-        findings: Results, to be put together with those of other processes.
-        portraits: The images as they are drawn, by index.
+        evaluation: Results, to be merged with those of other processes.
+        thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
     """
 
-    findings: Findings = field(default_factory=Findings)
-    portraits: dict[int, Portrait] = field(default_factory=dict)
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
     panels: list[int] = field(default_factory=list)
 
 
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
     """Explain and score; the network is borrowed by the caller."""
-    evaluated = Evaluated()
+    parts: list[Evaluation] = []
+    thumbnails: dict[int, Thumbnail] = {}
     for indices, images, labels, masks in batches:
-        evaluated.findings.seen |= set(indices)
         with torch.no_grad():
             logits = logits_of(network, images.clone())
         targets = choose_targets(task.target, logits, labels)
@@ -110,9 +106,11 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
         if task.min_confidence > 0:
             confidence = target_probability(logits, targets, task.activation)
             batch = batch.where(confidence >= task.min_confidence)
+            parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
-            _evaluate_batch(network, batch, task, evaluated)
-    return evaluated
+            parts.append(_evaluate_batch(network, batch, task))
+            thumbnails |= _thumbnails(batch, task)
+    return Evaluated(merge(parts), thumbnails)
 
 
 def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) -> Targets:
@@ -144,47 +142,74 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) 
     return targets.to(logits.device, torch.int64)
 
 
-def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task, evaluated: Evaluated) -> None:
-    findings = evaluated.findings
-    findings.used |= set(batch.indices)
+def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation:
     maps = explain(network, batch.images, batch.targets, task.methods, task.max_batch_size)
-    valid = {name: torch.isfinite(found.flatten(1)).all(dim=1) for name, found in maps.items()}
+    valid = {name: torch.isfinite(method_maps.flatten(1)).all(dim=1) for name, method_maps in maps.items()}
     # A map that cannot be scored is scored as a blank one beside the others, and its score thrown away.
-    maps = {name: torch.where(_beside(valid[name], found), found, 0.0) for name, found in maps.items()}
-    for name, found in maps.items():
-        flat = found.flatten(1)
-        findings.invalid[name] |= batch.chosen(~valid[name])
-        findings.blank[name] |= batch.chosen(valid[name] & (flat.amax(dim=1) == flat.amin(dim=1)))
-        if name not in task.controls:
-            findings.add_maps(name, batch.indices, compact(found), valid[name])
-    if task.metrics:
-        measured = measure(
-            network,
-            batch.images,
-            maps,
-            batch.targets,
-            task.metrics,
-            methods=task.methods,
-            masks=batch.masks,
-            max_batch_size=task.max_batch_size,
-            scoring_precision=task.scoring_precision,
-        )
-        for method, row in measured.items():
-            for metric, scored in row.items():
-                findings.add_scores((method, metric), batch.indices, scored, valid[method])
-    predicted = batch.logits.argmax(dim=1).tolist()
-    findings.classes |= dict(zip(batch.indices, zip(batch.targets.tolist(), predicted, strict=True), strict=True))
-    evaluated.portraits |= _portraits(batch, task)
+    maps = {name: torch.where(_beside(valid[name], raw), raw, 0.0) for name, raw in maps.items()}
+    evaluation = Evaluation(
+        indices=torch.tensor(batch.indices, dtype=torch.int64),
+        invalid={name: ~flags.cpu() for name, flags in valid.items()},
+        blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
+        targets=batch.targets.cpu(),
+        predicted=batch.logits.argmax(dim=1).cpu(),
+        fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
+        maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
+    )
+    return _with_scores(evaluation, network, batch, maps, valid, task) if task.metrics else evaluation
 
 
-def _portraits(batch: _Batch, task: Task) -> dict[int, Portrait]:
+def _with_scores(
+    evaluation: Evaluation,
+    network: nn.Module,
+    batch: _Batch,
+    maps: Mapping[str, Maps],
+    valid: Mapping[str, Tensor],
+    task: Task,
+) -> Evaluation:
+    measured = measure(
+        network,
+        batch.images,
+        maps,
+        batch.targets,
+        task.metrics,
+        methods=task.methods,
+        masks=batch.masks,
+        max_batch_size=task.max_batch_size,
+        scoring_precision=task.scoring_precision,
+    )
+    by_key = {(method, metric): result for method, row in measured.items() for metric, result in row.items()}
+    scores = {key: torch.where(valid[key[0]], result.scores, torch.nan) for key, result in by_key.items()}
+    curves = {
+        key: torch.where(valid[key[0]][:, None], result.curves, torch.nan)
+        for key, result in by_key.items()
+        if result.curves is not None
+    }
+    return replace(
+        evaluation,
+        scores={key: column.to("cpu", torch.float64) for key, column in scores.items()},
+        curves={key: column.to("cpu", torch.float32) for key, column in curves.items()},
+    )
+
+
+def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]:
+    pairs = zip(batch.indices, compact(maps), valid.tolist(), strict=True)
+    return {index: small for index, small, is_valid in pairs if is_valid}
+
+
+def _is_constant(maps: Maps) -> Tensor:
+    flat = maps.flatten(1)
+    return flat.amax(dim=1) == flat.amin(dim=1)
+
+
+def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     """Keep the images as they can be shown; what is no picture is not drawn."""
     if batch.images.ndim != 4:
         return {}
     raw = to_raw(batch.images, *(task.colours or (None, None))).float().cpu()
     captions = _captions(batch, task)
     return {
-        index: Portrait((displayable(image) * 255).round().to(torch.uint8), caption)
+        index: Thumbnail((displayable(image) * 255).round().to(torch.uint8), caption)
         for index, image, caption in zip(batch.indices, raw, captions, strict=True)
     }
 

@@ -9,11 +9,11 @@ from typing import Any, Final, Protocol
 NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND: Final = re.compile(rf"\s*(>=|<=)\s*({NUMBER})\s*(?:by\s+({NUMBER})\s+stderr\s*)?")
 RELATIVE: Final = re.compile(rf"\s*worsens\s*<=\s*({NUMBER})\s*%\s*")
-FORMS: Final = "'>= x', '<= x', either with 'by k stderr' behind, or 'worsens <= x%'"
+FORMS: Final = "'>= x', '<= x', either followed by 'by k stderr', or 'worsens <= x%'"
 
 
 class Values(Protocol):
-    """The values that a gate may look at, `None` for what was not computed in the validation at hand."""
+    """The values that a gate may look at, `None` for what was not computed in the current validation."""
 
     def __call__(self, name: str) -> float | None:
         """Return a value of this validation."""
@@ -21,7 +21,7 @@ class Values(Protocol):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What one gate said and why."""
+    """The judgement of one gate and its reason."""
 
     passed: bool
     reason: str
@@ -47,14 +47,14 @@ class Bound:
         """Compare the value, made worse by its uncertainty, with the bound; NaN never passes."""
         value = values(self.metric)
         if value is None:
-            return Verdict(False, f"{self.metric} was not computed in this validation, wanted {self}")
+            return Verdict(False, f"{self.metric} was not computed in this validation, required {self}")
         error = values(f"{self.metric}_stderr") if self.stderrs else 0.0
         if error is None:
-            return Verdict(False, f"{self.metric} has no standard error in this validation, wanted {self}")
+            return Verdict(False, f"{self.metric} has no standard error in this validation, required {self}")
         slack = self.stderrs * error
         passed = value - slack >= self.bound if self.comparison == ">=" else value + slack <= self.bound
-        seen = f"{value:.4g} +- {error:.2g}" if self.stderrs else f"{value:.4g}"
-        return Verdict(passed, f"{self.metric} is {seen}, wanted {self}")
+        measured = f"{value:.4g} +- {error:.2g}" if self.stderrs else f"{value:.4g}"
+        return Verdict(passed, f"{self.metric} is {measured}, required {self}")
 
     def __str__(self) -> str:
         spare = f" by {self.stderrs:g} stderr" if self.stderrs else ""
@@ -79,12 +79,12 @@ class Relative:
         """Compare the value with the best one before it."""
         value = values(self.metric)
         if value is None or math.isnan(value):
-            return Verdict(False, f"{self.metric} was not computed in this validation, wanted {self}")
+            return Verdict(False, f"{self.metric} was not computed in this validation, required {self}")
         if best is None:
             return Verdict(True, f"{self.metric} is {value:.4g}, the first")
         loss = best - value if self.higher_is_better else value - best
         passed = loss <= self.tolerance * abs(best)
-        return Verdict(passed, f"{self.metric} is {value:.4g} after a best of {best:.4g}, wanted {self}")
+        return Verdict(passed, f"{self.metric} is {value:.4g} after a best of {best:.4g}, required {self}")
 
     def __str__(self) -> str:
         return f"worsens <= {100 * self.tolerance:g}%"

@@ -34,10 +34,6 @@ class Source(NamedTuple):
             return None
         return len(loader.dataset) if loader.batch_sampler is not None and hasattr(loader.dataset, "__len__") else None
 
-    def described(self, world_size: int) -> str:
-        """Say what decides which image an index means."""
-        return f"one of {self.size} items" if self.size is not None else f"a stream that {world_size} process(es) share"
-
 
 def find_source(dataloaders: Any, dataloader_idx: int) -> Source:
     """Pick one of the loaders.

@@ -1,19 +1,18 @@
-"""Send what was found to loggers and files: drawn where the images are, written by one process."""
+"""Send results to loggers and files: by the first process, to which the others send the images that are drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import lightning.pytorch as pl
-from torch import Tensor
 
 from lightning_saliency.callbacks._card import card
 from lightning_saliency.callbacks._dashboard import charts
+from lightning_saliency.callbacks._distributed import Fault, send_to_first, tell_everyone
 from lightning_saliency.callbacks._drawing import draw_curve_figures, draw_strips
 from lightning_saliency.callbacks._drift import Memory
-from lightning_saliency.callbacks._evaluation import Evaluated
-from lightning_saliency.callbacks._findings import Fault, first_fault, from_everyone
-from lightning_saliency.callbacks._reporting import Summary, rows
+from lightning_saliency.callbacks._evaluation import Thumbnail
+from lightning_saliency.callbacks._record import Evaluation
+from lightning_saliency.callbacks._reporting import rows
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._table import append_rows
 from lightning_saliency.callbacks._trainer import log_folder
@@ -21,60 +20,68 @@ from lightning_saliency.loggers import write_layout, write_picture, write_text
 
 
 @dataclass(frozen=True)
-class Occasion:
-    """What there is to publish besides the findings themselves.
+class Publication:
+    """What the first process publishes.
 
     Attributes:
+        evaluation: The results of all processes.
+        values: What is logged.
         memory: Maps of earlier evaluations.
-        resumed: Whether the run has just been taken up again, and rows from here on stand in the table already.
-        introduces: The settings of all monitors, if this is the first evaluation of a run; none otherwise.
+        panels: Images that are always drawn.
+        resumed: Whether the run has just been resumed, so that rows from this step on are in the table already.
+        monitors: The settings of all monitors, if this is the first evaluation of a run; none otherwise.
     """
 
+    evaluation: Evaluation
+    values: dict[str, float]
     memory: Memory
+    panels: Sequence[int]
     resumed: bool
-    introduces: Sequence[Settings]
+    monitors: Sequence[Settings]
+
+
+def publishes(trainer: pl.Trainer) -> bool:
+    """Return whether there is anything to publish to."""
+    return bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set at run time
 
 
 def publish(
-    trainer: pl.Trainer, own: Evaluated, summary: Summary, settings: Settings, occasion: Occasion
+    trainer: pl.Trainer, thumbnails: Mapping[int, Thumbnail], publication: Publication | None, settings: Settings
 ) -> Fault | None:
-    """Draw, collect and write; a fault anywhere is known to every process."""
-    if not trainer.loggers or trainer.fast_dev_run:  # type: ignore[attr-defined]  # set at run time
-        return None
-    folder = log_folder(trainer)
-    drawn: dict[str, Tensor] = {}
+    """Collect the images that are drawn, draw and write.
+
+    Args:
+        trainer: The trainer.
+        thumbnails: The drawn images that this process has.
+        publication: What there is to publish, on the first process.
+        settings: The monitor's settings.
+
+    Returns:
+        What went wrong on the first process; where a fault has to stop training, every process knows.
+    """
     fault: Fault | None = None
-    try:
-        drawn = draw_strips(own, summary.whole, settings, occasion.memory, summary.drift)
-    except Exception as error:  # noqa: BLE001 - other processes wait for this one
-        fault = Fault.of(error)
-    everyone = from_everyone((drawn, fault))
-    fault = first_fault([found for _, found in everyone])
-    if trainer.is_global_zero:
-        pictures = {tag: picture for part, _ in everyone for tag, picture in part.items()}
+    parts = send_to_first(dict(thumbnails), trainer)
+    if publication is not None:
         try:
-            _write(trainer, pictures, folder, summary, settings, occasion)
+            collected = {index: thumbnail for part in parts for index, thumbnail in part.items()}
+            _write(trainer, collected, publication, settings)
         except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
-            fault = fault or Fault.of(error)
-    return first_fault(from_everyone(fault))
+            fault = Fault.of(error)
+    return tell_everyone(fault, trainer) if settings.on_error == "raise" else fault
 
 
 def _write(
-    trainer: pl.Trainer,
-    pictures: dict[str, Tensor],
-    folder: Path,
-    summary: Summary,
-    settings: Settings,
-    occasion: Occasion,
+    trainer: pl.Trainer, thumbnails: Mapping[int, Thumbnail], publication: Publication, settings: Settings
 ) -> None:
-    step = trainer.global_step
-    pictures = pictures | draw_curve_figures(summary.whole, settings)
+    step, evaluation = trainer.global_step, publication.evaluation
+    pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory)
+    pictures |= draw_curve_figures(evaluation, settings)
     for logger in trainer.loggers:
-        if occasion.introduces:
-            write_layout(logger, charts(occasion.introduces))
-            write_text(logger, f"{settings.name}/card", card(summary.whole, settings, summary.values), step)
+        if publication.monitors:
+            write_layout(logger, charts(publication.monitors))
+            write_text(logger, f"{settings.name}/card", card(evaluation, settings, publication.values), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.
-    found = rows(summary.whole, summary.drift, trainer.current_epoch, step)
-    append_rows(folder / f"{settings.name}.csv", found, step if occasion.resumed else None)
+    table = rows(evaluation, trainer.current_epoch, step)
+    append_rows(log_folder(trainer) / f"{settings.name}.csv", table, step if publication.resumed else None)

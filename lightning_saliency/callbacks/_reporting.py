@@ -1,85 +1,106 @@
-"""From findings to what is told of them: a summary, rows of a table, complaints."""
+"""From an evaluation to what is told of it: a summary, rows of a table, complaints."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from lightning_saliency.callbacks._drift import MapsByMethod, Memory
-from lightning_saliency.callbacks._findings import Fault, Findings
-from lightning_saliency.callbacks._scalars import ByImage, drift_of, scalars
+from lightning_saliency.callbacks._distributed import Fault
+from lightning_saliency.callbacks._record import Evaluation
+from lightning_saliency.callbacks._scalars import Scalar, logged_values, scalars
 from lightning_saliency.callbacks._settings import Settings
 
 
-@dataclass
-class Summary:
-    """What becomes of an evaluation.
+@dataclass(frozen=True)
+class Outcome:
+    """What every process has to know of an evaluation.
 
     Attributes:
-        whole: What all processes found.
-        drift: How far maps have moved.
-        values: What is logged.
-        fault: Why nothing is.
+        scalars: What is logged.
+        num_read: Number of images that were read.
+        seconds: Time that the slowest process took.
+        batch_size: Most images in one pass that every process had memory for.
+        drawn: Images whose thumbnails the first process needs.
+        drift_restarts: Whether the images are other ones than those that are remembered.
+        fault: Why nothing is logged.
+        loss: Why there is nothing to remember: not a single map was finite.
     """
 
-    whole: Findings
-    drift: ByImage = field(default_factory=dict)
-    values: dict[str, float] = field(default_factory=dict)
+    scalars: dict[str, Scalar] = field(default_factory=dict)
+    num_read: int = 0
+    seconds: float = 0.0
+    batch_size: int = 0
+    drawn: tuple[int, ...] = ()
+    drift_restarts: bool = False
     fault: Fault | None = None
+    loss: Fault | None = None
+
+    @property
+    def values(self) -> dict[str, float]:
+        """What is logged, standard errors included."""
+        return logged_values(self.scalars)
 
 
-def summarise(whole: Findings, settings: Settings, memory: Memory) -> Summary:
-    """Compute what is logged: the same on every process, faults included."""
-    if whole.fault is not None:
-        return Summary(whole, fault=whole.fault)
-    if not whole.seen:
-        return Summary(whole, fault=Fault(is_configuration=False, description="NoImages: no validation image was seen"))
+def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: bool) -> tuple[Evaluation, Outcome]:
+    """Compute what is logged from the evaluation of all processes, and leave out drift where it restarts."""
+    if evaluation.fault is not None:
+        return evaluation, Outcome(fault=evaluation.fault)
+    if not evaluation.num_read:
+        return evaluation, Outcome(fault=Fault(False, "NoImages: no validation image was seen"))
+    if drift_restarts:
+        evaluation = replace(evaluation, drift={})
     try:
-        drift = drift_of(whole, memory)
-        return Summary(whole, drift, scalars(whole, settings, drift))
+        named = scalars(evaluation, settings)
     except Exception as error:  # noqa: BLE001 - a score that cannot be averaged must not stop training
-        return Summary(whole, fault=Fault.of(error))
+        return evaluation, Outcome(fault=Fault.of(error))
+    return evaluation, Outcome(
+        scalars=named,
+        num_read=evaluation.num_read,
+        seconds=evaluation.seconds,
+        batch_size=evaluation.batch_size,
+        drift_restarts=drift_restarts,
+        loss=total_loss(evaluation, settings),
+    )
 
 
-def rows(findings: Findings, drift: ByImage, epoch: int, step: int) -> Iterator[tuple[object, ...]]:
+def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object, ...]]:
     """List every score of every image: step, epoch, index, target, predicted, method, metric, score."""
-    for (method, metric), found in findings.scores.items():
-        for index in sorted(found):
-            yield (step, epoch, index, *findings.classes[index], method, metric, found[index].scores.item())
-    for (method, name), by_image in drift.items():
-        for index, value in by_image.items():
-            yield (step, epoch, index, *findings.classes[index], method, name, value)
+    images = list(
+        zip(evaluation.indices.tolist(), evaluation.targets.tolist(), evaluation.predicted.tolist(), strict=True)
+    )
+    for (method, name), column in {**evaluation.scores, **evaluation.drift}.items():
+        for image, value, is_number in zip(images, column.tolist(), column.isfinite().tolist(), strict=True):
+            if is_number:
+                yield (step, epoch, *image, method, name, value)
 
 
-def complaints(findings: Findings, settings: Settings) -> dict[str, str]:
+def complaints(evaluation: Evaluation, settings: Settings) -> dict[str, str]:
     """Say what is unhealthy about maps, by a key that lets each be said once."""
-    invalid = {method: findings.invalid[method] for method in settings.methods if findings.invalid[method]}
-    # A few blank maps are usual, and logged.
-    blank = {m: findings.blank[m] for m in settings.methods if 2 * len(findings.blank[m]) >= max(len(findings.used), 1)}
-    said = {}
-    if invalid:
-        said["invalid"] = (
-            f"{_counted(invalid, findings)} are not finite and left out: "
+    total = len(evaluation.indices)
+    invalid = {method: evaluation.count(evaluation.invalid, method) for method in settings.methods}
+    blank = {method: evaluation.count(evaluation.blank, method) for method in settings.methods}
+    messages = {}
+    if any(invalid.values()):
+        messages["invalid"] = (
+            f"{_listed(invalid, total)} are not finite and left out: "
             "look for exploding weights or logits, or for a division or root whose gradient is infinite."
         )
-    if blank:
-        said["blank"] = (
-            f"{_counted(blank, findings)} are constant and score as such: "
+    # A few blank maps are usual, and logged.
+    if any(2 * count >= max(total, 1) for count in blank.values()):
+        often = {method: count for method, count in blank.items() if 2 * count >= max(total, 1)}
+        messages["blank"] = (
+            f"{_listed(often, total)} are constant, so their scores carry no information: "
             "gradients may vanish (dead or saturated activations), be all negative (class activation maps), "
             "or not vary (a guide by variance)."
         )
-    return said
+    return messages
 
 
-def total_loss(findings: Findings, settings: Settings) -> Fault | None:
+def total_loss(evaluation: Evaluation, settings: Settings) -> Fault | None:
     """Take it for a fault if not a single map is finite."""
-    if findings.used and all(findings.invalid[method] == findings.used for method in settings.methods):
-        return Fault(is_configuration=False, description=f"NoFiniteMap: {complaints(findings, settings)['invalid']}")
+    total = len(evaluation.indices)
+    if total and all(evaluation.count(evaluation.invalid, method) == total for method in settings.methods):
+        return Fault(False, f"NoFiniteMap: {complaints(evaluation, settings)['invalid']}")
     return None
 
 
-def _counted(images: dict[str, set[int]], findings: Findings) -> str:
-    return ", ".join(f"{len(some)} of {len(findings.used)} maps of {method!r}" for method, some in images.items())
-
-
-def maps_to_remember(findings: Findings, settings: Settings) -> MapsByMethod:
-    """Pick the maps that later evaluations are compared with."""
-    return {method: maps for method, maps in findings.maps.items() if method in settings.methods}
+def _listed(counts: dict[str, int], total: int) -> str:
+    return ", ".join(f"{count} of {total} maps of {method!r}" for method, count in counts.items() if count)

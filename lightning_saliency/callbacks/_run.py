@@ -1,46 +1,59 @@
 """One evaluation of one process, from its start to its end."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from torch import Tensor
 
 from lightning_saliency.callbacks._batches import LabelledImages
+from lightning_saliency.callbacks._distributed import Fault
 from lightning_saliency.callbacks._evaluation import Evaluated
-from lightning_saliency.callbacks._findings import Fault, Findings
 from lightning_saliency.callbacks._loading import Source
+from lightning_saliency.callbacks._record import Evaluation
 
 
 @dataclass
 class Run:
-    """What an evaluation is about, and what has come of it so far.
+    """What an evaluation is about, and its results so far.
 
     Attributes:
         source: The loader watched.
         check: Whether this is the sanity run.
         trains: Whether this evaluation belongs to training, and may be remembered.
+        epoch: Current epoch.
+        step: Global step.
         kept: Images kept from a loader that cannot be read by index.
         collects: Whether such images still have to be collected.
-        num_wanted: How many.
+        num_images: How many this process explains.
         numbers: Their numbers, which stand in for indices.
-        evaluated: What was found, once the work is done.
+        waits: Whether to work only after the first batch, when DDP has shared its buffers.
+        buffers: Buffers of the first process, which stand in for this one's.
+        batches: The images, where they were read beforehand.
+        evaluated: The results, once the work is done.
         error: What was raised instead.
     """
 
     source: Source
     check: bool
     trains: bool
+    epoch: int
+    step: int
     kept: list[LabelledImages]
     collects: bool
-    num_wanted: int
+    num_images: int
     numbers: Iterator[int]
+    waits: bool = False
+    buffers: dict[str, Tensor] = field(default_factory=dict)
+    batches: list[LabelledImages] | None = None
     evaluated: Evaluated | None = None
     error: Exception | None = None
 
     def fail(self, error: Exception, *, is_configuration: bool) -> None:
-        """Let an exception be all that was found."""
+        """Let an exception be the only result."""
         self.error = error
-        self.evaluated = Evaluated(Findings(fault=Fault.of(error, is_configuration=is_configuration)))
+        self.evaluated = Evaluated(Evaluation(fault=Fault.of(error, is_configuration=is_configuration)))
 
     @property
     def num_missing(self) -> int:
         """How many images are still to be collected."""
-        return self.num_wanted - sum(len(part.indices) for part in self.kept)
+        return self.num_images - sum(len(part.indices) for part in self.kept)

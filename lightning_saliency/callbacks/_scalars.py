@@ -1,77 +1,77 @@
 """What is logged as numbers: scores, margins over controls, drift, health, cost."""
 
-from copy import deepcopy
+from collections.abc import Mapping
+from math import isfinite
+from typing import NamedTuple
 
-from lightning_saliency.callbacks._drift import ROLES, Memory, drift_scores
-from lightning_saliency.callbacks._findings import Findings, in_order
+from lightning_saliency.callbacks._record import Column, Evaluation
 from lightning_saliency.callbacks._settings import Settings, margin_name
 from lightning_saliency.callbacks._statistics import mean_and_error
 
-ByImage = dict[tuple[str, str], dict[int, float]]
+
+class Scalar(NamedTuple):
+    """A number to be logged.
+
+    Attributes:
+        value: The number.
+        error: Its standard error, where it is a mean over several images.
+        num_images: Over how many images.
+    """
+
+    value: float
+    error: float | None
+    num_images: int
 
 
-def scalars(findings: Findings, settings: Settings, drift: ByImage) -> dict[str, float]:
+def scalars(evaluation: Evaluation, settings: Settings) -> dict[str, Scalar]:
     """Name and compute what is logged; never NaN or infinite."""
     prefix = settings.name
-    values = {f"{prefix}/seconds": findings.seconds}
-    if settings.min_confidence > 0 and findings.seen:
-        values[f"{prefix}/used"] = len(findings.used) / len(findings.seen)
+    total = len(evaluation.indices)
+    named = {f"{prefix}/seconds": Scalar(evaluation.seconds, None, total)}
+    if settings.min_confidence > 0 and evaluation.num_read:
+        named[f"{prefix}/used"] = Scalar(total / evaluation.num_read, None, evaluation.num_read)
     for method in settings.methods:
-        values[f"{prefix}/{method}/invalid"] = float(len(findings.invalid[method]))
-        values[f"{prefix}/{method}/blank"] = float(len(findings.blank[method]))
-    for (method, metric), found in findings.scores.items():
-        clone = deepcopy(settings.metrics[metric])
-        clone.reset()
-        clone.sync_on_compute = False  # what every process has here is the whole
-        if found:
-            clone.accumulate(*in_order(found))
-        if clone.num_scored:
-            values[f"{prefix}/{method}/{metric}"] = clone.compute().item()
-        if clone.num_scored > 1:
-            values[f"{prefix}/{method}/{metric}_stderr"] = clone.standard_error().item()
-    for (method, name), by_image in {**_margins(findings, settings), **drift}.items():
-        values |= _mean_with_error(f"{prefix}/{method}/{name}", by_image)
+        for name, flags in (("invalid", evaluation.invalid), ("blank", evaluation.blank)):
+            named[f"{prefix}/{method}/{name}"] = Scalar(float(evaluation.count(flags, method)), None, total)
+    for (method, name), column in {**evaluation.scores, **margins(evaluation, settings), **evaluation.drift}.items():
+        values = column.tolist()
+        summary = mean_and_error(values)
+        if summary is not None:
+            mean, error = summary
+            count = sum(map(isfinite, values))
+            named[f"{prefix}/{method}/{name}"] = Scalar(mean, error if isfinite(error) else None, count)
+    return named
+
+
+def logged_values(named: Mapping[str, Scalar]) -> dict[str, float]:
+    """Return values and standard errors by the names that they are logged under."""
+    values = {}
+    for name, scalar in named.items():
+        values[name] = scalar.value
+        if scalar.error is not None:
+            values[f"{name}_stderr"] = scalar.error
     return values
 
 
-def bands(values: dict[str, float], settings: Settings) -> dict[str, float]:
-    """Bound every margin by one standard error each way, as TensorBoard's charts want it."""
-    margins = [f"{settings.name}/{name}" for name in settings.margins]
-    known = [(name, values[name], values[f"{name}_stderr"]) for name in margins if f"{name}_stderr" in values]
+def bands(values: Mapping[str, float], settings: Settings) -> dict[str, float]:
+    """Bound every margin by one standard error each way, as TensorBoard's charts need it."""
+    names = [f"{settings.name}/{name}" for name in settings.margins]
+    with_error = [(name, values[name], values[f"{name}_stderr"]) for name in names if f"{name}_stderr" in values]
     return {
         f"{name}_{side}": value + sign * error
-        for name, value, error in known
+        for name, value, error in with_error
         for side, sign in (("low", -1), ("high", 1))
     }
 
 
-def drift_of(findings: Findings, memory: Memory) -> ByImage:
-    """Compare the present maps with the remembered ones: values by (method, name) and image."""
-    return {
-        (method, f"drift_{measure}{suffix}"): by_image
-        for role, suffix in ROLES.items()
-        for method, maps in memory.maps.get(role, {}).items()
-        for measure, by_image in drift_scores(findings.maps.get(method, {}), maps).items()
-    }
-
-
-def _margins(findings: Findings, settings: Settings) -> ByImage:
+def margins(evaluation: Evaluation, settings: Settings) -> Column:
     """Subtract the controls' scores image by image; positive is better, whatever the metric's direction."""
-    margins: ByImage = {}
-    for (method, metric), found in findings.scores.items():
-        sign = 1 if settings.metrics[metric].higher_is_better else -1
-        for control in settings.controls if method in settings.methods else ():
-            other = findings.scores.get((control, metric), {})
-            margins[method, margin_name(metric, control)] = {
-                index: sign * (found[index].scores.item() - other[index].scores.item())
-                for index in sorted(found.keys() & other.keys())
-            }
-    return margins
-
-
-def _mean_with_error(name: str, by_image: dict[int, float]) -> dict[str, float]:
-    summary = mean_and_error(by_image.values())
-    if summary is None:
-        return {}
-    mean, error = summary
-    return {name: mean} if error == float("inf") else {name: mean, f"{name}_stderr": error}
+    scores = evaluation.scores
+    return {
+        (method, margin_name(metric, control)): (1 if settings.metrics[metric].higher_is_better else -1)
+        * (column - scores[control, metric])
+        for (method, metric), column in scores.items()
+        if method in settings.methods
+        for control in settings.controls
+        if (control, metric) in scores
+    }

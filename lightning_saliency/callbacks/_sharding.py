@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
-from lightning_saliency.callbacks._findings import Fault, first_fault, from_everyone
+from lightning_saliency.callbacks._distributed import Fault, agree_on_fault
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.methods import FullGrad
 from lightning_saliency.metrics import ParameterRandomization
@@ -55,22 +55,22 @@ def share_of(indices: list[int], trainer: pl.Trainer) -> list[int]:
     return own + indices[:1] * missing
 
 
-def read_together(items: Iterable[Item]) -> list[Item]:
+def read_together(items: Iterable[Item], trainer: pl.Trainer) -> list[Item]:
     """Read all before the first pass, so that no process waits in a pass for one that cannot read.
 
     Raises:
         RuntimeError: On every process, if one of them cannot.
     """
     fault: Fault | None = None
-    whole: list[Item] = []
+    batches: list[Item] = []
     try:
-        whole = list(items)
+        batches = list(items)
     except Exception as error:  # noqa: BLE001 - other processes wait for this one
         fault = Fault.of(error)
-    agreed = first_fault(from_everyone(fault))
+    agreed = agree_on_fault(fault, trainer)
     if agreed is not None:
         raise RuntimeError(agreed.description)
-    return whole
+    return batches
 
 
 def _culprits(settings: Settings) -> list[str]:

@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
+from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._settings import Settings
 
 
@@ -20,6 +21,12 @@ def has_validation_images(trainer: pl.Trainer) -> bool:
     """Return whether validations of this training will see a batch, as far as is known yet."""
     sizes = trainer.num_val_batches
     return trainer.enable_validation and (not sizes or sum(sizes) > 0)
+
+
+def is_fresh(trainer: pl.Trainer) -> bool:
+    """Return whether training starts anew, and neither continues the same trainer's nor resumes: for `setup`."""
+    progress: Any = trainer.fit_loop.epoch_progress
+    return bool(progress.current.processed == 0)
 
 
 def log_folder(trainer: pl.Trainer) -> Path:
@@ -47,7 +54,7 @@ def deciding_value(trainer: pl.Trainer, settings: Settings) -> tuple[float, bool
     name, higher_is_better = _deciding_name(trainer, settings)
     value = trainer.callback_metrics.get(name)
     # Processes may have logged different values, and must remember the same.
-    agreed = trainer.strategy.broadcast(None if value is None else value.item())
+    agreed = tell_everyone(None if value is None else value.item(), trainer)
     return None if agreed is None else (agreed, higher_is_better)
 
 

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from lightning_saliency._model import explaining
-from lightning_saliency._random import keyed_generator
+from lightning_saliency._random import keyed_generator, private_random_state
 from lightning_saliency.callbacks._batches import LabelledImages, read_batch
 from lightning_saliency.callbacks._colours import Colours, class_names_of, find_colours
 from lightning_saliency.callbacks._evaluation import Evaluated, Task, evaluate
@@ -19,7 +19,7 @@ from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
 from lightning_saliency.callbacks._progress import Tell, showing_progress
 from lightning_saliency.callbacks._settings import Settings
-from lightning_saliency.callbacks._sharding import is_sharded, read_together, share_of
+from lightning_saliency.callbacks._sharding import read_together, share_of
 from lightning_saliency.callbacks._subset import choose_indices
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
@@ -36,16 +36,18 @@ def watch(
     kept: list[LabelledImages] | None,
     *,
     check: bool,
+    batches: Iterable[LabelledImages] | None = None,
 ) -> Evaluated:
     """Explain this process's share; a check takes the same two images on every process.
 
     Args:
         trainer: The trainer.
-        pl_module: The module, which is borrowed and given back.
+        pl_module: The module, which is borrowed and restored.
         settings: What to do.
         source: The user's loader.
         kept: Images kept from the loader where its data cannot be read by index.
         check: Whether this is the sanity run.
+        batches: The share, where it has been read before.
     """
     with explaining(pl_module, seed=settings.seed):
         network = network_of(pl_module, settings.model, settings.output)
@@ -66,13 +68,25 @@ def watch(
             class_names_of(source.dataset),
             settings.scoring_precision,
         )
-        batches: Iterable[LabelledImages] = [first] if check else reader.read(reader.share)
-        if is_sharded(trainer):
-            batches = read_together(batches)
+        if batches is None:
+            batches = [first] if check else reader.read(reader.share)
         with showing_progress(trainer, len(first.indices) if check else len(reader.share)) as tell:
             evaluated = evaluate(network, _told(batches, tell), task)
-        evaluated.panels = reader.indices[: settings.num_panels]
-        return evaluated
+        return replace(evaluated, panels=reader.indices[: settings.num_panels])
+
+
+def read_before(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, settings: Settings, source: Source, *, check: bool
+) -> list[LabelledImages]:
+    """Read this process's share before any pass, where passes are collectives.
+
+    Raises:
+        RuntimeError: On every process, if one of them cannot read.
+    """
+    with private_random_state(settings.seed):
+        reader = _Reader(trainer, pl_module, settings, source, None)
+        indices = reader.indices[:IMAGES_IN_CHECK] if check else reader.share
+        return read_together(reader.read(indices), trainer)
 
 
 class _Reader:

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import asdict, replace
 from math import isnan
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -14,38 +15,52 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zer
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice
+from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._card import escaped
 from lightning_saliency.callbacks._gate import Decision, Gate, Relative, parse_gates
 from lightning_saliency.callbacks._logged_names import direction_of, refuse_unknown
+from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._table import write_whole
+from lightning_saliency.callbacks._trainer import is_fresh
 from lightning_saliency.loggers import write_text
 
 OnFail = Literal["skip", "warn", "stop"]
 
+# What `ModelCheckpoint` learns while it saves.
+LEARNT: Final = (
+    "best_k_models",
+    "best_model_path",
+    "best_model_score",
+    "current_score",
+    "kth_best_model_path",
+    "kth_value",
+    "last_model_path",
+    "_last_checkpoint_saved",
+    "_last_global_step_saved",
+    "_last_time_checked",
+)
+
 
 class GatedCheckpoint(ModelCheckpoint):
-    """A `ModelCheckpoint` that writes nothing unless every gate passed in the validation at hand.
+    """A `ModelCheckpoint` that writes nothing unless every gate passed in the current validation.
 
-    A gate looks at a value that was computed in this validation; one left from an earlier validation does
-    not count. The decision is the same on all processes, is logged as `gate/passed`, is kept in the callback's
-    state, and lies beside the checkpoints as `gate_decisions.json` once there is one. For recovery after a
-    crash put a plain `ModelCheckpoint(save_last=True)` beside it. Several gated checkpoints of one run need names.
+    A gate uses only values from the current validation. The decision is the same on all processes, is logged as
+    `gate/passed`, is kept in the callback's state, and lies beside the checkpoints as `gate_decisions.json` once there
+    is one. For recovery after a crash put a plain `ModelCheckpoint(save_last=True)` beside it. Several gated
+    checkpoints of one run need names. A fit that starts anew forgets the decisions and checkpoints of an earlier one.
 
     Args:
         dirpath: As in `ModelCheckpoint`.
         filename: As in `ModelCheckpoint`.
-        gates: Rules by the names of logged values: `">= x"` or `"<= x"`, with `"by k stderr"` behind for a
-            value that must keep the bound even `k` standard errors worse, or `"worsens <= x%"` against the
-            best so far, where the first value passes. Drift has no value before the second evaluation.
+        gates: Rules by the names of logged values: `">= x"` or `"<= x"`; append `"by k stderr"` to require a margin of
+            `k` standard errors. `"worsens <= x%"` compares with the best value so far, and the first value passes.
+            Drift has no value before the second evaluation.
         on_fail: What a gate that does not pass does: `"skip"` saves nothing, `"warn"` saves and warns,
             `"stop"` saves nothing and ends training after this validation.
         name: First part of what is logged, and of the name of the file with the decisions.
         auto_insert_metric_name: As in `ModelCheckpoint`, but off, since names with slashes would make folders.
-        kwargs: All other arguments of `ModelCheckpoint`, but for triggers that precede the validation:
+        kwargs: All other arguments of `ModelCheckpoint`, except triggers that precede the validation:
             `every_n_train_steps`, `train_time_interval`, `save_on_exception`.
-
-    Attributes:
-        decisions: What was decided after each validation and why, oldest first.
 
     Raises:
         TypeError: If a gate is not a text.
@@ -91,9 +106,23 @@ class GatedCheckpoint(ModelCheckpoint):
         super().__init__(dirpath, filename, auto_insert_metric_name=auto_insert_metric_name, **kwargs)
         self.on_fail = on_fail
         self.name = name
-        self.decisions: list[Decision] = []
+        self._results = ResultsFile()
+        self._initial = {name: copy(getattr(self, name)) for name in LEARNT if hasattr(self, name)}
+        self._decisions: list[Decision] = []
         self._best: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
+        self._validating: int | None = None
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """What was decided after each validation and why, oldest first.
+
+        After a launcher such as that of `ddp_spawn` they are those of its first process.
+        """
+        results = self._results.read()
+        if results is not None:
+            self._decisions = [Decision.of_state(decision) for decision in results]
+        return self._decisions
 
     @property
     def state_key(self) -> str:
@@ -102,17 +131,19 @@ class GatedCheckpoint(ModelCheckpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of `ModelCheckpoint` with decisions and best values."""
-        own = {"decisions": [asdict(decision) for decision in self.decisions], "best_values": dict(self._best)}
-        return {**super().state_dict(), **own}
+        decisions = [asdict(decision) for decision in self.decisions]
+        return {**super().state_dict(), "decisions": decisions, "best_values": dict(self._best)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         super().load_state_dict(state_dict)
-        self.decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
+        self._decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
         self._best = dict(state_dict["best_values"])
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse gates on what will not be logged, and learn the directions of relative ones."""
+        if stage == "fit" and is_fresh(trainer):
+            self._begin_anew()
         super().setup(trainer, pl_module, stage)
         self._refuse_namesakes(trainer)
         for gate in self.gates:
@@ -123,15 +154,19 @@ class GatedCheckpoint(ModelCheckpoint):
         """Remember the values there are, to tell those that this validation computes."""
         super().on_validation_start(trainer, pl_module)
         self._before = dict(trainer.callback_metrics)
+        if trainer.state.fn == "fit" and not trainer.sanity_checking:
+            self._validating = trainer.current_epoch
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge, and save if the gates passed."""
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
-        self._judge(trainer)
-        if self._saves(trainer):
-            super().on_validation_end(trainer, pl_module)
-            self._write_record()
+        with signals_held():
+            self._judge(trainer)
+            self._validating = None
+            if self._saves(trainer):
+                super().on_validation_end(trainer, pl_module)
+                self._write_record()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save if the gates passed at this step."""
@@ -145,7 +180,20 @@ class GatedCheckpoint(ModelCheckpoint):
             super().on_train_end(trainer, pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Save nothing: no gate has judged these weights."""
+        """Save nothing, because no gate has judged these weights, and say whether a decision is lost."""
+        if self._validating is not None:
+            rank_zero_warn(
+                f"GatedCheckpoint {self.name!r}: The validation of epoch {self._validating} was interrupted, so its "
+                "gates were not judged and it has no checkpoint."
+            )
+            self._validating = None
+
+    def _begin_anew(self) -> None:
+        """Forget what an earlier training decided and saved."""
+        self._results.read()  # nothing of it counts
+        for name, value in self._initial.items():
+            setattr(self, name, copy(value))
+        self._decisions, self._best, self._before, self._validating = [], {}, {}, None
 
     def _refuse_namesakes(self, trainer: pl.Trainer) -> None:
         gated = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, GatedCheckpoint)]
@@ -163,12 +211,17 @@ class GatedCheckpoint(ModelCheckpoint):
             return None if value is None or value is self._before.get(name) else value.item()
 
         verdicts = [gate.judge(fresh, self._best.get(gate.metric)) for gate in self.gates]
-        passed = trainer.strategy.reduce_boolean_decision(all(verdict.passed for verdict in verdicts))
+        passed = all(verdict.passed for verdict in verdicts)
+        if trainer.world_size > 1:
+            passed = trainer.strategy.reduce_boolean_decision(passed)
         reasons = tuple(verdict.reason for verdict in verdicts)
-        self.decisions.append(Decision(trainer.current_epoch, trainer.global_step, passed, reasons))
+        decision = Decision(trainer.current_epoch, trainer.global_step, passed, reasons)
+        self._decisions = [*self.decisions, decision]
+        if trainer.is_global_zero:
+            self._write_results()
         for gate in self.gates:
             self._keep_best(gate, fresh(gate.metric))
-        self._announce(trainer, self.decisions[-1])
+        self._announce(trainer, decision)
         if not passed and self.on_fail == "stop":
             trainer.should_stop = True
 
@@ -190,16 +243,24 @@ class GatedCheckpoint(ModelCheckpoint):
                 _tell(logger, f"{self.name}/decisions", decision)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
-        last = self.decisions[-1] if self.decisions else None
+        last = self._decisions[-1] if self._decisions else None
         if last is None or last.step != trainer.global_step:
             return False
         return last.passed or self.on_fail == "warn"
+
+    def _write_results(self) -> None:
+        try:
+            self._results.write([asdict(decision) for decision in self._decisions])
+        except OSError as error:
+            rank_zero_warn(
+                f"GatedCheckpoint {self.name!r}: The process that started training cannot learn the decisions: {error}"
+            )
 
     @rank_zero_only
     def _write_record(self) -> None:
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
-            record = json.dumps([asdict(decision) for decision in self.decisions], indent=1)
+            record = json.dumps([asdict(decision) for decision in self._decisions], indent=1)
             path = Path(self.dirpath) / f"{self.name}_decisions.json"
             try:
                 write_whole(path, record)

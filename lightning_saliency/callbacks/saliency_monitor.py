@@ -11,17 +11,28 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.memory import is_oom_error
 
+from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._batches import BatchReader, LabelledImages
+from lightning_saliency.callbacks._buffers import buffers_replaced
 from lightning_saliency.callbacks._clock import EpochClock
 from lightning_saliency.callbacks._colours import Colours
+from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._dashboard import enter_run
+from lightning_saliency.callbacks._distributed import (
+    Fault,
+    agree_on_fault,
+    ddp_will_share_buffers,
+    first_buffers,
+    tell_everyone,
+)
 from lightning_saliency.callbacks._drift import Memory
 from lightning_saliency.callbacks._evaluation import Evaluated, TargetChoice
-from lightning_saliency.callbacks._findings import Fault, Findings, first_fault, from_everyone, gather
+from lightning_saliency.callbacks._history import Record
 from lightning_saliency.callbacks._loading import find_source
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice, network_of
-from lightning_saliency.callbacks._publishing import Occasion, publish
-from lightning_saliency.callbacks._reporting import complaints, maps_to_remember, summarise, total_loss
+from lightning_saliency.callbacks._publishing import Publication, publish, publishes
+from lightning_saliency.callbacks._reporting import Outcome, complaints
+from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._scalars import bands
 from lightning_saliency.callbacks._settings import Control, OnError, Scale, Settings
@@ -32,8 +43,9 @@ from lightning_saliency.callbacks._trainer import (
     evaluation_loop,
     has_tensorboard,
     has_validation_images,
+    is_fresh,
 )
-from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, watch
+from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, read_before, watch
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
@@ -41,8 +53,9 @@ from lightning_saliency.passes.colours import ChannelValues, check_colours
 from lightning_saliency.passes.precision import ScoringPrecision
 
 FIRST_BATCH_SIZE: Final = 64
-SKIPPED: Final = "This evaluation goes without explanations"
-INCOMPLETE: Final = "Not all could be logged"
+LONGEST_HISTORY: Final = 1000
+SKIPPED: Final = "Skipped the explanations of this validation"
+INCOMPLETE: Final = "Some results could not be logged"
 
 
 class SaliencyMonitor(pl.Callback):
@@ -153,39 +166,72 @@ class SaliencyMonitor(pl.Callback):
             on_error=on_error,
             scoring_precision=scoring_precision,
         )
+        self._arguments = self.settings
+        self._results = ResultsFile()
+        self._loops: list[tuple[Any, bool]] = []
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Forget everything that an earlier training taught."""
+        self.settings = self._arguments
         self.memory = Memory()
+        self._history: list[Record] = []
         self._run: Run | None = None
         self._kept: list[LabelledImages] = []
-        self._proven = False
+        self._succeeded = False
         self._remembered = False
         self._clock = EpochClock()
         self._affordable: int | None = None
         self._resumed = False
         self._introduced = False
-        self._said: set[str] = set()
-        self._loops: list[tuple[Any, bool]] = []
+        self._interrupted: tuple[int, int] | None = None
+        self._warnings: set[str] = set()
 
     @property
     def state_key(self) -> str:
         """Distinguishes monitors of different names in a checkpoint."""
         return f"{type(self).__name__}[{self.settings.name}]"
 
+    @property
+    def history(self) -> list[Record]:
+        """The records of all evaluations of this training and of the validations and tests after it, oldest first.
+
+        At most 1,000 are kept. After a launcher such as that of `ddp_spawn` they are those of its first process.
+        """
+        records = self._results.read()
+        if records is not None:
+            self._history = [Record.of_state(record) for record in records]
+        return self._history
+
     def state_dict(self) -> dict[str, Any]:
-        """Return the maps that drift is measured from, and the budget."""
-        return {"memory": self.memory.state(), "affordable": self._affordable}
+        """Return the maps that drift is measured from, the budget, and the history."""
+        run = self._run
+        return {
+            "memory": self.memory.state(),
+            "affordable": self._affordable,
+            "history": [record.state() for record in self._history],
+            "interrupted": [run.epoch, run.step] if run is not None and run.trains else None,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Continue from a checkpoint."""
         self.memory = Memory.of_state(state_dict["memory"])
+        self._history = [Record.of_state(record) for record in state_dict["history"]]
+        interrupted = state_dict["interrupted"]
+        self._interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
         self._resumed = True
         if self.settings.max_seconds is not None and state_dict["affordable"] is not None:
             self._afford(state_dict["affordable"])
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse what cannot work, and turn off inference mode, under which nothing can be explained."""
+        if stage == "fit" and is_fresh(trainer):
+            self._results.read()  # nothing of an earlier training counts
+            self._begin_anew()
         refuse_unshardable(trainer, self.settings)
         network_of(pl_module, self.settings.model, self.settings.output)
         self._kept = []
+        self._compares_images = stage == "fit"
         # A test after training belongs to the same run.
         self._introduced &= stage != "fit"
         self._restore_loops()
@@ -194,13 +240,18 @@ class SaliencyMonitor(pl.Callback):
             loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Give the loops back."""
+        """Restore the loops."""
         self._restore_loops()
+        if stage == "fit":
+            self._mention_interrupted()
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
-        """Give the loops back where no teardown comes."""
+        """Restore the loops where no teardown comes, and say what is lost."""
         self._restore_loops()
-        self._run = None
+        run, self._run = self._run, None
+        if run is not None and run.trains:
+            self._interrupted = (run.epoch, run.step)
+        self._mention_interrupted()
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Announce the scores to TensorBoard's table of runs, before Lightning enters the run without them."""
@@ -224,17 +275,17 @@ class SaliencyMonitor(pl.Callback):
         """Arm, if an evaluation is due."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due:
-            self._arm(trainer, trainer.val_dataloaders)
+            self._arm(trainer, pl_module, trainer.val_dataloaders)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
-        self._arm(trainer, trainer.test_dataloaders)
+        self._arm(trainer, pl_module, trainer.test_dataloaders)
 
     def on_validation_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:
         """Work at the first batch: by now averaged weights are in place, whatever the order of callbacks."""
-        if self._run is not None and not self._run.collects:
+        if self._run is not None and not (self._run.collects or self._run.waits):
             self._work(trainer, pl_module, self._run)
 
     def on_validation_batch_end(
@@ -246,9 +297,12 @@ class SaliencyMonitor(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Keep images that cannot be read by index, and work once there are enough."""
+        """Work where DDP has shared buffers by now; keep images that cannot be read by index until there are enough."""
         run = self._run
-        if run is None or run.evaluated is not None or not run.collects:
+        if run is None or run.evaluated is not None:
+            return
+        if not run.collects:
+            self._work(trainer, pl_module, run)
             return
         if dataloader_idx == run.source.dataloader_idx and run.num_missing:
             try:
@@ -259,32 +313,35 @@ class SaliencyMonitor(pl.Callback):
             self._work(trainer, pl_module, run)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Put together what the processes found, and log it before checkpoints look."""
-        run, self._run = self._run, None
+        """Merge the results of all processes, and log them before checkpoints look."""
+        run = self._run
         if run is None:
             return
         self._work(trainer, pl_module, run)
-        found = run.evaluated or Evaluated()
-        if not run.check:
-            self._report(trainer, pl_module, run, found)
-            return
-        fault = first_fault(from_everyone(found.findings.fault))
-        if fault is not None:
-            self._settle(fault, run.error)
+        with signals_held():
+            self._run = None
+            evaluated = run.evaluated or Evaluated()
+            if not run.check:
+                self._report(trainer, pl_module, run, evaluated)
+                return
+            fault = agree_on_fault(evaluated.evaluation.fault, trainer)
+            if fault is not None:
+                self._settle(fault, run.error)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Find out whether this was the best evaluation, now that every value is known and no checkpoint is written."""
         if self._remembered:
             self._remembered = False
-            decides = deciding_value(trainer, self.settings)
-            if decides is not None:
-                self.memory.consider_best(decides[0], higher_is_better=decides[1])
+            with signals_held():
+                decisive = deciding_value(trainer, self.settings)
+            if decisive is not None:
+                self.memory.consider_best(decisive[0], higher_is_better=decisive[1])
 
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
 
-    def _arm(self, trainer: pl.Trainer, dataloaders: Any) -> None:
+    def _arm(self, trainer: pl.Trainer, pl_module: pl.LightningModule, dataloaders: Any) -> None:
         settings, check, world_size = self.settings, trainer.sanity_checking, trainer.world_size
         source = find_source(dataloaders, settings.dataloader_idx)
         if source.size is None and is_sharded(trainer):
@@ -296,46 +353,63 @@ class SaliencyMonitor(pl.Callback):
         if source.size is not None and source.size < settings.num_images and not check:
             self._warn(
                 "few images",
-                f"Only {source.size} of the {settings.num_images} images wanted by `num_images` exist: all are used.",
+                f"`num_images` is {settings.num_images}, but there are only {source.size} images. Using all of them.",
             )
-        data = source.described(world_size)
-        if trains and self.memory.maps and self.memory.data != data:
-            self._warn(
-                "data",
-                f"An image is now {data}, where the checkpoint knows {self.memory.data}, so that indices mean other "
-                "images: drift starts anew.",
-            )
-            self.memory = Memory()
-        if trains:
-            self.memory.data = data
-        self._run = Run(
+        run = Run(
             source=source,
             check=check,
             trains=trains,
+            epoch=trainer.current_epoch,
+            step=trainer.global_step,
             kept=self._kept if trains else [],
             collects=source.size is None and not (trains and self._kept),
-            num_wanted=IMAGES_IN_CHECK if check else len(range(trainer.global_rank, settings.num_images, world_size)),
+            num_images=IMAGES_IN_CHECK if check else len(range(trainer.global_rank, settings.num_images, world_size)),
             numbers=count(trainer.global_rank, world_size),
+            waits=trainer.state.fn == "fit" and ddp_will_share_buffers(trainer),
         )
+        if trains and self._interrupted == (run.epoch, run.step):
+            self._interrupted = None  # this is the validation that was interrupted
+        elif trains:
+            self._mention_interrupted()
+        with signals_held():
+            self._share(trainer, pl_module, run)
+        self._run = run
+
+    def _share(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
+        """Exchange beforehand what processes need for their work: no collective is started between batches."""
+        if not run.waits:
+            run.buffers = first_buffers(trainer, pl_module)
+        if is_sharded(trainer):
+            try:
+                run.batches = read_before(trainer, pl_module, self.settings, run.source, check=run.check)
+            except Exception as error:  # noqa: BLE001 - the evaluation fails, and not the training
+                run.fail(error, is_configuration=self._is_configuration(error))
 
     def _work(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
-        """Find what there is to find in this process, once; collectives wait, since others may not be here yet."""
+        """Compute this process's results, once; collectives wait, since others may not be here yet."""
         if run.evaluated is not None:
             return
         started = time.perf_counter()
         kept = run.kept if run.source.size is None else None
-        while run.evaluated is None:
-            try:
-                run.evaluated = watch(trainer, pl_module, self.settings, run.source, kept, check=run.check)
-            except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
-                if not self._halved(error):
-                    run.fail(error, is_configuration=self._is_configuration(error))
-        run.evaluated.findings.seconds = time.perf_counter() - started
-        run.evaluated.findings.batch_size = self.settings.max_batch_size
+        with signals_held(), buffers_replaced(pl_module, run.buffers):
+            while run.evaluated is None:
+                try:
+                    run.evaluated = watch(
+                        trainer, pl_module, self.settings, run.source, kept, check=run.check, batches=run.batches
+                    )
+                except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
+                    if not self._halved(error):
+                        run.fail(error, is_configuration=self._is_configuration(error))
+        evaluation = replace(
+            run.evaluated.evaluation,
+            seconds=time.perf_counter() - started,
+            batch_size=self.settings.max_batch_size,
+        )
+        run.evaluated = replace(run.evaluated, evaluation=evaluation)
 
     def _is_configuration(self, error: Exception) -> bool:
         """Blame the arguments for what their like raises, until they have worked once."""
-        return isinstance(error, TypeError | ValueError) and not self._proven
+        return isinstance(error, TypeError | ValueError) and not self._succeeded
 
     def _halved(self, error: Exception) -> bool:
         """Halve batches if that may help; scores do not depend on them."""
@@ -347,48 +421,93 @@ class SaliencyMonitor(pl.Callback):
         return True
 
     def _report(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run, evaluated: Evaluated) -> None:
-        memory = self.memory if run.trains else Memory()
-        summary = summarise(gather(evaluated.findings), self.settings, memory)
-        if summary.fault is not None:
-            self._settle(summary.fault, run.error)
+        conclusion = conclude(
+            trainer,
+            evaluated,
+            self.memory if run.trains else Memory(),
+            self.settings,
+            compares_images=run.trains and self._compares_images,
+            clock=self._clock if run.trains else None,
+        )
+        outcome = conclusion.outcome
+        if outcome.fault is not None:
+            self._settle(outcome.fault, run.error)
             return
-        self._proven = True
+        self._succeeded = True
+        if outcome.drift_restarts:
+            self._warn("data", "The validation data changed since the checkpoint was written. Drift restarts.")
+            self.memory = Memory()
+        self._log(trainer, pl_module, outcome)
+        unpublished = self._publish(trainer, run, evaluated, conclusion)
         if run.trains:
-            share = self._clock.share(summary.whole.seconds)
-            summary.values[f"{self.settings.name}/fraction_of_epoch"] = share
-        # Every process has the same values; of Lightning's reductions only the maximum leaves them exact.
-        shown = bands(summary.values, self.settings) if has_tensorboard(trainer) else {}
-        pl_module.log_dict(summary.values | shown, sync_dist=True, reduce_fx="max")
-        occasion = Occasion(memory, run.trains and self._resumed, () if self._introduced else _all_settings(trainer))
-        unpublished = publish(trainer, evaluated, summary, self.settings, occasion)
-        loss = total_loss(summary.whole, self.settings)
-        if loss is None:
-            for key, message in complaints(summary.whole, self.settings).items():
-                self._warn(key, message)
-        if run.trains:
-            self._resumed = False
-            self._remembered = loss is None
-            if loss is None:
-                self.memory.remember(maps_to_remember(summary.whole, self.settings))
-            self._keep_to_budget(summary.whole)
-        for fault in (loss, unpublished):
+            self._remember(conclusion)
+        for fault in (outcome.loss, unpublished):
             if fault is not None:
                 self._settle(fault, None, INCOMPLETE if fault is unpublished else SKIPPED)
         self._introduced |= unpublished is None
 
-    def _keep_to_budget(self, whole: Findings) -> None:
+    def _publish(self, trainer: pl.Trainer, run: Run, evaluated: Evaluated, conclusion: Conclusion) -> Fault | None:
+        """Send results to loggers, and complain about unhealthy maps."""
+        outcome, publication = conclusion.outcome, None
+        if trainer.is_global_zero:
+            publication = Publication(
+                conclusion.evaluation,
+                outcome.values,
+                self.memory if run.trains else Memory(),
+                conclusion.panels,
+                run.trains and self._resumed,
+                () if self._introduced else _all_settings(trainer),
+            )
+            if outcome.loss is None:
+                for key, message in complaints(conclusion.evaluation, self.settings).items():
+                    self._warn(key, message)
+        if not publishes(trainer):
+            return None
+        thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.drawn}
+        return publish(trainer, thumbnails, publication, self.settings)
+
+    def _remember(self, conclusion: Conclusion) -> None:
+        """Keep what later evaluations are compared with; checkpoints need what the first process has of all images."""
+        self._resumed = self._compares_images = False
+        self._remembered = conclusion.outcome.loss is None
+        if conclusion.outcome.loss is None:
+            self.memory.remember(conclusion.evaluation)
+        self._keep_to_budget(conclusion.outcome)
+
+    def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outcome: Outcome) -> None:
+        """Log values that are the same on every process, and keep a record of them."""
+        values = outcome.values
+        shown = bands(values, self.settings) if has_tensorboard(trainer) else {}
+        # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
+        pl_module.log_dict(values | shown, sync_dist=True, rank_zero_only=True, reduce_fx="max")
+        record = Record(
+            str(trainer.state.fn and trainer.state.fn.value),
+            trainer.current_epoch,
+            trainer.global_step,
+            {name: scalar.value for name, scalar in outcome.scalars.items()},
+            {name: scalar.error for name, scalar in outcome.scalars.items() if scalar.error is not None},
+            {name: scalar.num_images for name, scalar in outcome.scalars.items()},
+        )
+        self._history = [*self.history, record][-LONGEST_HISTORY:]
+        if trainer.is_global_zero:
+            try:
+                self._results.write([record.state() for record in self._history])
+            except OSError as error:
+                self._warn("results", f"The process that started training cannot learn the results: {error}")
+
+    def _keep_to_budget(self, outcome: Outcome) -> None:
         """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
-        self.settings = replace(self.settings, max_batch_size=whole.batch_size)
+        self.settings = replace(self.settings, max_batch_size=outcome.batch_size)
         most = self.settings.max_seconds
         if most is None:
             return
         affordable = self.settings.num_images
-        if whole.seconds > most:
-            affordable = max(1, int(len(whole.seen) * most / whole.seconds))
+        if outcome.seconds > most:
+            affordable = max(1, int(outcome.num_read * most / outcome.seconds))
             self._warn(
                 "budget",
-                f"{len(whole.seen)} images took {whole.seconds:.1f} s of the {most:g} s in `max_seconds`: "
-                f"from now on there are {affordable}.",
+                f"Explaining {outcome.num_read} images took {outcome.seconds:.1f} s (limit {most:g} s). "
+                f"Using {affordable} image(s) from now on.",
             )
         self._afford(affordable)
 
@@ -403,15 +522,28 @@ class SaliencyMonitor(pl.Callback):
         self._warn(fault.kind, f"{consequence}: {fault.description}")
 
     def _warn(self, key: str, message: str) -> None:
-        if key not in self._said:
-            self._said.add(key)
+        if key not in self._warnings:
+            self._warnings.add(key)
             rank_zero_warn(f"SaliencyMonitor {self.settings.name!r}: {message}")
+
+    def _mention_interrupted(self) -> None:
+        """Say which evaluation was lost, once it is clear that its validation does not run again."""
+        if self._interrupted is not None:
+            epoch, step = self._interrupted
+            self._interrupted = None
+            self._warn(
+                f"interrupted {step}",
+                f"The validation of epoch {epoch} at step {step} was interrupted, so it has no explanations. "
+                "Training is not affected.",
+            )
 
     def _enter_run(self, trainer: pl.Trainer, *, starts: bool) -> None:
         """Speak for all monitors in what a run has but once, if this is the first of them."""
         if self is not next(callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)):  # type: ignore[attr-defined]
             return
         fault = enter_run(trainer, _all_settings(trainer), starts=starts)
+        if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
+            fault = tell_everyone(fault, trainer)
         if fault is not None:
             self._settle(fault, None, INCOMPLETE)
 

@@ -73,7 +73,7 @@ def test_only_validations_that_pass_are_saved(tmp_path):
     gate = GatedCheckpoint(tmp_path, "{epoch}", gates={"score": ">= 0.5"}, save_top_k=-1)
     fit([Scores(0.4, 0.6, 0.3, 0.5), gate], max_epochs=4)
     assert [decision.passed for decision in gate.decisions] == [False, True, False, True]
-    assert gate.decisions[0].reasons == ("score is 0.4, wanted >= 0.5",)
+    assert gate.decisions[0].reasons == ("score is 0.4, required >= 0.5",)
     assert files(tmp_path) == ["1.ckpt", "3.ckpt"]
 
 
@@ -87,7 +87,7 @@ def test_a_value_from_an_earlier_validation_does_not_pass(tmp_path):
     gate = GatedCheckpoint(tmp_path, "{epoch}", gates={"score": ">= 0.5"}, save_top_k=-1)
     fit([Scores(0.9, None, 0.9), gate], max_epochs=3)
     assert [decision.passed for decision in gate.decisions] == [True, False, True]
-    assert gate.decisions[1].reasons == ("score was not computed in this validation, wanted >= 0.5",)
+    assert gate.decisions[1].reasons == ("score was not computed in this validation, required >= 0.5",)
     assert files(tmp_path) == ["0.ckpt", "2.ckpt"]
 
 
@@ -224,7 +224,7 @@ def test_what_a_monitor_logs_is_what_gates_may_name():
 
 def test_a_failing_gate_can_warn_and_save(tmp_path):
     gate = GatedCheckpoint(tmp_path, "{epoch}", gates={"score": ">= 0.5"}, on_fail="warn", save_top_k=-1)
-    with pytest.warns(UserWarning, match=r"epoch 0 refused: score is 0.4, wanted >= 0.5. It is saved all the same"):
+    with pytest.warns(UserWarning, match=r"epoch 0 refused: score is 0.4, required >= 0.5. It is saved all the same"):
         fit([Scores(0.4, 0.6), gate])
     assert files(tmp_path) == ["0.ckpt", "1.ckpt"]
 
@@ -240,7 +240,7 @@ def test_two_gates_of_a_run_have_names_of_their_own(tmp_path):
     kept, logger = tmp_path / "kept", CSVLogger(tmp_path)
     gate = GatedCheckpoint(kept, gates={"score": ">= 0.5"}, save_top_k=-1)
     strict = GatedCheckpoint(kept, gates={"score": ">= 0.9"}, save_top_k=-1, on_fail="warn", name="strict")
-    with pytest.warns(UserWarning, match=r"refused: score is 0.6, wanted >= 0.9"):
+    with pytest.warns(UserWarning, match=r"refused: score is 0.6, required >= 0.9"):
         fit([Scores(0.6), gate, strict], logger=logger, max_epochs=1)
     for name, passed in (("gate", True), ("strict", False)):
         record = json.loads((kept / f"{name}_decisions.json").read_text())

@@ -37,9 +37,9 @@ class Third:
         if point == "writing the table":
             rows = _publishing.rows
 
-            def deadly_rows(whole, drift, epoch, step):
-                found = rows(whole, drift, epoch, step)
-                yield from found if epoch < 2 else islice(found, 5)
+            def deadly_rows(evaluation, epoch, step):
+                table = rows(evaluation, epoch, step)
+                yield from table if epoch < 2 else islice(table, 5)
                 if epoch == 2:
                     killed()
 

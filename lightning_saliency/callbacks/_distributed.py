@@ -1,0 +1,121 @@
+"""How the processes of a trainer exchange data: the only place that knows collectives.
+
+An evaluation goes over a hub. Every process sends what it computed to the first one, which puts the parts together and
+tells everyone what all must know. Nothing is sent to a process that does not need it, so that what a process receives
+does not grow with the number of the others.
+"""
+
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import lightning.pytorch as pl
+import torch
+from torch import Tensor, distributed
+from torch.nn.parallel import DistributedDataParallel
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An exception, in a form that travels between processes.
+
+    Attributes:
+        is_configuration: Whether the user's arguments are to blame rather than the moment.
+        description: Kind and message.
+    """
+
+    is_configuration: bool
+    description: str
+
+    @classmethod
+    def of(cls, error: Exception, *, is_configuration: bool = False) -> "Fault":
+        """Describe an exception."""
+        return cls(is_configuration, f"{type(error).__name__}: {error}")
+
+    @property
+    def kind(self) -> str:
+        """The exception's type, which stays the same where messages vary."""
+        return self.description.split(":", maxsplit=1)[0]
+
+
+def first_fault(faults: Sequence[Fault | None]) -> Fault | None:
+    """Pick the fault of the lowest rank and say where it was."""
+    for rank, fault in enumerate(faults):
+        if fault is not None:
+            where = f" on rank {rank}" if len(faults) > 1 else ""
+            return Fault(fault.is_configuration, fault.description + where)
+    return None
+
+
+def send_to_first(content: Content, trainer: pl.Trainer) -> list[Content]:
+    """Send what this process has to the first one, which returns everyone's by rank; the others return nothing.
+
+    Two collectives: the sizes, then the content itself, which is not padded. The processes are those of the trainer: a
+    trainer of one process takes part in no collective, whatever group its process belongs to.
+    """
+    if trainer.world_size == 1:
+        return [content]
+    payload = torch.frombuffer(bytearray(pickle.dumps(content, protocol=5)), dtype=torch.uint8)
+    device, size, is_first = trainer.strategy.root_device, trainer.world_size, trainer.is_global_zero
+    counts = exchange(torch.tensor([len(payload)]), [1] * size if is_first else [0] * size, device).tolist()
+    received = exchange(payload, counts if is_first else [0] * size, device)
+    return [pickle.loads(part.numpy().tobytes()) for part in received.split(counts)] if is_first else []
+
+
+def exchange(values: Tensor, counts: Sequence[int], device: torch.device) -> Tensor:
+    """Send values (N,) to the first process.
+
+    Groups such as NCCL's only know tensors of their own device, so that everything goes there and back.
+
+    Args:
+        values: What this process sends.
+        counts: How many values this process receives from each other one: zeros except on the first process.
+        device: The device of this process.
+
+    Returns:
+        What was received, one process after the other, on the CPU.
+    """
+    sent = values.to(device)
+    received = sent.new_empty(sum(counts))
+    from_here = [len(values)] + [0] * (len(counts) - 1)
+    distributed.all_to_all_single(received, sent, list(counts), from_here)
+    return received.cpu()
+
+
+def tell_everyone(content: Content, trainer: pl.Trainer) -> Content:
+    """Return what the first process has, on every process."""
+    return content if trainer.world_size == 1 else trainer.strategy.broadcast(content)
+
+
+def agree_on_fault(fault: Fault | None, trainer: pl.Trainer) -> Fault | None:
+    """Return the first fault of any process, on every process."""
+    return tell_everyone(first_fault(send_to_first(fault, trainer)), trainer)
+
+
+def first_buffers(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Tensor]:
+    """Return the first process's buffers on this device, so that all processes explain the network that it would save.
+
+    Buffers that the user told DDP to leave alone are left out, and all of them under `broadcast_buffers=False`.
+    """
+    if trainer.world_size == 1 or not _shares_buffers(trainer):
+        return {}
+    excluded = set(getattr(pl_module, "_ddp_params_and_buffers_to_ignore", ()))
+    buffers = {name: buffer for name, buffer in pl_module.named_buffers(remove_duplicate=False) if name not in excluded}
+    values = {name: buffer.detach().cpu().clone() for name, buffer in buffers.items()} if trainer.is_global_zero else {}
+    received = tell_everyone(values, trainer)
+    return {name: value.to(buffers[name].device) for name, value in received.items() if name in buffers}
+
+
+def ddp_will_share_buffers(trainer: pl.Trainer) -> bool:
+    """Return whether DDP will broadcast buffers in its next forward, which is the first one of this validation."""
+    model = trainer.strategy.model
+    return isinstance(model, DistributedDataParallel) and bool(model.will_sync_module_buffers())
+
+
+def _shares_buffers(trainer: pl.Trainer) -> bool:
+    """Return whether processes are meant to have the same buffers: DDP's default, and true of whatever is no DDP."""
+    options: dict[str, object] = getattr(trainer.strategy, "_ddp_kwargs", {})
+    return bool(options.get("broadcast_buffers", True))

@@ -1,0 +1,35 @@
+"""The record of every evaluation's values."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Record:
+    """What one evaluation logged.
+
+    Attributes:
+        stage: `"fit"`, `"validate"` or `"test"`.
+        epoch: Current epoch.
+        step: Global step.
+        values: Values by name.
+        errors: Standard errors by the names of their values.
+        counts: Number of images that a value is a mean over, by its name.
+    """
+
+    stage: str
+    epoch: int
+    step: int
+    values: dict[str, float]
+    errors: dict[str, float]
+    counts: dict[str, int]
+
+    def state(self) -> dict[str, Any]:
+        """Return numbers and texts only."""
+        return asdict(self)
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> "Record":
+        """Do the reverse of `state`."""
+        return cls(**state)
