@@ -30,15 +30,18 @@ def is_fresh(trainer: pl.Trainer) -> bool:
 
 
 def log_folder(trainer: pl.Trainer) -> Path:
-    """Return the folder of this run; to be asked on every process, and true on the first.
+    """Return the folder of this run, on the first process.
 
-    Loggers other than Lightning's own for TensorBoard and CSV have one folder for all runs.
+    It is not `trainer.log_dir`, which is a collective. Loggers other than Lightning's own for TensorBoard and CSV have
+    one folder for all runs, in which a run is found by name and version.
     """
-    folder = Path(trainer.log_dir or trainer.default_root_dir)
     logger = trainer.logger
-    if logger is None or isinstance(logger, TensorBoardLogger | CSVLogger) or not trainer.is_global_zero:
-        return folder
-    return folder.joinpath(*(str(part) for part in (logger.name, logger.version) if part is not None))
+    if logger is None:
+        return Path(trainer.default_root_dir)
+    if isinstance(logger, TensorBoardLogger | CSVLogger):
+        return Path(logger.log_dir)
+    parts = (str(part) for part in (logger.name, logger.version) if part is not None)
+    return Path(logger.save_dir or trainer.default_root_dir).joinpath(*parts)
 
 
 def has_tensorboard(trainer: pl.Trainer) -> bool:
