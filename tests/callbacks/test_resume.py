@@ -115,6 +115,24 @@ def test_curves_of_a_stream_go_on_too(tmp_path):
     assert resumed.rows == through.rows[2:]
 
 
+class Reversed(IterableDataset):
+    def __iter__(self):
+        items = Patterns(18)
+        return (items[index] for index in reversed(range(18)))
+
+
+def test_a_stream_of_other_images_is_said_and_drift_restarts(tmp_path):
+    data = plain_data()
+    data.val_dataloader = lambda: DataLoader(Stream(), 4)
+    run([monitor(), saving(tmp_path)], data, max_epochs=2)
+    data.val_dataloader = lambda: DataLoader(Reversed(), 4)
+    with pytest.warns(UserWarning, match="validation data changed"):
+        resumed, _, _ = run([monitor(), saving(tmp_path)], data, tmp_path / "step=12.ckpt", max_epochs=4)
+    first, second = resumed.rows
+    assert not any("drift" in name for name in first)
+    assert second["saliency/gradient/drift_spearman"] == second["saliency/gradient/drift_spearman_first"]
+
+
 def test_rows_written_after_the_checkpoint_are_replaced(tmp_path):
     def logger():
         return CSVLogger(tmp_path, name="", version="same")
