@@ -99,7 +99,7 @@ def test_a_validation_that_is_run_again_makes_up_for_the_evaluation(tmp_path):
     checkpoint["callbacks"]["SaliencyMonitor[saliency]"]["interrupted"] = [1, 12]
     torch.save(checkpoint, path)
     watcher = monitor(Signalling())
-    run(tmp_path, [watcher], ckpt_path=path)
+    run(tmp_path, [watcher, ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1)], ckpt_path=path)
     assert [record.epoch for record in watcher.history] == [0, 1, 2]
 
 
