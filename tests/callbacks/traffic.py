@@ -1,0 +1,92 @@
+"""What one evaluation sends, for numbers of processes that no test machine has.
+
+`python -m tests.callbacks.traffic` prints the table of `docs/many-devices.md`. Messages are made by the package's own
+functions from results of the given size, and their bytes are counted, so that only the images' contents are invented.
+"""
+
+import pickle
+from dataclasses import dataclass
+
+import torch
+
+from lightning_saliency.callbacks._compact import compact
+from lightning_saliency.callbacks._evaluation import Thumbnail
+from lightning_saliency.callbacks._record import Evaluation, pack
+
+PROCESSES = (1, 8, 64, 512, 4096)
+SIDE = 224
+DRIFT = [f"drift_{measure}{role}" for measure in ("a", "b", "c", "d") for role in ("", "_first", "_best")]
+METRICS = ("rcap", "allegiance")
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes of one evaluation.
+
+    Attributes:
+        content: What is sent on: numbers, small maps and thumbnails of all images, without any packaging.
+        first: What the first process receives.
+        other: What every other process receives.
+    """
+
+    content: int
+    first: int
+    other: int
+
+
+def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
+    """Count the bytes of one evaluation with two metrics, a control, all drift measures and five drawn images."""
+    methods = [f"method_{place}" for place in range(num_methods)]
+    shares = [range(rank, num_images, num_processes) for rank in range(num_processes)]
+    packed = [len(pickle.dumps((pack(_share(list(share), methods)), list(range(4))), protocol=5)) for share in shares]
+    thumbnail = {0: Thumbnail(torch.zeros(3, SIDE, SIDE, dtype=torch.uint8), ["image 0", "true 0 (1.00)"])}
+    drawn = 5
+    pictures = drawn * len(pickle.dumps(thumbnail, protocol=5))
+    without = len(pickle.dumps({}, protocol=5)) * max(num_processes - drawn, 0)
+    names = [
+        f"saliency/{method}/{name}{end}" for method in methods for name in DRIFT + list(METRICS) for end in ("", 0)
+    ]
+    outcome = len(pickle.dumps(dict.fromkeys(names, (0.5, 0.1, 64)), protocol=5))
+    columns = len(METRICS) * (num_methods + 1) + len(DRIFT) * num_methods
+    numbers = num_images * (8 * columns + 8 * 4 + 2 * (num_methods + 1))
+    maps = num_images * num_methods * (64 * 64 * 2 + 2 * 8)
+    return Traffic(numbers + maps + drawn * 3 * SIDE * SIDE, sum(packed) + pictures + without, outcome)
+
+
+def _share(indices: list[int], methods: list[str]) -> Evaluation:
+    if not indices:
+        return Evaluation()
+    size = len(indices)
+    small = compact(torch.rand(1, 64, 64))[0]
+    flags = {method: torch.zeros(size, dtype=torch.bool) for method in [*methods, "random"]}
+    column = torch.rand(size, dtype=torch.float64)
+    classes = torch.zeros(size, dtype=torch.int64)
+    return Evaluation(
+        indices=torch.tensor(indices),
+        scores={(method, metric): column for method in flags for metric in METRICS},
+        drift={(method, name): column for method in methods for name in DRIFT},
+        invalid=flags,
+        blank=flags,
+        targets=classes,
+        predicted=classes,
+        fingerprints=classes,
+        maps={method: dict.fromkeys(indices, small) for method in methods},
+    )
+
+
+def table() -> str:
+    """Write the table in Markdown."""
+    lines = [
+        "| processes | 64 images, 2 methods: the first receives | each other | "
+        "256 images, 10 methods: the first receives | each other |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for processes in PROCESSES:
+        cells = [traffic(processes, 64, 2), traffic(processes, 256, 10)]
+        columns = [f"{value.first / 1e6:.2f} MB | {value.other / 1e3:.1f} kB" for value in cells]
+        lines.append(f"| {processes} | {' | '.join(columns)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    print(table())  # noqa: T201
