@@ -1,6 +1,7 @@
 """Whole fits of monitor and gate in several processes, watched as on a group that knows no tensors of the CPU."""
 
 import os
+import time
 from functools import partial
 from unittest import mock
 
@@ -258,3 +259,35 @@ def test_an_accumulating_process_has_statistics_that_ddp_has_not_shared(statisti
 def test_statistics_that_are_not_to_be_shared_stay_apart(statistics):
     first, second = (rank["apart"] for rank in statistics)
     assert not torch.equal(first, second)
+
+
+class Timed(SaliencyMonitor):
+    """Counts the CPU seconds that hooks outside of passes take."""
+
+    spent = 0.0
+
+    def _timed(self, hook, arguments):
+        started = time.process_time()
+        hook(*arguments)
+        self.spent += time.process_time() - started
+
+    def on_validation_epoch_start(self, *arguments):
+        self._timed(super().on_validation_epoch_start, arguments)
+
+    def on_validation_epoch_end(self, *arguments):
+        self._timed(super().on_validation_epoch_end, arguments)
+
+    def on_validation_end(self, *arguments):
+        self._timed(super().on_validation_end, arguments)
+
+
+def cpu_seconds(devices):
+    timed = Timed(mean=MEAN, std=STD)
+    options = {"strategy": "ddp", "devices": devices} if devices > 1 else {}
+    fit([timed], data=data(96), max_epochs=4, **options)
+    return timed.spent / 4
+
+
+def test_four_processes_spend_hardly_more_outside_of_passes_than_one(tmp_path):
+    total = sum(spawn(partial(cpu_seconds, 4), tmp_path, world_size=4))
+    assert total - cpu_seconds(1) < 0.15
