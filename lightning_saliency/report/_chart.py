@@ -50,7 +50,7 @@ class Curve:
     """A line with its band.
 
     Attributes:
-        name: What the line shows.
+        name: Name of the line.
         style: Classes of the style sheet.
         path: Outline of the line.
         band: Outline of one standard error on both sides, empty where there are no errors.
@@ -74,7 +74,7 @@ class Chart:
     """Everything that is drawn.
 
     Attributes:
-        title: What the chart shows.
+        title: Title of the chart.
         missing: Number of values that are not finite.
         width: Width in pixels, of which the page may make more or less.
         unit: Unit of the steps.
@@ -122,7 +122,7 @@ def chart(
     """Lay out lines with a band of one standard error, and count the values that are not finite.
 
     Args:
-        title: What the chart shows.
+        title: Title of the chart.
         lines: Lines by name.
         clock: When steps were.
         styles: Style classes by name of a line.

@@ -22,7 +22,7 @@ WIDTH, NARROW_WIDTH = 520, 340
 
 @dataclass(frozen=True)
 class Details:
-    """What one monitor logged, laid out.
+    """The log of one monitor, laid out.
 
     Attributes:
         name: The monitor's prefix.
@@ -34,7 +34,7 @@ class Details:
         drift: A chart by measure and earlier evaluation.
         curves: A stepper by metric.
         strips: A stepper by image.
-        card: What the scores mean.
+        card: Meaning of the scores.
     """
 
     name: str
@@ -77,7 +77,7 @@ def section_of(key: str, log: Log) -> Section:
 
     Args:
         key: Distinguishes this section from all others of the page.
-        log: What the run logged.
+        log: The log of the run.
     """
     clock, monitors = Clock.of(log), monitors_of(log)
     gates = {gate: marks_of(log, gate, clock) for gate in gates_of(log)}

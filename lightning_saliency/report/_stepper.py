@@ -40,7 +40,7 @@ class Stepper:
 
     Attributes:
         key: Distinguishes this stepper from all others of the page.
-        title: What the pictures show.
+        title: Subject of the pictures.
         unit: Unit of the buttons' numbers.
         count: Number of evaluations, of which some may be left out.
         frames: The evaluations, the last of which is shown first.
@@ -58,7 +58,7 @@ def stepper(key: str, title: str, pictures: Mapping[str, Pictures], clock: Clock
 
     Args:
         key: Distinguishes this stepper from all others of the page.
-        title: What the pictures show.
+        title: Subject of the pictures.
         pictures: Pictures by caption and step.
         clock: When steps were.
     """

@@ -11,7 +11,7 @@ def render(template: str, **values: Any) -> str:
 
     Args:
         template: File name in the folder `templates`.
-        values: What the template names.
+        values: Values by their names in the template.
     """
     return _environment().get_template(template).render(values)
 

@@ -72,7 +72,7 @@ def test_sections_charts_and_pictures_are_there(tmp_path, page):
     assert view["fetched"] == []
     assert view["headings"] == [
         *("logs", "Where it stands", "Gate", "Scores", "Margins over controls", "Drift"),
-        *("Curves of the scores", "Explanations", "What the scores mean", "Hyper-parameters"),
+        *("Curves of the scores", "Explanations", "Meaning of the scores", "Hyper-parameters"),
         "Other values of the run",
     ]
     assert view["images"] == [240] * 15
