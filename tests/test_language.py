@@ -140,7 +140,7 @@ def matches(pattern: re.Pattern[str], texts: list[Text]) -> list[str]:
     ]
 
 
-def bare(texts: list[Text]) -> list[str]:
+def offending(texts: list[Text]) -> list[str]:
     """List names that are a participle or have a metaphor in them."""
     return [
         f"{text.path}:{text.line}: {text.content}"
@@ -153,7 +153,7 @@ def words_in(name: str) -> list[str]:
     return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)]
 
 
-def listed(offenders: list[str]) -> str:
+def message_of(offenders: list[str]) -> str:
     return "\n".join(["Not plain language:", *offenders])
 
 
@@ -166,23 +166,23 @@ def test_files_are_read() -> None:
 @pytest.mark.parametrize("texts", [documents, strings])
 def test_texts_have_none_of_the_phrases(texts) -> None:
     offenders = matches(PHRASES, texts())
-    assert not offenders, listed(offenders)
+    assert not offenders, message_of(offenders)
 
 
 @pytest.mark.parametrize("texts", [documents, strings])
 def test_texts_have_none_of_the_metaphors(texts) -> None:
     offenders = matches(WORDS, texts())
-    assert not offenders, listed(offenders)
+    assert not offenders, message_of(offenders)
 
 
 def test_no_sentence_of_a_docstring_or_message_begins_with_who_or_what() -> None:
     offenders = matches(BEGINNINGS, strings())
-    assert not offenders, listed(offenders)
+    assert not offenders, message_of(offenders)
 
 
 def test_names_are_nouns_and_verbs() -> None:
-    offenders = bare(names())
-    assert not offenders, listed(offenders)
+    offenders = offending(names())
+    assert not offenders, message_of(offenders)
 
 
 SAMPLE = '''"""Whole maps.
@@ -207,5 +207,5 @@ def test_offences_are_noticed() -> None:
     ]
     assert [offence.split(" in ")[0] for offence in matches(WORDS, texts)] == ["sample.py:10: 'floor'"]
     assert [offence.split(" in ")[0] for offence in matches(BEGINNINGS, texts)] == ["sample.py:4: 'What'"]
-    offenders = bare(list(names_of("sample.py", SAMPLE)))
+    offenders = offending(list(names_of("sample.py", SAMPLE)))
     assert [offence.split()[-1] for offence in offenders] == ["lend_house", "found", "own", "_seen_", "whole"]

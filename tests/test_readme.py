@@ -54,7 +54,7 @@ def block_with(words):
     return block
 
 
-def executed(block, **names):
+def execute(block, **names):
     """Execute a block after these names have been defined, and return all names."""
     exec(compile(block, "README.md", "exec"), names)
     return names
@@ -64,7 +64,7 @@ def executed(block, **names):
 @pytest.mark.filterwarnings("ignore:.*are constant")
 def test_the_callbacks_watch_and_gate_a_training(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    names = executed(block_with("Trainer("), model=Classifier(), datamodule=Images())
+    names = execute(block_with("Trainer("), model=Classifier(), datamodule=Images())
     assert names["trainer"].current_epoch == 10
     assert "saliency/guided_absolute_grad/rcap" in names["trainer"].callback_metrics
     assert list(tmp_path.glob("lightning_logs/**/events.out.tfevents.*"))
@@ -74,7 +74,7 @@ def test_maps_and_scores_are_computed_without_lightning():
     images = torch.rand(4, 3, 8, 8)
     colours = {"mean": (0.5, 0.5, 0.5), "std": (0.25, 0.25, 0.25)}
     network = Classifier().eval()
-    names = executed(
+    names = execute(
         block_with("explain("), network=network, images=images, targets=torch.arange(4) % CLASSES, **colours
     )
     assert names["maps"].keys() == names["scores"].keys() == {"guided_absolute_grad", "grad_cam"}

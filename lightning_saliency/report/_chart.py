@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from lightning_saliency.report._clock import Axis, Clock
 from lightning_saliency.report._monitor import Line, Lines
 from lightning_saliency.report._numbers import with_error
 from lightning_saliency.report._scale import Scale, spanning, ticks
 
+HEIGHT: Final = 216
 LEFT: Final = 52
 TOP, BOTTOM = 20, 190
 MOST_POINTS: Final = 400
@@ -84,6 +85,10 @@ class Chart:
         marks: Decisions of the gates.
         curves: Lines.
     """
+
+    height: ClassVar[int] = HEIGHT
+    left: ClassVar[int] = LEFT
+    bottom: ClassVar[int] = BOTTOM
 
     title: str
     missing: int
