@@ -16,6 +16,7 @@ TOP, BOTTOM = 20, 190
 MOST_POINTS: Final = 400
 MOST_DOTS: Final = 60
 
+Tick = tuple[float, str]
 Points = list[tuple[int, float, float]]
 
 
@@ -26,14 +27,6 @@ class Mark:
     step: int
     passed: bool
     gate: str
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A label at a position of an axis."""
-
-    position: float
-    label: str
 
 
 @dataclass(frozen=True)
@@ -80,8 +73,8 @@ class Chart:
         width: Width in pixels, of which the page may make more or less.
         unit: Unit of the steps.
         zero: Position of zero if it is marked.
-        across: Ticks of the steps.
-        up: Ticks of the values.
+        across: Positions and labels of steps.
+        up: Positions and labels of values.
         marks: Decisions of the gates.
         curves: Lines.
     """
@@ -146,8 +139,8 @@ def chart(
         width=width,
         unit=axis.unit,
         zero=up(0.0) if zero else None,
-        across=[Tick(frame.across(value), label) for value, label in ticks(frame.across, width // 45, integers=True)],
-        up=[Tick(up(value), label) for value, label in ticks(up, 5)],
+        across=[(frame.across(value), label) for value, label in ticks(frame.across, width // 45, integers=True)],
+        up=[(up(value), label) for value, label in ticks(up, 5)],
         marks=[_mark(mark, frame) for mark in marks if mark.step in axis.places],
         curves=[_curve(name, line, frame, styles.get(name, "c0")) for name, line in points.items() if line],
     )

@@ -17,5 +17,5 @@ POLICY: Final = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; b
 def page(title: str, runs: Sequence[Log]) -> str:
     """Write one HTML page that needs no other file."""
     style = resources.files("lightning_saliency.report").joinpath("templates/report.css").read_text(encoding="utf-8")
-    sections = [section_of(f"run-{place}", run) for place, run in enumerate(runs)]
+    sections = [section_of(run) for run in runs]
     return render("page.html", title=title, policy=POLICY, style=Markup(style), sections=sections)

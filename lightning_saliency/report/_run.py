@@ -54,7 +54,6 @@ class Section:
     """Everything about one run.
 
     Attributes:
-        key: Distinguishes this section from all others of the page.
         name: The run's name.
         facts: A few words about it.
         gates: The gates' decisions.
@@ -63,7 +62,6 @@ class Section:
         others: Charts of what others logged.
     """
 
-    key: str
     name: str
     facts: Sequence[str]
     gates: Sequence[GateTable]
@@ -72,23 +70,17 @@ class Section:
     others: Sequence[Chart]
 
 
-def section_of(key: str, log: Log) -> Section:
-    """Lay out one run.
-
-    Args:
-        key: Distinguishes this section from all others of the page.
-        log: The log of the run.
-    """
+def section_of(log: Log) -> Section:
+    """Lay out one run."""
     clock, monitors = Clock.of(log), monitors_of(log)
     gates = {gate: marks_of(log, gate, clock) for gate in gates_of(log)}
     marks = [mark for decisions in gates.values() for mark in decisions]
     others = other_scalars(log, monitors, gates)
     return Section(
-        key=key,
         name=log.name,
         facts=list(_facts(log, monitors, gates, clock)),
         gates=[gate_table(log, gate, clock) for gate in gates],
-        monitors=[_details(f"{key}-{place}", monitor, marks, clock) for place, monitor in enumerate(monitors)],
+        monitors=[_details(monitor, marks, clock) for monitor in monitors],
         settings=log.settings,
         others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in others.items()],
     )
@@ -109,9 +101,8 @@ def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[M
     yield f"{sum(filter(math.isfinite, seconds)):.0f} s spent on explanations"
 
 
-def _details(key: str, monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Details:
+def _details(monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Details:
     styles = styles_of(monitor.methods, monitor.controls)
-    curves, strips = enumerate(monitor.curves.items()), enumerate(monitor.strips.items())
     return Details(
         name=monitor.name,
         summary=summary(monitor, clock),
@@ -125,8 +116,8 @@ def _details(key: str, monitor: Monitor, marks: Sequence[Mark], clock: Clock) ->
             for (metric, control), lines in monitor.margins.items()
         ],
         drift=_drift(monitor, clock, styles),
-        curves=[stepper(f"{key}-curve-{place}", metric, {"": pictures}, clock) for place, (metric, pictures) in curves],
-        strips=[stepper(f"{key}-strip-{place}", title, by_method, clock) for place, (title, by_method) in strips],
+        curves=[stepper(metric, {"": pictures}, clock) for metric, pictures in monitor.curves.items()],
+        strips=[stepper(title, by_method, clock) for title, by_method in monitor.strips.items()],
         card=markdown(monitor.card) if monitor.card else None,
     )
 

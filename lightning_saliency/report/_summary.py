@@ -1,20 +1,15 @@
 """The table on top: where each method stands after the last evaluation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._monitor import SINCE, Line, Monitor
 from lightning_saliency.report._numbers import number, with_error
 
-
-@dataclass(frozen=True)
-class Note:
-    """A small line below a value, and the class that colours it."""
-
-    text: str
-    style: str = ""
+# A small line below a value, and the class that colours it.
+Note = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -26,43 +21,29 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A score, a drift measure or a count, method by method."""
-
-    name: str
-    cells: Sequence[Cell]
-
-
-@dataclass(frozen=True)
 class Summary:
-    """Methods side by side.
-
-    Attributes:
-        methods: Heads of the columns.
-        rows: The table.
-        has_margins: Whether margins have to be explained.
-    """
+    """Scores, drift measures and counts by name, each with a cell for every method."""
 
     methods: Sequence[str]
-    rows: Sequence[Row]
+    rows: Mapping[str, Sequence[Cell]]
     has_margins: bool
 
 
 def summary(monitor: Monitor, clock: Clock) -> Summary:
     """Collect last scores, their margins over controls, and last drift."""
     methods = [*monitor.methods, *monitor.controls]
-    scores = [Row(metric, [_score(monitor, metric, method, clock) for method in methods]) for metric in monitor.scores]
-    drift = [
-        Row(f"drift: {measure}", [_cell(lines.get(method), monitor, clock) for method in methods])
+    rows = {metric: [_score(monitor, metric, method, clock) for method in methods] for metric in monitor.scores}
+    rows |= {
+        f"drift: {measure}": [_cell(lines.get(method), monitor, clock) for method in methods]
         for (measure, since), lines in monitor.drift.items()
         if since == SINCE[""]
-    ]
-    counts = [
-        Row(f"{kind} maps", [_count(lines.get(method)) for method in methods])
+    }
+    rows |= {
+        f"{kind} maps": [_count(lines.get(method)) for method in methods]
         for kind, lines in monitor.counts.items()
         if any(any(line.values.values()) for line in lines.values())
-    ]
-    return Summary(methods, [*scores, *drift, *counts], bool(monitor.margins))
+    }
+    return Summary(methods, rows, bool(monitor.margins))
 
 
 def _score(monitor: Monitor, metric: str, method: str, clock: Clock) -> Cell:
@@ -79,7 +60,7 @@ def _cell(line: Line | None, monitor: Monitor, clock: Clock, *notes: Note) -> Ce
         return Cell(None)
     step = max(line.values)
     # The reader must see that a value is older than the last evaluation.
-    age = [] if step == max(monitor.steps) else [Note(f"at {clock.axis([step]).label(step)}")]
+    age = [] if step == max(monitor.steps) else [(f"at {clock.axis([step]).label(step)}", "")]
     return Cell(with_error(line.values[step], line.errors.get(step)), [*age, *notes])
 
 
@@ -87,10 +68,10 @@ def _margin(control: str, line: Line) -> Note:
     step = max(line.values)
     margin, error = line.values[step], line.errors.get(step, 0.0)
     if not (math.isfinite(margin) and math.isfinite(error) and error > 0):
-        return Note(f"{_signed(number(margin))} over {control}")
+        return f"{_signed(number(margin))} over {control}", ""
     ratio = margin / error
     style = "better" if ratio >= 2 else "worse" if ratio <= -2 else "alike"
-    return Note(f"{_signed(f'{ratio:.1f}')} SE over {control}", style)
+    return f"{_signed(f'{ratio:.1f}')} SE over {control}", style
 
 
 def _signed(text: str) -> str:
