@@ -2,7 +2,7 @@ PYTHON ?= python3
 DEVICE ?= cpu
 BIN := .venv/bin
 
-.PHONY: help demo test lint types floors unit bench clean
+.PHONY: help demo test lint types imports unit bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
@@ -15,7 +15,7 @@ help:  ## List the targets
 demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
 	$(BIN)/python examples/digits.py
 
-test: lint types floors unit  ## Everything that has to pass before a change lands
+test: lint types imports unit  ## Everything that has to pass before a change lands
 
 lint: .venv/.installed  ## Style
 	$(BIN)/ruff check .
@@ -24,7 +24,7 @@ lint: .venv/.installed  ## Style
 types: .venv/.installed  ## Types
 	$(BIN)/mypy
 
-floors: .venv/.installed  ## Which floor may import which
+imports: .venv/.installed  ## Layers import only from the layers below
 	$(BIN)/lint-imports
 
 unit: .venv/.installed  ## Tests and the examples of every docstring
@@ -34,7 +34,7 @@ unit: .venv/.installed  ## Tests and the examples of every docstring
 	$(BIN)/python -m pip install --quiet --editable '.[bench]' --constraint constraints.txt
 	@touch $@
 
-bench: .venv/.bench  ## What explaining and scoring cost, beside their passes and the alternatives
+bench: .venv/.bench  ## Costs of explaining and scoring, relative to their passes and to alternatives
 	$(BIN)/python examples/benchmarks/main.py --device $(DEVICE)
 
 clean:  ## Remove what the targets made

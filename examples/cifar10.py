@@ -1,4 +1,4 @@
-"""Train on CIFAR-10, or any image folder, with all methods and metrics watched; on CPU, GPU or several.
+"""Train on CIFAR-10, or any image folder, watched with all methods and metrics, on CPU, GPU or several devices.
 
 `--data-dir` holds `train/<class>/*.jpg` and `test/<class>/*.jpg`; `--download` fetches CIFAR-10 through
 torchvision instead.
@@ -32,7 +32,7 @@ class Images(pl.LightningDataModule):
         self.batch_size, self.workers = batch_size, workers
 
     def prepare_data(self) -> None:
-        """Download, once."""
+        """Download once."""
         if self.download:
             CIFAR10(self.data_dir, download=True)
 
@@ -88,9 +88,9 @@ class Classifier(pl.LightningModule):
 def monitor(names: list[str] | None, num_images: int) -> SaliencyMonitor:
     """Watch the named methods, or all that are exported, by the metrics that need no masks."""
     classes = [getattr(methods, name) for name in methods.__all__ if name not in ("Method", "RandomMap", "EdgeMap")]
-    chosen = [kind.name for kind in classes] if names is None else names
+    selection = [kind.name for kind in classes] if names is None else names
     scored = [metrics.RCAP(), metrics.Allegiance(), metrics.Insertion(), metrics.Deletion(), metrics.Infidelity()]
-    return SaliencyMonitor(chosen, scored, num_images=num_images, controls=("random", "edges"))
+    return SaliencyMonitor(selection, scored, num_images=num_images, controls=("random", "edges"))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""A trained ResNet-20 and the CIFAR-10 test images that it is sure of, read from a folder.
+"""A trained ResNet-20 and the CIFAR-10 test images of which it is sure, read from a folder.
 
 The folder holds `cifar10/test/<class>/*.jpg` and `cifar10/resnet20-12fca82f.th`, the weights of
-https://github.com/akamaster/pytorch_resnet_cifar10; `LIGHTNING_SALIENCY_DATA` names it.
+https://github.com/akamaster/pytorch_resnet_cifar10; `LIGHTNING_SALIENCY_DATA` names the folder.
 """
 
 from pathlib import Path
@@ -68,7 +68,7 @@ def load_network(folder: Path) -> ResNet20:
 
 @torch.no_grad()
 def sure_images(network: nn.Module, folder: Path) -> tuple[Tensor, Tensor]:
-    """Return the normalised images given more than 90 % to their own class, shuffled, and their labels."""
+    """Return, shuffled, the normalised images whose class has more than 90 % probability, and their labels."""
     transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(MEAN, STD)])
     data = ImageFolder(str(folder / "cifar10" / "test"), transform)
     order = torch.randperm(len(data), generator=torch.Generator().manual_seed(0)).tolist()

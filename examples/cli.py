@@ -46,7 +46,7 @@ class SmallNetwork(pl.LightningModule):
 
     Args:
         width: Number of features.
-        learning_rate: That of AdamW.
+        learning_rate: Learning rate of AdamW.
     """
 
     def __init__(self, width: int = 32, learning_rate: float = 3e-3) -> None:
@@ -83,7 +83,7 @@ class SmallNetwork(pl.LightningModule):
 
 
 def main(args: list[str] | None = None) -> LightningCLI:
-    """Read the command line and do what it says."""
+    """Run the command line."""
     for noise in ("does not have many workers", "LeafSpec"):
         warnings.filterwarnings("ignore", message=f".*{noise}.*")
     return LightningCLI(SmallNetwork, Digits, args=args)

@@ -1,6 +1,6 @@
 """Train a small network on scikit-learn's handwritten digits while its explanations are watched and gated.
 
-Nothing is downloaded. A table shows the scores of every epoch and what became of its checkpoint.
+Nothing is downloaded. A table shows the scores of every epoch and whether its checkpoint was kept.
 """
 
 import argparse
@@ -52,7 +52,7 @@ class Classifier(pl.LightningModule):
 
     def __init__(self, network: str, learning_rate: float) -> None:
         super().__init__()
-        # With the usual stride of 32 an image of 32 pixels would end in a single position.
+        # With the default stride of 32, an image of 32 pixels would end in a single position.
         self.network = timm.create_model(network, in_chans=1, num_classes=10, output_stride=8)
         self.learning_rate = learning_rate
 
@@ -77,7 +77,7 @@ class Classifier(pl.LightningModule):
 
 
 class History(pl.Callback):
-    """Keeps what was logged in every validation."""
+    """Keeps the values that every validation logged."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
@@ -89,7 +89,7 @@ class History(pl.Callback):
 
 
 def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
-    """Print scores and decisions by epoch, and how to look at the pictures."""
+    """Print scores and decisions by epoch, and the command that shows the pictures."""
     names = [
         f"{method}/{metric}" for method in ("guided_absolute_grad", "grad_cam") for metric in ("rcap", "allegiance")
     ]
@@ -98,8 +98,8 @@ def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
         scores = "  ".join(f"{row['saliency/' + name]:{len(name)}.3f}" for name in names)
         outcome = "kept" if decision.passed else "refused: " + "; ".join(decision.reasons)
         print(f"{decision.epoch:5}  {row['val_accuracy']:8.3f}  {scores}  {outcome}")
-    kept = sorted(Path(path).name for path in gate.best_k_models)
-    print(f"\nCheckpoints on disk: {', '.join(kept) or 'none'} in {gate.dirpath}")
+    names = sorted(Path(path).name for path in gate.best_k_models)
+    print(f"\nCheckpoints on disk: {', '.join(names) or 'none'} in {gate.dirpath}")
     print(f"Look at the explanations: tensorboard --logdir {log_dir}")
 
 

@@ -1,6 +1,6 @@
 """Fine-tune a timm model on an image folder: backbone frozen, bf16-mixed, explanations watched in full precision.
 
-`--data-dir` holds `train/<class>/*` and `val/<class>/*`. `--pretrained` fetches weights and needs the network.
+`--data-dir` holds `train/<class>/*` and `val/<class>/*`. `--pretrained` downloads weights.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from lightning_saliency.metrics import RCAP, Insertion
 
 
 class FineTuner(pl.LightningModule):
-    """A timm model of which only the head learns."""
+    """A timm model in which only the head is trained."""
 
     def __init__(self, network: str, pretrained: bool, classes: int, learning_rate: float) -> None:
         super().__init__()
@@ -47,12 +47,12 @@ class FineTuner(pl.LightningModule):
         self.log("val_accuracy", (self(images).argmax(dim=1) == labels).float().mean(), prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW on what learns."""
+        """AdamW on the trained parameters."""
         return torch.optim.AdamW((p for p in self.parameters() if p.requires_grad), self.learning_rate)
 
 
 def loaders(network: Any, data_dir: Path, batch_size: int, size: int | None) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """Load both folders with the transforms that the model was made for."""
+    """Load both folders with the transforms of the model."""
     config = timm.data.resolve_model_data_config(network)
     if size is not None:
         config["input_size"] = (3, size, size)
@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("--pretrained", action="store_true", help="start from timm's weights")
     parser.add_argument("--epochs", type=int, default=3, help="number of epochs")
     parser.add_argument("--batch-size", type=int, default=32, help="images per step")
-    parser.add_argument("--image-size", type=int, help="side of the images, if not the model's own")
+    parser.add_argument("--image-size", type=int, help="side of the images; that of the model by default")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of AdamW")
     parser.add_argument("--precision", default="bf16-mixed", help="of training; maps are computed in full precision")
     parser.add_argument("--num-images", type=int, default=32, help="validation images to explain")

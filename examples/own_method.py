@@ -1,7 +1,7 @@
-"""A saliency method of one's own: the gradient of the predicted class's lead over the runner-up.
+"""A user's saliency method: the gradient of the target's lead over the next best class.
 
-Anything callable as `(model, images, targets) -> maps` is a method. The model comes in evaluation mode with
-gradients on, in chunks of at most `max_batch_size` images, and is given back untouched.
+Anything callable as `(model, images, targets) -> maps` is a method. It gets the model in evaluation mode
+with gradients enabled, and at most `max_batch_size` images at a time. The model is restored afterwards.
 """
 
 import torch
@@ -13,12 +13,12 @@ from lightning_saliency.metrics import RCAP
 
 
 def lead_gradient(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    """Explain what lifts the target's logit over the highest other one: maps (B, H, W)."""
+    """Explain the lead of the target's logit over the highest other one: maps (B, H, W)."""
     inputs = images.clone().requires_grad_()
     logits = model(inputs)
-    own = logits.gather(1, targets[:, None])[:, 0]
+    target = logits.gather(1, targets[:, None])[:, 0]
     others = logits.scatter(1, targets[:, None], -torch.inf).amax(dim=1)
-    (gradient,) = torch.autograd.grad((own - others).sum(), inputs)
+    (gradient,) = torch.autograd.grad((target - others).sum(), inputs)
     return gradient.abs().amax(dim=1)
 
 

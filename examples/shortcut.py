@@ -1,9 +1,9 @@
-"""Clever Hans caught in training: a network that reads a mark in the corner instead of the digit.
+"""A shortcut noticed in training: a network that reads a mark in the corner instead of the digit.
 
 The mark agrees with the label in training and validation, and not in the test set. Validation accuracy looks
-perfect; test accuracy does not. The share of relevance that lies on the mark says so while training runs, and
-a gate on it refuses the checkpoints. RCAP, drift and class sensitivity beside it show which scores see a shortcut
-and which do not. A second network trained without marks shows what it should look like.
+perfect; test accuracy does not. The share of relevance on the mark shows it during training, and a gate on
+it refuses the checkpoints. RCAP, drift and class sensitivity are printed too: they do not notice the shortcut. A second
+network is trained without marks for comparison.
 """
 
 import argparse
@@ -31,10 +31,10 @@ BOUND = 0.03
 
 
 class MarkedDigits(Dataset[dict[str, Tensor]]):
-    """Digits of 32x32 pixels with a bright mark on the lower edge, whose place tells a class.
+    """Digits of 32x32 pixels with a bright mark on the lower edge, whose place encodes a class.
 
     Args:
-        marks: Whose class it tells: the digit's own (`"agree"`), a random one (`"random"`), or none (`"none"`).
+        marks: The class: that of the digit (`"agree"`), a random one (`"random"`), or no mark at all (`"none"`).
     """
 
     def __init__(self, marks: str) -> None:
@@ -44,22 +44,22 @@ class MarkedDigits(Dataset[dict[str, Tensor]]):
         self.images = functional.pad(small, (3, 3, 0, 6))
         self.targets = torch.tensor(labels)
         random = torch.randint(10, (len(labels),), generator=torch.Generator().manual_seed(0))
-        self.told = {"agree": self.targets, "random": random, "none": None}[marks]
+        self.encoded = {"agree": self.targets, "random": random, "none": None}[marks]
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         image, mask = self.images[index].clone(), torch.zeros(32, 32, dtype=torch.bool)
-        place = 1 + MARK * int(self.targets[index] if self.told is None else self.told[index])
+        place = 1 + MARK * int(self.targets[index] if self.encoded is None else self.encoded[index])
         mask[-MARK:, place : place + MARK] = True
-        if self.told is not None:
+        if self.encoded is not None:
             image[:, mask] = 1.0
         return {"image": image, "label": self.targets[index], "mask": mask}
 
 
 class Data(pl.LightningDataModule):
-    """Training and validation digits marked alike, and test digits whose marks mean nothing."""
+    """Training and validation digits marked alike, and test digits whose marks are random."""
 
     def __init__(self, marks: str) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Data(pl.LightningDataModule):
         return DataLoader(self.train, 32, shuffle=True)
 
     def val_dataloader(self) -> list[DataLoader[Batch]]:
-        """Validation digits, which the monitor watches, and test digits, which nobody sees in real life."""
+        """Validation digits, which the monitor watches, and test digits, which a real project does not have."""
         return [DataLoader(self.val, 300), DataLoader(self.test, 300)]
 
 
@@ -108,23 +108,23 @@ class Classifier(pl.LightningModule):
         return torch.optim.Adam(self.parameters(), 1e-3)
 
 
-class Story(pl.Callback):
-    """Keeps what each validation logged."""
+class History(pl.Callback):
+    """Keeps the values that each validation logged."""
 
     def __init__(self) -> None:
         self.rows: list[dict[str, float]] = []
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keep it."""
+        """Keep the values."""
         if not trainer.sanity_checking:
             self.rows.append({name: value.item() for name, value in trainer.callback_metrics.items()})
 
 
 def watched_run(title: str, marks: str, options: argparse.Namespace) -> Run:
-    """Train on digits marked in this way, watched and gated, and print what happened."""
+    """Train on digits marked in this way, watched and gated, and print the results."""
     epochs, log_dir = options.epochs, options.log_dir
     pl.seed_everything(0, verbose=False)
-    story = Story()
+    history = History()
     gate = GatedCheckpoint(
         log_dir / marks / "checkpoints",
         gates={"saliency/guided_absolute_grad/relevance_mass": f"<= {BOUND} by 2 stderr"},
@@ -135,19 +135,19 @@ def watched_run(title: str, marks: str, options: argparse.Namespace) -> Run:
         max_epochs=epochs,
         accelerator="auto",
         logger=TensorBoardLogger(log_dir, name=marks),
-        callbacks=[monitor, gate, story],
+        callbacks=[monitor, gate, history],
         enable_progress_bar=False,
         enable_model_summary=False,
         log_every_n_steps=10,
     )
     trainer.fit(Classifier(), Data(marks))
-    run = Run(title, story.rows, [decision.passed for decision in gate.decisions], str(trainer.log_dir))
+    run = Run(title, history.rows, [decision.passed for decision in gate.decisions], str(trainer.log_dir))
     show(run)
     return run
 
 
 def show(run: Run) -> None:
-    """Print one run, an epoch a line."""
+    """Print one run, one line per epoch."""
     prefix = "saliency/guided_absolute_grad"
     print(f"\n{run.title}:")
     print("epoch  validation  test   on the mark    over random  drift   RCAP   class-sens.  checkpoint")
@@ -163,19 +163,19 @@ def show(run: Run) -> None:
 
 
 def main() -> None:
-    """Read the options and tell the story."""
+    """Read the options and train both networks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--epochs", type=int, default=5, help="number of epochs")
     parser.add_argument("--log-dir", type=Path, default=Path("runs/shortcut"), help="where logs and checkpoints go")
-    parser.add_argument("--picture", type=Path, help="also save the story as PNG")
+    parser.add_argument("--picture", type=Path, help="also save the figure as PNG")
     options = parser.parse_args()
 
     for noise in ("does not have many workers", "LeafSpec", "exists and is not empty"):
         warnings.filterwarnings("ignore", message=f".*{noise}.*")
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     runs = [watched_run("Marks that agree with the label", "agree", options), watched_run("No marks", "none", options)]
-    print("\nRCAP is higher for the cheat: it says that maps are true to the network, not that the network is right.")
-    print("Class sensitivity is the same: the cheat's maps depend on the class as they should, by way of its mark.")
+    print("\nRCAP is higher with marks: it measures whether maps fit the network, not whether the network is right.")
+    print("Class sensitivity is the same: with marks, too, the maps depend on the class, through its mark.")
     print(f"Look at the explanations: tensorboard --logdir {options.log_dir}")
     if options.picture:
         save_picture(runs, BOUND, options.picture)

@@ -1,4 +1,4 @@
-"""Draw the story of `shortcut.py`: what accuracy says, what explanations say, and what they look like."""
+"""Draw the result of `shortcut.py`: accuracy, the share of relevance on the mark, and a strip."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,13 +12,13 @@ MASS = "saliency/guided_absolute_grad/relevance_mass"
 
 
 class Run(NamedTuple):
-    """What happened in one training.
+    """The result of one training.
 
     Attributes:
-        title: How the digits were marked.
-        rows: What each validation logged.
+        title: Kind of marks.
+        rows: Values that each validation logged.
         passed: Whether the gate passed after each.
-        log_dir: Where TensorBoard's files are.
+        log_dir: Folder of TensorBoard's files.
     """
 
     title: str
@@ -45,7 +45,7 @@ def save_picture(runs: Sequence[Run], bound: float, path: Path) -> None:
 def _draw_accuracy(run: Run, axes: Axes) -> None:
     for name, style in (("val_accuracy", "-"), ("test_accuracy", "--")):
         axes.plot([row[name] for row in run.rows], style, color="tab:blue", label=name.replace("_", " "))
-    axes.set(title="what accuracy says", xlabel="epoch", ylim=(0, 1.05))
+    axes.set(title="accuracy", xlabel="epoch", ylim=(0, 1.05))
     axes.legend(loc="center right", fontsize="small")
 
 
@@ -57,5 +57,5 @@ def _draw_relevance(run: Run, axes: Axes, bound: float, highest: float) -> None:
         if epochs:
             axes.plot(epochs, [means[epoch] for epoch in epochs], marker, color="tab:red", label=outcome)
     axes.axhline(bound, color="0.4", linestyle=":", label="the gate's bound")
-    axes.set(title="what explanations say", xlabel="epoch", ylim=(-0.03 * highest, 1.1 * highest))
+    axes.set(title="explanations", xlabel="epoch", ylim=(-0.03 * highest, 1.1 * highest))
     axes.legend(loc="center right", fontsize="small")

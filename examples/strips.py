@@ -11,7 +11,7 @@ def last_strips(log_dir: str, place: int = 0) -> dict[str, Image.Image]:
 
     Args:
         log_dir: The run's folder.
-        place: Which of the images that are always drawn, in the order of their indices.
+        place: Position among the images that are always drawn, in the order of their indices.
     """
     events = EventAccumulator(log_dir, size_guidance={"images": 0})
     events.Reload()

@@ -1,8 +1,8 @@
-"""Do the methods hold up beyond the papers' networks? Digits on textured canvases, five kinds of networks.
+"""Methods on other networks than the papers': digits on textured canvases, five kinds of networks.
 
-Trains small timm networks on digits whose place is known, and tabulates RCAP, allegiance, localisation and
-time of each method, how localisation depends on the digit's size, texture and occlusion, and what class
-activation maps gain one stage before the last. Nothing is downloaded. Writes `study.csv` and `study.png`.
+Trains small timm networks on digits whose position is labelled, and tabulates RCAP, allegiance, localisation and
+time of each method, how localisation depends on the digit's size, texture and occlusion, and how class
+activation maps change one stage before the last. Nothing is downloaded. Writes `study.csv` and `study.png`.
 """
 
 import argparse
@@ -54,7 +54,7 @@ METHODS: dict[str, Method] = {
 
 
 def cams(references: Tensor, layer: str | None = None) -> dict[str, Method]:
-    """List the class activation maps that are compared at two stages."""
+    """Return the class activation maps that are compared at two stages."""
     return {
         "grad_cam": GradCAM(layer),
         "grad_cam_plus_plus": GradCAMPlusPlus(layer),
@@ -74,9 +74,9 @@ def seconds_of(method: Method, network: nn.Module, data: TexturedDigits) -> floa
 
 def mean_with_error(values: Tensor) -> str:
     """Write a mean with its standard error; values that are not finite are left out."""
-    found = values[values.isfinite()]
-    error = found.std(correction=min(1, len(found) - 1)) / len(found) ** 0.5
-    return f"{found.mean():.3f} ± {error:.3f}"
+    finite = values[values.isfinite()]
+    error = finite.std(correction=min(1, len(finite) - 1)) / len(finite) ** 0.5
+    return f"{finite.mean():.3f} ± {error:.3f}"
 
 
 def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epochs: int | None) -> list[list[Row]]:
@@ -87,7 +87,7 @@ def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epoc
     earlier = {f"{method}, earlier": cam for method, cam in cams(references, NETWORKS[name].earlier).items()}
     images, labels, masks = test_data[:3]
     maps = explain(network, images, labels, {**methods, **earlier})
-    found = score(network, images, {method: maps[method] for method in methods}, labels, METRICS, masks=masks)
+    scores = score(network, images, {method: maps[method] for method in methods}, labels, METRICS, masks=masks)
     where = score(network, images, maps, labels, LOCALISATION, masks=masks)
     head = {"network": name, "accuracy": f"{accuracy(network, test_data):.3f}"}
     table = [
@@ -96,7 +96,7 @@ def study(name: str, train_data: TexturedDigits, test_data: TexturedDigits, epoc
             "method": method_name,
             **{
                 metric: mean_with_error(values)
-                for metric, values in {**found[method_name], **where[method_name]}.items()
+                for metric, values in {**scores[method_name], **where[method_name]}.items()
             },
             "ms per image": f"{1000 * seconds_of(method, network, test_data):.1f}",
         }
@@ -124,7 +124,7 @@ def show(rows: Iterable[Row]) -> None:
 
 
 def plot(rows: list[Row], path: Path) -> None:
-    """Draw RCAP and relevance mass of each method, one group of bars a network."""
+    """Draw RCAP and relevance mass of each method, one group of bars per network."""
     figure = matplotlib.figure.Figure(figsize=(11, 6), layout="constrained")
     names = list(dict.fromkeys(row["method"] for row in rows))
     networks = list(dict.fromkeys(row["network"] for row in rows))
@@ -132,8 +132,8 @@ def plot(rows: list[Row], path: Path) -> None:
     for place, metric in enumerate(("rcap", "relevance_mass")):
         axes = figure.add_subplot(2, 1, place + 1)
         for offset, method in enumerate(names):
-            found = [row[metric].split(" ± ") for row in rows if row["method"] == method]
-            means, errors = ([float(part[side]) for part in found] for side in (0, 1))
+            cells = [row[metric].split(" ± ") for row in rows if row["method"] == method]
+            means, errors = ([float(part[side]) for part in cells] for side in (0, 1))
             places = [network + (offset - len(names) / 2) * width for network in range(len(networks))]
             axes.bar(places, means, width, yerr=errors, label=method, color=colormaps["tab20"](offset))
         axes.set_xticks(range(len(networks)), networks)
@@ -146,7 +146,7 @@ def main() -> None:
     """Read the options and study."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS), choices=list(NETWORKS), help="timm networks")
-    parser.add_argument("--epochs", type=int, help="epochs of training, instead of each network's own number")
+    parser.add_argument("--epochs", type=int, help="epochs of training; by default each network has its number")
     parser.add_argument("--train-images", type=int, default=6000, help="training images")
     parser.add_argument("--num-images", type=int, default=128, help="test images to explain")
     parser.add_argument("--output", type=Path, default=Path("runs/study"), help="folder for the table and the plot")

@@ -1,4 +1,4 @@
-"""Five kinds of small networks, and how they learn the digits on textured canvases."""
+"""Five kinds of small networks, and their training on the digits on textured canvases."""
 
 from typing import Any, NamedTuple
 
@@ -12,14 +12,14 @@ BATCH_SIZE = 64
 
 
 class Recipe(NamedTuple):
-    """How a network is made and trained.
+    """Construction and training of a network.
 
     Attributes:
         options: Arguments of timm.
-        epochs: How often it sees the training images.
+        epochs: Number of epochs.
         learning_rate: Highest learning rate.
         earlier: A layer one stage before the last.
-        centred: Whether colours in [0, 1] are first brought to [-1, 1]; some learn nothing without.
+        centred: Whether colours in [0, 1] are first mapped to [-1, 1], without which some networks do not learn.
     """
 
     options: dict[str, Any]
@@ -30,7 +30,7 @@ class Recipe(NamedTuple):
 
 
 class Centred(nn.Module):
-    """A network of colours in [0, 1] made of one of colours in [-1, 1]."""
+    """A network for colours in [0, 1], made from one for colours in [-1, 1]."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
     recipe = NETWORKS[name]
     epochs = recipe.epochs if epochs is None else epochs
     torch.manual_seed(0)
-    # Faster so on CPUs, and the same numbers but for rounding.
+    # Faster on CPUs, and equal up to rounding.
     layout = torch.channels_last
     network: nn.Module = timm.create_model(name, num_classes=10, **recipe.options)
     network = (Centred(network) if recipe.centred else network).to(memory_format=layout)
@@ -65,12 +65,12 @@ def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.15)
     for _ in range(epochs):
         order = torch.randperm(len(data.labels))
-        for chosen in order.split(BATCH_SIZE):
-            if len(chosen) < BATCH_SIZE:
+        for batch in order.split(BATCH_SIZE):
+            if len(batch) < BATCH_SIZE:
                 continue
             optimizer.zero_grad()
-            images = data.images[chosen].to(memory_format=layout)
-            functional.cross_entropy(network(images), data.labels[chosen]).backward()
+            images = data.images[batch].to(memory_format=layout)
+            functional.cross_entropy(network(images), data.labels[batch]).backward()
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             schedule.step()
@@ -79,6 +79,6 @@ def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
 
 @torch.no_grad()
 def accuracy(network: nn.Module, data: TexturedDigits) -> float:
-    """Share of images classified right."""
+    """Share of images that are classified correctly."""
     predicted = torch.cat([network(images).argmax(dim=1) for images in data.images.split(256)])
     return (predicted == data.labels).float().mean().item()

@@ -1,4 +1,4 @@
-"""Handwritten digits pasted on textured canvases, with masks that say where the digit is."""
+"""Handwritten digits pasted on textured canvases, with masks of the visible digit."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -14,12 +14,12 @@ TEXTURES: Final = ("flat", "noise", "stripes")
 
 
 class TexturedDigits(NamedTuple):
-    """Images (N, 3, 48, 48) in [0, 1] with what is known of them.
+    """Images (N, 3, 48, 48) in [0, 1] with their labels and properties.
 
     Attributes:
         images: The images.
         labels: The digits, (N,).
-        masks: Where the digit is visible, (N, 48, 48).
+        masks: Positions where the digit is visible, (N, 48, 48).
         sizes: Index into `SIZES`, (N,).
         textures: Index into `TEXTURES`, (N,).
         occluded: Whether a bar hides part of the digit, (N,).
@@ -38,19 +38,19 @@ def textured_digits(count: int, seed: int) -> TexturedDigits:
     scans, labels = load_digits(return_X_y=True)
     generator = torch.Generator().manual_seed(seed)
     half = len(labels) // 2
-    chosen = torch.randint(half, (count,), generator=generator) + (seed % 2) * half
-    strokes = torch.tensor(scans[chosen.numpy()], dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
+    indices = torch.randint(half, (count,), generator=generator) + (seed % 2) * half
+    strokes = torch.tensor(scans[indices.numpy()], dtype=torch.float32).reshape(-1, 1, 8, 8) / 16
     sizes = torch.randint(len(SIZES), (count,), generator=generator)
     textures = torch.randint(len(TEXTURES), (count,), generator=generator)
     occluded = torch.rand(count, generator=generator) < 0.3
-    made = [
+    pairs = [
         _paste(stroke, list(SIZES.values())[size], TEXTURES[texture], hidden, generator)
         for stroke, size, texture, hidden in zip(
             strokes, sizes.tolist(), textures.tolist(), occluded.tolist(), strict=True
         )
     ]
-    images, masks = (torch.stack(part) for part in zip(*made, strict=True))
-    return TexturedDigits(images, torch.tensor(labels[chosen.numpy()]), masks, sizes, textures, occluded)
+    images, masks = (torch.stack(part) for part in zip(*pairs, strict=True))
+    return TexturedDigits(images, torch.tensor(labels[indices.numpy()]), masks, sizes, textures, occluded)
 
 
 def groups(digits: TexturedDigits) -> Iterator[tuple[str, Tensor]]:

@@ -1,4 +1,4 @@
-"""What can be done from a command line."""
+"""The command line: `python -m lightning_saliency`."""
 
 import argparse
 import logging
@@ -10,21 +10,21 @@ from lightning_saliency.report import NoEventFilesError, write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Read the command line and do what it says; exit with status 2 and one sentence where that is impossible."""
+    """Run a command; a wrong argument exits with status 2 and one sentence."""
     options = _parser().parse_args(arguments)
-    # Its remarks on damaged and resumed logs are for its own developers.
+    # TensorBoard's remarks on damaged and resumed logs do not help users.
     logging.getLogger("tensorboard").setLevel(logging.CRITICAL)
     try:
         write_report(options.log_dir, options.output)
     except NoEventFilesError as error:
         _refuse(str(error))
     except OSError as error:
-        _refuse(f"Expected `--output` to be a file that can be written, but got '{options.output}': {error.strerror}.")
+        _refuse(f"`--output` must be a file that can be written, but got '{options.output}' ({error.strerror}).")
     sys.stdout.write(f"{options.output}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lightning_saliency", description="Look at what monitors logged.")
+    parser = argparse.ArgumentParser(prog="python -m lightning_saliency", description="Show what monitors logged.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     report = commands.add_parser(
         "report",

@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and warnings that are forgotten between tests."""
+"""Fixtures of all tests: one thread, a seed, and warnings that are forgotten between tests."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""What other libraries' users would call for the same maps and scores."""
+"""Calls of other libraries for the same maps and scores."""
 
 import importlib.util
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def _tunnel(work: Workload, kind: str, num_samples: int) -> Tensor:
     level = 0.15 * float(work.images.max() - work.images.min())
     tunnel = NoiseTunnel(Saliency(work.network))
     images = work.images.clone().requires_grad_()
-    # By default all copies are one batch, which at ImageNet's size takes tens of gigabytes.
+    # Captum's default is one batch of all copies, which needs tens of gigabytes at ImageNet's size.
     together = None if work.size[0] <= LARGEST_FOR_ONE_BATCH else COPIES_TOGETHER
     options = {"nt_samples": num_samples, "nt_samples_batch_size": together, "stdevs": level, "abs": False}
     maps: Tensor = tunnel.attribute(images, nt_type=kind, target=work.targets, **options)
@@ -63,9 +63,9 @@ def captum_grad_cam(work: Workload) -> Tensor:
 
 
 def _pytorch_grad_cam(work: Workload, kind: Callable[..., GradCAM]) -> Tensor:
-    chosen = [ClassifierOutputTarget(target) for target in work.targets.tolist()]
+    outputs = [ClassifierOutputTarget(target) for target in work.targets.tolist()]
     with kind(model=work.network, target_layers=[work.network.get_submodule(work.layer)]) as method:
-        return torch.from_numpy(method(input_tensor=work.images, targets=chosen))
+        return torch.from_numpy(method(input_tensor=work.images, targets=outputs))
 
 
 def pytorch_grad_cam(work: Workload) -> Tensor:
@@ -79,7 +79,7 @@ def pytorch_grad_cam_plus_plus(work: Workload) -> Tensor:
 
 
 def torchcam_grad_cam(work: Workload) -> Tensor:
-    """Grad-CAM at the layer's own size, scaled to [0, 1]."""
+    """Grad-CAM at the layer's size, scaled to [0, 1]."""
     with TorchGradCAM(work.network, work.layer) as method:
         logits = work.network(work.images.clone().requires_grad_())
         maps: Tensor = method(work.targets.tolist(), logits)[0]
@@ -91,7 +91,7 @@ def captum_infidelity(work: Workload, maps: Tensor, num_samples: int = 10) -> Te
     squares = draw_squares(num_samples, work.size, 0).to(maps.device)
 
     def perturb(images: Tensor) -> tuple[Tensor, Tensor]:
-        # Captum hands over all copies of the first image, then all of the second.
+        # Captum passes all copies of the first image, then all of the second.
         covered = squares[:, None].repeat(len(images) // num_samples, 1, 1, 1).expand_as(images)
         return covered.to(images), images * ~covered
 
@@ -123,13 +123,13 @@ def has_quantus() -> bool:
 
 
 def quantus_max_sensitivity(work: Workload) -> Tensor:
-    """The same by Quantus."""
+    """Largest relative change of the gradient by Quantus."""
     import quantus
 
     def explain(model: object, inputs: object, targets: object, **_options: object) -> object:
         images = torch.as_tensor(inputs).to(work.images).requires_grad_()
-        found = Saliency(work.network).attribute(images, torch.as_tensor(targets).to(work.targets))
-        return found.sum(dim=1, keepdim=True).detach().cpu().numpy()
+        maps = Saliency(work.network).attribute(images, torch.as_tensor(targets).to(work.targets))
+        return maps.sum(dim=1, keepdim=True).detach().cpu().numpy()
 
     metric = quantus.MaxSensitivity(nr_samples=10, lower_bound=0.02, disable_warnings=True)
     scores = metric(

@@ -1,6 +1,6 @@
-"""What explaining and scoring cost: against the passes they cannot do without, and against the alternatives.
+"""The cost of explaining and scoring, relative to their passes and to the alternatives.
 
-Everything is a ratio of times measured here and now in interleaved rounds. Writes `benchmark.md`,
+All results are ratios of times measured in interleaved rounds of one process. Writes `benchmark.md`,
 `benchmark.json` and `benchmark.png`.
 """
 
@@ -47,23 +47,23 @@ def main() -> None:
     parser.add_argument("--data-dir", default=os.environ.get("LIGHTNING_SALIENCY_DATA"), help="for `accuracy`")
     parser.add_argument("--quick", action="store_true", help="make everything tiny")
     parser.add_argument("--output", type=Path, default=Path("runs/bench"), help="folder for tables and plot")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
 
     warnings.filterwarnings("ignore", module="captum|pytorch_grad_cam|torchcam|lightning|quantus")
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    rounds = 1 if chosen.quick else chosen.rounds
-    options = Options(torch.device(chosen.device), rounds, chosen.quick, chosen.data_dir)
+    rounds = 1 if arguments.quick else arguments.rounds
+    options = Options(torch.device(arguments.device), rounds, arguments.quick, arguments.data_dir)
     heading = (
-        f"# Benchmark\n\ntorch {torch.__version__}, {chosen.device}, {torch.get_num_threads()} threads, "
+        f"# Benchmark\n\ntorch {torch.__version__}, {arguments.device}, {torch.get_num_threads()} threads, "
         f"medians of {rounds} interleaved rounds (quartiles).\n"
     )
     tables: list[Table] = []
-    for name in chosen.only:
+    for name in arguments.only:
         started = time.perf_counter()
         for table in PARTS[name](options):
             tables.append(table)
             print(f"\n{table.markdown()}", flush=True)
-        write(tables, chosen.output, heading)
+        write(tables, arguments.output, heading)
         print(f"({name}: {time.perf_counter() - started:.0f} s)", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""Peak of live tensor bytes, each in a fresh process: `python memory.py ours 10` prints it."""
+"""Peak of live tensor bytes, each in a fresh process: `python memory.py SmoothGrad 10` prints one."""
 
 import subprocess
 import sys
@@ -19,29 +19,29 @@ MIB = 2**20
 
 
 class Live(TorchDispatchMode):
-    """Counts the bytes of all tensors made while it is on, as long as they live."""
+    """Counts the bytes of all live tensors that were made while it was active."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.peak = 0
-        self._held: dict[int, tuple[StorageWeakRef, int]] = {}
+        self._storages: dict[int, tuple[StorageWeakRef, int]] = {}
         self._at_most = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Run an operation, and look at what lives after it."""
+        """Run an operation and count the bytes after it."""
         out = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(out):
             if isinstance(leaf, torch.Tensor):
                 self._hold(leaf.untyped_storage())
-        if self._at_most > self.peak:  # else there is no new peak, however few of these are still alive
-            self._held = {key: kept for key, kept in self._held.items() if not kept[0].expired()}
-            self._at_most = sum(size for _, size in self._held.values())
+        if self._at_most > self.peak:  # only then can there be a new peak
+            self._storages = {key: entry for key, entry in self._storages.items() if not entry[0].expired()}
+            self._at_most = sum(size for _, size in self._storages.values())
             self.peak = max(self.peak, self._at_most)
         return out
 
     def _hold(self, storage: torch.UntypedStorage) -> None:
-        _, before = self._held.get(storage._cdata, (None, 0))
-        self._held[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
+        _, before = self._storages.get(storage._cdata, (None, 0))
+        self._storages[storage._cdata] = (StorageWeakRef(storage), storage.nbytes())
         self._at_most += storage.nbytes() - before
 
 
@@ -63,18 +63,18 @@ def peak_of(what: str, count: int, options: Options) -> int:
 
 
 def memory(options: Options) -> list[Table]:
-    """Peaks for few and many samples. Captum's default batch of all copies is not asked for 200."""
-    wanted = {
+    """Peaks for few and many samples; no 200 for captum, whose default is one batch of all copies."""
+    counts_by_work = {
         "SmoothGrad": (10, 50, 200),
         "IntegratedGradients": (10, 50),
         "captum SmoothGrad": (10, 50),
         "captum IntegratedGradients": (10, 50),
     }
     if options.quick:
-        wanted = {"SmoothGrad": (2,), "captum IntegratedGradients": (2,)}
+        counts_by_work = {"SmoothGrad": (2,), "captum IntegratedGradients": (2,)}
     curves = {
         what: {float(count): _in_fresh_process(what, count, options) / MIB for count in counts}
-        for what, counts in wanted.items()
+        for what, counts in counts_by_work.items()
     }
     rows = [
         {"work": what, **{f"{count:.0f} samples": f"{peak:.1f} MiB" for count, peak in curve.items()}}
@@ -84,12 +84,12 @@ def memory(options: Options) -> list[Table]:
 
 
 def _in_fresh_process(what: str, count: int, options: Options) -> int:
-    """Start a process, but for a quick run, which spares it."""
+    """Measure in a new process; a quick run measures in this one."""
     if options.quick:
         return peak_of(what, count, options)
     command = [sys.executable, str(Path(__file__)), what, str(count)]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)
-    return int(done.stdout.split()[-1])
+    result = subprocess.run(command, capture_output=True, check=True, text=True)
+    return int(result.stdout.split()[-1])
 
 
 if __name__ == "__main__":

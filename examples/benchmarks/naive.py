@@ -1,6 +1,6 @@
-"""The papers' procedures written down one by one, as one would for a single map: nothing is shared.
+"""The papers' procedures, one after another and without shared passes.
 
-The definitions are those of the package, and noise and squares are drawn alike, so that results are to be equal.
+Definitions, noise and squares are those of the package, so the results must be equal.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ Scorer = Callable[[Workload, Tensor], Tensor]
 
 
 def gradient_at(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    """Run forward and backward once, without the parameters' gradients, which nobody needs."""
+    """Run forward and backward once, without the parameters' gradients, which are not needed."""
     inputs = images.clone().requires_grad_()
     logits = network(inputs)
     return torch.autograd.grad(logits.gather(1, targets[:, None]).sum(), inputs)[0]
@@ -39,31 +39,31 @@ def positive_gradient(work: Workload) -> Tensor:
 
 
 def active_gradient(work: Workload) -> Tensor:
-    """One forward and one backward for each class, all gradients kept."""
+    """One forward and one backward for each class; all gradients stay in memory."""
     with torch.no_grad():
         num_classes = work.network(work.images).shape[1]
     every = torch.stack(
         [gradient_at(work.network, work.images, torch.full_like(work.targets, k)) for k in range(num_classes)]
     )
     rows = torch.arange(len(work.images), device=work.images.device)
-    own = every[work.targets, rows]
+    target = every[work.targets, rows]
     every[work.targets, rows] = -torch.inf
-    return torch.where(own > every.amax(dim=0), own.abs(), 0.0).amax(dim=1)
+    return torch.where(target > every.amax(dim=0), target.abs(), 0.0).amax(dim=1)
 
 
 def grad_cam(work: Workload) -> Tensor:
-    """Keep a layer's output and gradient by hooks."""
-    kept: dict[str, Tensor] = {}
+    """Record a layer's output and gradient by hooks."""
+    record: dict[str, Tensor] = {}
 
     def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        kept["output"] = output
-        output.register_hook(lambda gradient: kept.__setitem__("gradient", gradient))
+        record["output"] = output
+        output.register_hook(lambda gradient: record.__setitem__("gradient", gradient))
 
     handle = work.network.get_submodule(work.layer).register_forward_hook(keep)
-    gradient_at(work.network, work.images, work.targets)  # all the way back, as with `backward`
+    gradient_at(work.network, work.images, work.targets)  # to the images, as `backward` does
     handle.remove()
-    output, slopes = kept["output"].detach(), kept["gradient"]
-    if output.ndim == 3:  # tokens: the class token goes, patches form a square
+    output, slopes = record["output"].detach(), record["gradient"]
+    if output.ndim == 3:  # tokens: the class token is dropped, patches form a square
         side = int((output.shape[1] - 1) ** 0.5)
         output, slopes = (tokens[:, 1:].transpose(1, 2).unflatten(2, (side, side)) for tokens in (output, slopes))
     cam = (slopes.mean(dim=(2, 3), keepdim=True) * output).sum(dim=1, keepdim=True).relu()
@@ -71,7 +71,7 @@ def grad_cam(work: Workload) -> Tensor:
 
 
 def noisy_gradients(work: Workload, num_samples: int) -> Tensor:
-    """One noisy copy after another, all gradients kept."""
+    """One noisy copy after another; all gradients stay in memory."""
     noise = Noise(num_samples, 0.15, 0)
     copies = (noise.sample(work.images, step).inputs for step in range(num_samples))
     return torch.stack([gradient_at(work.network, copy, work.targets) for copy in copies])
@@ -104,7 +104,7 @@ def normalized(maps: Tensor) -> Tensor:
 
 @torch.no_grad()
 def probability(work: Workload, images: Tensor, together: int | None = None) -> Tensor:
-    """Probability of the targets, so many images in a pass."""
+    """Probability of the targets, with `together` images in a pass."""
     logits = torch.cat([work.network(part) for part in images.split(together or len(images))])
     return logits.softmax(dim=1).gather(1, work.targets[:, None])[:, 0]
 
@@ -125,7 +125,7 @@ def rcap(work: Workload, maps: Tensor) -> Tensor:
 
 @torch.no_grad()
 def allegiance(work: Workload, maps: Tensor) -> Tensor:
-    """Delete more and more of the most salient pixels and compare the prediction with the first one."""
+    """Delete ever more of the most salient pixels and compare the predictions with the first one."""
     maps = normalized(maps)
     descending = maps.flatten(1).sort(dim=1, descending=True).values
     first = work.network(work.images).argmax(dim=1)
@@ -139,16 +139,16 @@ def allegiance(work: Workload, maps: Tensor) -> Tensor:
 
 @torch.no_grad()
 def infidelity(work: Workload, maps: Tensor, num_samples: int = 10) -> Tensor:
-    """Cover squares and compare what the logit does with what the map says."""
+    """Cover squares and compare the changes of the logit with those predicted by the map."""
     squares = draw_squares(num_samples, work.size, 0).to(maps.device)
     rows = torch.arange(len(maps), device=maps.device)
     before = work.network(work.images)[rows, work.targets]
-    done = torch.stack([before - work.network(work.images * ~square)[rows, work.targets] for square in squares])
-    said = torch.stack([(maps * square).sum(dim=(1, 2)) for square in squares])
-    done, said = done.double(), said.double()
-    power = said.square().sum(dim=0)
-    factor = torch.where(power > 0, (said * done).sum(dim=0) / power, 0.0)
-    return (done - factor * said).square().mean(dim=0) / done.square().mean(dim=0)
+    measured = torch.stack([before - work.network(work.images * ~square)[rows, work.targets] for square in squares])
+    predicted = torch.stack([(maps * square).sum(dim=(1, 2)) for square in squares])
+    measured, predicted = measured.double(), predicted.double()
+    power = predicted.square().sum(dim=0)
+    factor = torch.where(power > 0, (predicted * measured).sum(dim=0) / power, 0.0)
+    return (measured - factor * predicted).square().mean(dim=0) / measured.square().mean(dim=0)
 
 
 def _walk(
@@ -157,8 +157,8 @@ def _walk(
     ranks = ranks_of(descending_order(maps), maps)[:, None]
     curve = []
     for step in range(steps + 1):
-        chosen = ranks < round(step / steps * maps[0].numel())
-        changed = torch.where(chosen, work.images, canvas) if inserts else torch.where(chosen, canvas, work.images)
+        salient = ranks < round(step / steps * maps[0].numel())
+        changed = torch.where(salient, work.images, canvas) if inserts else torch.where(salient, canvas, work.images)
         curve.append(probability(work, changed, together))
     return torch.trapezoid(torch.stack(curve), dx=1 / steps, dim=0)
 

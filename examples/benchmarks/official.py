@@ -1,9 +1,9 @@
-"""The papers' procedures with the passes that their authors' code makes, where these are more than need be.
+"""The papers' procedures with the additional passes of their authors' code.
 
-Positive and active maps call `backward`, which finds the parameters' gradients too, and active maps ask three times
-more for the prediction; recovery predicts the intact image as well; insertion and deletion predict four images at a
-time. So read in github.com/youyinnn/Guided-AbsoluteGrad (`cv_exp/eval`) and in the code of 2309.12913. Everything
-else is as in `naive.py`, so that results are equal.
+Positive and active maps call `backward`, which computes the parameters' gradients too, and active maps predict three
+more times. Recovery predicts the intact image as well. Insertion and deletion predict four images at a time. The
+sources are github.com/youyinnn/Guided-AbsoluteGrad (`cv_exp/eval`) and the code of 2309.12913. Everything else is as
+in `naive.py`, so the results are equal.
 """
 
 import naive
@@ -16,12 +16,12 @@ TOGETHER = 4
 
 
 def gradient_at(network: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-    """Run forward and backward once, all the way to the parameters."""
+    """Run forward and backward once, to the images and the parameters."""
     inputs = images.clone().requires_grad_()
     network(inputs).gather(1, targets[:, None]).sum().backward()
     network.zero_grad()
     if inputs.grad is None:
-        raise ValueError("Expected a differentiable path from the images to the logits, but there is none.")
+        raise ValueError("The logits must depend on the images differentiably, but got no gradient.")
     return inputs.grad
 
 
@@ -31,15 +31,15 @@ def positive_gradient(work: Workload) -> Tensor:
 
 
 def active_gradient(work: Workload) -> Tensor:
-    """Zero the target's gradient wherever another class's, looked at one after another, is as large."""
-    kept = gradient_at(work.network, work.images, work.targets)
+    """Zero the target's gradient wherever that of another class is as large, one class after another."""
+    target = gradient_at(work.network, work.images, work.targets)
     with torch.no_grad():
         num_classes = work.network(work.images).shape[1]
-        work.network(work.images)  # asked again for the prediction
+        work.network(work.images)  # the prediction once more
     for rival in range(num_classes):
         of_rival = gradient_at(work.network, work.images, torch.full_like(work.targets, rival))
-        kept[(work.targets != rival)[:, None, None, None] & (kept <= of_rival)] = 0
-    return kept.abs().amax(dim=1)
+        target[(work.targets != rival)[:, None, None, None] & (target <= of_rival)] = 0
+    return target.abs().amax(dim=1)
 
 
 def rcap(work: Workload, maps: Tensor) -> Tensor:
@@ -59,5 +59,5 @@ def deletion(work: Workload, maps: Tensor) -> Tensor:
 
 
 METHODS: dict[str, Explainer] = {"positive_gradient": positive_gradient}
-OWN_METRICS: dict[str, Scorer] = {"rcap": rcap, "insertion": insertion, "deletion": deletion}
-METRICS: dict[str, Scorer] = {**naive.METRICS, **OWN_METRICS}
+LONGER_METRICS: dict[str, Scorer] = {"rcap": rcap, "insertion": insertion, "deletion": deletion}
+METRICS: dict[str, Scorer] = {**naive.METRICS, **LONGER_METRICS}

@@ -1,4 +1,4 @@
-"""What the monitor costs: when it works, in training images; when it does not; and when it is imported."""
+"""The cost of the monitor: of an evaluation in training images, of a step without one, of the import."""
 
 import resource
 import subprocess
@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -16,10 +17,9 @@ from timing import Spread, seconds, spread, timing_passes
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
-from workloads import Options, Workload, resnet18
+from workloads import FAST, Options, Workload, resnet18
 
 from lightning_saliency import SaliencyMonitor
-from lightning_saliency.passes.precision import ScoringPrecision
 
 CIFAR10, IMAGENET = 50_000, 1_281_167
 
@@ -50,14 +50,14 @@ class Classifier(pl.LightningModule):
 
 
 def monitor(options: Options) -> list[Table]:
-    """One evaluation of the default monitor, and of one with `scoring_precision="auto"`."""
+    """One evaluation of the default monitor, and of one with the faster `scoring_precision`."""
     work = resnet18(options)
     count = options.sized(64, 4)
     images = torch.rand(count, *work.images.shape[1:])
     data = TensorDataset(images, torch.arange(count) % 10)
     work.network.requires_grad_(requires_grad=True)
     module = Classifier(work.network)
-    monitors: dict[str, ScoringPrecision] = {"default": "exact", 'scoring_precision="auto"': "auto"}
+    monitors: dict[str, Any] = {"default": "exact", f'scoring_precision="{FAST}"': FAST}
     extra: dict[str, list[float]] = {name: [] for name in monitors}
     outside: dict[str, list[float]] = {name: [] for name in monitors}
     steps = []
@@ -90,7 +90,7 @@ def _monitor_row(name: str, extra: list[float], outside: list[float], steps: lis
 def _validate(
     module: Classifier, data: TensorDataset, callbacks: Sequence[pl.Callback], options: Options, folder: str
 ) -> tuple[float, float]:
-    """Return how long a validation of one batch takes, and how much of that is in passes."""
+    """Return the seconds of a validation of one batch, and how many of them are spent in passes."""
     trainer = pl.Trainer(
         accelerator="gpu" if options.device.type == "cuda" else "cpu",
         devices=1,
@@ -102,9 +102,9 @@ def _validate(
         enable_checkpointing=False,
     )
     loader = DataLoader(data, batch_size=2)
-    with timing_passes(module.network, options.device) as spent:
+    with timing_passes(module.network, options.device) as durations:
         took = seconds(lambda: trainer.validate(module, loader, verbose=False), options.device)
-    return took, sum(spent)
+    return took, sum(durations)
 
 
 def _training_seconds(module: Classifier, work: Workload) -> float:
@@ -122,7 +122,7 @@ def _training_seconds(module: Classifier, work: Workload) -> float:
 
 
 def steps(options: Options) -> list[Table]:
-    """Steps that cost next to nothing, with a monitor whose evaluation is never due, and without one."""
+    """Very cheap steps, with a monitor whose evaluation is never due, and without one."""
     count = options.sized(2000, 20)
     data = TensorDataset(torch.rand(count, 3, 8, 8), torch.zeros(count, dtype=torch.int64))
     times: dict[str, list[float]] = {"without": [], "with": []}
@@ -130,8 +130,8 @@ def steps(options: Options) -> list[Table]:
         for name, callbacks in (("without", []), ("with", [SaliencyMonitor(every_n_epochs=1000)])):
             times[name].append(_fit(data, callbacks) / count * 1e6)
     gaps = [with_it - without for with_it, without in zip(times["with"], times["without"], strict=True)]
-    found = {"without a monitor": spread(times["without"]), "with one that is not due": spread(times["with"])}
-    rows = [{"fit": name, "microseconds per step": str(value)} for name, value in found.items()]
+    spreads = {"without a monitor": spread(times["without"]), "with one that is not due": spread(times["with"])}
+    rows = [{"fit": name, "microseconds per step": str(value)} for name, value in spreads.items()]
     rows.append({"fit": "difference", "microseconds per step": str(spread(gaps))})
     return [Table(f"{count} steps of a linear model", rows)]
 
@@ -164,11 +164,11 @@ def imports(options: Options) -> list[Table]:
         for name in names:
             times[name].append(_import_seconds(name))
     rows = []
-    for name, found in times.items():
-        kept = found[0 if options.quick else 1 :]  # the first reads files from the disk
-        base = times["lightning"][-len(kept) :]
-        ratios = spread([cpu / other for (_, cpu), (_, other) in zip(kept, base, strict=True)])
-        wall, cpu = (spread([pair[side] for pair in kept]) for side in (0, 1))
+    for name, pairs in times.items():
+        warm = pairs[0 if options.quick else 1 :]  # the first reads files from the disk
+        base = times["lightning"][-len(warm) :]
+        ratios = spread([cpu / other for (_, cpu), (_, other) in zip(warm, base, strict=True)])
+        wall, cpu = (spread([pair[side] for pair in warm]) for side in (0, 1))
         rows.append(
             {"import": name, "seconds": str(wall), "processor seconds": str(cpu), "x lightning alone": str(ratios)}
         )

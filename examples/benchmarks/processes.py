@@ -20,7 +20,7 @@ METRICS = [RCAP(), Allegiance()]
 
 
 class Worker:
-    """A process that explains and scores its share whenever it is told."""
+    """A process that explains and scores its share at each signal."""
 
     def __init__(self, num_images: int, options: Options) -> None:
         quick = ["--quick"] if options.quick else []
@@ -32,14 +32,14 @@ class Worker:
             env={**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
         )
 
-    def tell(self) -> None:
-        """Let it begin."""
+    def start(self) -> None:
+        """Send the signal."""
         print("go", file=self.process.stdin, flush=True)
 
     def wait(self) -> None:
-        """Wait until it is ready, or done."""
+        """Wait until it is ready, or has finished."""
         if self.process.stdout is None or not self.process.stdout.readline():
-            raise RuntimeError("A worker process ended before its work was done.")
+            raise RuntimeError("A worker process ended before it had finished.")
 
     def stop(self) -> None:
         """End it."""
@@ -48,7 +48,7 @@ class Worker:
 
 
 def processes(options: Options) -> list[Table]:
-    """Time both, in turn."""
+    """Time one process and two, in turn."""
     count = options.sized(64, 4)
     teams = {1: [Worker(count, options)], 2: [Worker(count // 2, options), Worker(count // 2, options)]}
     times: dict[int, list[float]] = {size: [] for size in teams}
@@ -60,7 +60,7 @@ def processes(options: Options) -> list[Table]:
             for size, workers in teams.items():
                 started = time.perf_counter()
                 for worker in workers:
-                    worker.tell()
+                    worker.start()
                 for worker in workers:
                     worker.wait()
                 times[size].append(time.perf_counter() - started)
@@ -69,15 +69,15 @@ def processes(options: Options) -> list[Table]:
             for worker in workers:
                 worker.stop()
     ratios = [one / two for one, two in zip(times[1], times[2], strict=True)]
-    rows = [{"processes": str(size), "seconds": str(spread(found))} for size, found in times.items()]
+    rows = [{"processes": str(size), "seconds": str(spread(durations))} for size, durations in times.items()]
     rows[1]["times as fast"] = str(spread(ratios))
-    curve = {float(size): spread(found).median for size, found in times.items()}
+    curve = {float(size): spread(durations).median for size, durations in times.items()}
     title = f"Default methods and metrics in one and two processes: ResNet-18 at 64 px, {count} images"
     return [Table(title, rows, {"one thread each": curve}, ("processes", "seconds"))]
 
 
 def serve(num_images: int, options: Options) -> None:
-    """Work at every line that comes in."""
+    """Explain and score once for every line of the input."""
     torch.set_num_threads(1)
     work = resnet18(options, batch=num_images)
     print("ready", flush=True)

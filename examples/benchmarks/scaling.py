@@ -21,19 +21,19 @@ def _table(title: str, axis: str, curves: Points) -> Table:
     numbers = sorted({number for curve in curves.values() for number in curve})
     rows: list[Row] = []
     for number in numbers:
-        known = {label: f"{curve[number]:.3g} s" for label, curve in curves.items() if number in curve}
-        rows.append({axis: f"{number:.0f}", **known})
+        cells = {label: f"{curve[number]:.3g} s" for label, curve in curves.items() if number in curve}
+        rows.append({axis: f"{number:.0f}", **cells})
     return Table(title, rows, curves, (axis, "seconds"))
 
 
 def _timed(work: Workload, works: dict[str, Callable[[], object]], number: int, rounds: int, curves: Points) -> None:
-    found = interleaved(works, work.network, work.images, rounds)
-    for label, times in found.times.items():
+    result = interleaved(works, work.network, work.images, rounds)
+    for label, times in result.times.items():
         curves.setdefault(label, {})[float(number)] = spread(times).median
 
 
 def samples(options: Options) -> list[Table]:
-    """SmoothGrad; captum's one batch of all copies is not asked for more than memory can be expected to hold."""
+    """SmoothGrad; captum, whose default is one batch of all copies, up to the count that fits into memory."""
     work = resnet18(options, batch=8)
     curves: Points = {}
     for count in (2, 4) if options.quick else (10, 20, 50, 100, 200):
@@ -47,7 +47,7 @@ def samples(options: Options) -> list[Table]:
 
 
 def classes(options: Options) -> list[Table]:
-    """Active maps, which ask for a backward for every class."""
+    """Active maps, which need a backward for every class."""
     curves: Points = {}
     for count in (3, 6) if options.quick else (10, 100, 1000):
         work = resnet18(options, size=32, batch=8, classes=count)

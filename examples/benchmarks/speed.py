@@ -1,4 +1,4 @@
-"""Time against the floor and against alternatives, with the differences between results beside it."""
+"""Time relative to the lower bound and to alternatives, and the differences between results."""
 
 from collections.abc import Callable, Iterator
 
@@ -8,7 +8,7 @@ import official
 from tables import Row, Table
 from timing import Rounds, Work, interleaved, spread
 from torch import Tensor
-from workloads import Options, Workload, five_methods, four_metrics, resnet18, resnet50, vit_tiny
+from workloads import FAST, Options, Workload, five_methods, four_metrics, resnet18, resnet50, vit_tiny
 
 from lightning_saliency import explain, normalize, score
 from lightning_saliency.methods import (
@@ -27,7 +27,7 @@ LIBRARIES = "libraries and authors' code, one after another"
 NAIVE = "the same, batched and without parameters' gradients, one after another"
 SUMS = {
     "explain + score": ("explain", "score"),
-    "explain + score, auto": ("explain", "score, auto"),
+    "explain + score, fast": ("explain", "score, fast"),
     LIBRARIES: ("methods, libraries", "metrics, authors"),
     NAIVE: ("methods, naive", "metrics, naive"),
 }
@@ -50,36 +50,36 @@ def _five_by_four(work: Workload, rounds: int) -> Table:
     works: dict[str, Work] = {
         "explain": lambda: explain(network, images, targets, methods),
         "score": lambda: score(network, images, maps, targets, metrics),
-        "score, auto": lambda: score(network, images, maps, targets, metrics, scoring_precision="auto"),
+        "score, fast": lambda: score(network, images, maps, targets, metrics, scoring_precision=FAST),
         "methods, libraries": lambda: {name: method(work) for name, method in alternatives.items()},
         "methods, naive": lambda: {name: method(work) for name, method in naive.METHODS.items()},
-        # For one map, and counted below for each of five maps, which share nothing.
+        # For one map. Maps share nothing here, so the times are multiplied below.
         "metrics, authors": lambda: {name: metric(work, one) for name, metric in official.METRICS.items()},
         "metrics, naive": lambda: {name: metric(work, one) for name, metric in naive.METRICS.items()},
     }
-    found = interleaved(works, network, images, rounds)
+    result = interleaved(works, network, images, rounds)
     for name in ("metrics, authors", "metrics, naive"):
-        found.counts[name].forward *= len(maps)
-        for kept in (found.times, found.floors):
-            kept[name] = [len(maps) * took for took in kept[name]]
-    for kept in (found.times, found.floors):
+        result.counts[name].forward *= len(maps)
+        for durations in (result.times, result.bounds):
+            durations[name] = [len(maps) * took for took in durations[name]]
+    for durations in (result.times, result.bounds):
         for name, parts in SUMS.items():
-            kept[name] = [sum(pair) for pair in zip(*(kept[part] for part in parts), strict=True)]
-    notes = _differences(found, maps)
-    rows = [_row(found, name, len(images), name.startswith("explain +"), notes.get(name)) for name in found.times]
+            durations[name] = [sum(pair) for pair in zip(*(durations[part] for part in parts), strict=True)]
+    notes = _differences(result, maps)
+    rows = [_row(result, name, len(images), name.startswith("explain +"), notes.get(name)) for name in result.times]
     return Table(f"Five methods and four metrics: {work.name}", rows)
 
 
-def _differences(found: Rounds, maps: Maps) -> dict[str, str]:
-    """Compare equal things: not SmoothGrad of other noise, and libraries' activation maps as they are scaled."""
+def _differences(result: Rounds, maps: Maps) -> dict[str, str]:
+    """Compare results that must be equal: no SmoothGrad with other noise; scaled activation maps are normalised."""
     notes = {}
     for name in ("methods, libraries", "methods, naive"):
-        theirs = {method: other for method, other in found.results[name].items() if method != "smooth_grad"}
+        theirs = {method: other for method, other in result.results[name].items() if method != "smooth_grad"}
         worst = max(difference(normalize(maps[method]), normalize(other)) for method, other in theirs.items())
         notes[name] = f"maps differ by {worst:.1e}"
     for name in ("metrics, authors", "metrics, naive"):
-        ours = found.results["score"]["gradient"]
-        worst = max(difference(ours[metric], other) for metric, other in found.results[name].items())
+        ours = result.results["score"]["gradient"]
+        worst = max(difference(ours[metric], other) for metric, other in result.results[name].items())
         notes[name] = f"scores differ by {worst:.1e}"
     return notes
 
@@ -89,14 +89,14 @@ def difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs.to(ours.device)).abs().max() / theirs.abs().max().clamp(min=1e-30))
 
 
-def _row(found: Rounds, name: str, count: int, is_ours: bool = False, note: str | None = None) -> Row:
-    milliseconds = spread([1000 * took / count for took in found.times[name]])
-    row = {"work": name, "ms per image": str(milliseconds), "x own floor": str(found.ratio(name))}
-    if name in found.counts:
-        counts = found.counts[name]
+def _row(result: Rounds, name: str, count: int, is_ours: bool = False, note: str | None = None) -> Row:
+    milliseconds = spread([1000 * took / count for took in result.times[name]])
+    row = {"work": name, "ms per image": str(milliseconds), "x lower bound": str(result.ratio(name))}
+    if name in result.counts:
+        counts = result.counts[name]
         row["forwards, backwards per image"] = f"{counts.forward / count:.4g}, {counts.backward / count:.4g}"
-    row["libraries take"] = f"{found.against(name, LIBRARIES)} x" if is_ours else ""
-    row["naive takes"] = f"{found.against(name, NAIVE)} x" if is_ours else ""
+    row["libraries take"] = f"{result.against(name, LIBRARIES)} x" if is_ours else ""
+    row["naive takes"] = f"{result.against(name, NAIVE)} x" if is_ours else ""
     row["results"] = note or ""
     return row
 
@@ -105,7 +105,7 @@ Alternative = tuple[str, Callable[[Workload], Tensor], bool]
 
 
 def single_methods(options: Options) -> Iterator[Table]:
-    """Each method alone, beside whoever else has it. Maps drawn from other noise are not compared."""
+    """Each method alone, beside other implementations. Maps with other noise are not compared."""
     yield _single_methods(resnet18(options), options)
     yield _single_methods(resnet50(options), options, few=True)
 
@@ -119,7 +119,7 @@ def _single_methods(work: Workload, options: Options, *, few: bool = False) -> T
             ("pytorch-grad-cam", lambda work: libraries.pytorch_grad_cam(work).to(work.images), True),
             ("TorchCAM", libraries.torchcam_grad_cam, False),
         ],
-        GradCAM(name="grad_cam, layer found"): [("captum, layer named", libraries.captum_grad_cam, True)],
+        GradCAM(name="grad_cam, layer searched"): [("captum, layer named", libraries.captum_grad_cam, True)],
         GradCAMPlusPlus(work.layer): [("pytorch-grad-cam", libraries.pytorch_grad_cam_plus_plus, True)],
     }
     methods = five_methods(work, options.sized(20, 3))
@@ -160,13 +160,13 @@ def _beside(work: Workload, method: Method, alternatives: list[Alternative], rou
     name: str = getattr(method, "name", "")
     works: dict[str, Work] = {name: lambda: method(work.network, work.images, work.targets)}
     works |= {other: lambda run=run: run(work) for other, run, _ in alternatives}  # type: ignore[misc]
-    found = interleaved(works, work.network, work.images, rounds)
+    result = interleaved(works, work.network, work.images, rounds)
     ours = method(work.network, work.images, work.targets)
-    rows = [{**_row(found, name, len(work.images)), "work": name}]
+    rows = [{**_row(result, name, len(work.images)), "work": name}]
     for other, run, comparable in alternatives:
         note = f"differ by {_difference_of_maps(ours, run(work), scaled='grad-cam' in other):.1e}" if comparable else ""
-        row = _row(found, other, len(work.images), note=note)
-        rows.append({**row, "work": f"{name}: {other}", "ours takes": f"{found.against(other, name)} x"})
+        row = _row(result, other, len(work.images), note=note)
+        rows.append({**row, "work": f"{name}: {other}", "ours takes": f"{result.against(other, name)} x"})
     return [_alone(row) for row in rows]
 
 
@@ -179,21 +179,21 @@ def _difference_of_maps(ours: Tensor, theirs: Tensor, *, scaled: bool) -> float:
 
 
 def single_metrics(options: Options) -> list[Table]:
-    """Each metric alone for one map, beside whoever else has it."""
+    """Each metric alone for one map, beside other implementations."""
     work = resnet18(options)
     network, images, targets = work.network, work.images, work.targets
     gradient = {"gradient": Gradient()}
     maps = explain(network, images, targets, gradient)
-    found = maps["gradient"]
+    gradients = maps["gradient"]
     unscaled = Infidelity(num_samples=10, normalize=False, scale=False, name="infidelity, unscaled")
     rows = []
     others: dict[str, dict[str, Callable[[], Tensor | None]]] = {
-        name: {"naive": lambda scorer=scorer: scorer(work, found)}  # type: ignore[misc]
+        name: {"naive": lambda scorer=scorer: scorer(work, gradients)}  # type: ignore[misc]
         for name, scorer in naive.METRICS.items()
     }
-    for name in official.OWN_METRICS:
-        others[name]["as its authors"] = lambda scorer=official.METRICS[name]: scorer(work, found)  # type: ignore[misc]
-    others["infidelity, unscaled"] = {"captum": lambda: libraries.captum_infidelity(work, found)}
+    for name in official.LONGER_METRICS:
+        others[name]["as its authors"] = lambda scorer=official.METRICS[name]: scorer(work, gradients)  # type: ignore[misc]
+    others["infidelity, unscaled"] = {"captum": lambda: libraries.captum_infidelity(work, gradients)}
     others["max_sensitivity"] = {"captum": lambda: libraries.captum_max_sensitivity(work)}
     if libraries.has_quantus():
         others["max_sensitivity"]["Quantus"] = lambda: libraries.quantus_max_sensitivity(work)

@@ -1,4 +1,4 @@
-"""What is written: Markdown tables, the figures behind them, and a plot."""
+"""The benchmark's output: Markdown tables, their figures as JSON, and a plot."""
 
 import itertools
 import json
@@ -18,10 +18,10 @@ class Table:
     """Rows under a title; curves are drawn, each a mapping from x to y.
 
     Attributes:
-        title: What it shows.
+        title: Heading.
         rows: Cells by column.
         curves: Curves by label.
-        axes: What x and y are; empty where nothing is drawn.
+        axes: Labels of x and y; empty if nothing is drawn.
     """
 
     title: str
@@ -40,15 +40,15 @@ def write(tables: list[Table], folder: Path, heading: str) -> None:
     """Write all tables, their figures and the plot into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "benchmark.md").write_text("\n".join([heading, *(table.markdown() for table in tables)]))
-    found = [{"title": table.title, "rows": table.rows, "curves": table.curves} for table in tables]
-    (folder / "benchmark.json").write_text(json.dumps(found, indent=1))
-    drawn = [table for table in tables if table.curves]
-    if drawn:
-        plot(drawn, folder / "benchmark.png")
+    figures = [{"title": table.title, "rows": table.rows, "curves": table.curves} for table in tables]
+    (folder / "benchmark.json").write_text(json.dumps(figures, indent=1))
+    plotted = [table for table in tables if table.curves]
+    if plotted:
+        plot(plotted, folder / "benchmark.png")
 
 
 def plot(tables: list[Table], path: Path) -> None:
-    """Draw one panel a table, both axes logarithmic, ticks where something was measured."""
+    """Draw one panel for each table with logarithmic axes and ticks at the measured numbers."""
     columns = 3 if len(tables) > 4 else min(2, len(tables))
     rows = -(-len(tables) // columns)
     figure = matplotlib.figure.Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained")

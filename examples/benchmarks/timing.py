@@ -1,4 +1,4 @@
-"""Interleaved rounds, their medians and quartiles, and the floor that passes put under any work."""
+"""Interleaved rounds, their medians and quartiles, and the lower bound that the passes set."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,14 +26,14 @@ class Spread(NamedTuple):
 
 
 def spread(values: list[float]) -> Spread:
-    """Sum rounds up."""
+    """Summarise rounds."""
     low, _, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
     return Spread(median(values), low, high)
 
 
 @dataclass
 class Counts:
-    """How many images went forward, and how many rows of logits backward."""
+    """Number of images that went forward, and of rows of logits that went backward."""
 
     forward: int = 0
     backward: int = 0
@@ -41,7 +41,7 @@ class Counts:
 
 @contextmanager
 def counting(network: nn.Module) -> Iterator[Counts]:
-    """Count what goes through a network."""
+    """Count the images that go through a network."""
     counts = Counts()
 
     def back(gradient: Tensor) -> None:
@@ -61,31 +61,31 @@ def counting(network: nn.Module) -> Iterator[Counts]:
 
 @contextmanager
 def timing_passes(network: nn.Module, device: torch.device) -> Iterator[list[float]]:
-    """Time what is spent inside the network's forwards and inside `torch.autograd.grad`."""
-    spent: list[float] = []
+    """Time the network's forwards and the calls of `torch.autograd.grad`."""
+    durations: list[float] = []
     started: list[float] = []
     grad = torch.autograd.grad
 
     def timed(*arguments: Any, **options: Any) -> Any:
         before = now(device)
         gradients = grad(*arguments, **options)
-        spent.append(now(device) - before)
+        durations.append(now(device) - before)
         return gradients
 
     handles = [
         network.register_forward_pre_hook(lambda *_: started.append(now(device))),
-        network.register_forward_hook(lambda *_: spent.append(now(device) - started.pop())),
+        network.register_forward_hook(lambda *_: durations.append(now(device) - started.pop())),
     ]
     try:
         with mock.patch("torch.autograd.grad", timed):
-            yield spent
+            yield durations
     finally:
         for handle in handles:
             handle.remove()
 
 
 def now(device: torch.device) -> float:
-    """Read the clock when the device has nothing left to do."""
+    """Read the clock once the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
@@ -113,8 +113,8 @@ class Passes:
         self.forwards.append(seconds(self._forward, device) / count)
         self.backwards.append(seconds(self._both, device) / count - self.forwards[-1])
 
-    def floor(self, counts: Counts, part: slice = slice(None)) -> float:
-        """Return the least time in which so much can go through the network."""
+    def least_seconds(self, counts: Counts, part: slice = slice(None)) -> float:
+        """Return the least time in which so many images can go through the network."""
         return counts.forward * median(self.forwards[part]) + counts.backward * median(self.backwards[part])
 
     @torch.no_grad()
@@ -128,23 +128,23 @@ class Passes:
 
 @dataclass
 class Rounds:
-    """Times of each work by round, and the floor under each in the same round, both in seconds.
+    """Times of each work by round, and their lower bounds in the same round, both in seconds.
 
     Attributes:
         times: By work and round.
-        floors: By work and round.
+        bounds: By work and round.
         counts: Passes of each work in one round.
-        results: What each work returned in the last round.
+        results: Results of each work in the last round.
     """
 
     times: dict[str, list[float]]
-    floors: dict[str, list[float]]
+    bounds: dict[str, list[float]]
     counts: dict[str, Counts]
     results: dict[str, Any]
 
     def ratio(self, name: str) -> Spread:
-        """Compare a work with its own floor."""
-        return spread([took / least for took, least in zip(self.times[name], self.floors[name], strict=True)])
+        """Return how many times its lower bound a work takes."""
+        return spread([took / least for took, least in zip(self.times[name], self.bounds[name], strict=True)])
 
     def against(self, name: str, other: str) -> Spread:
         """How many times as long another work takes."""
@@ -152,20 +152,20 @@ class Rounds:
 
 
 def interleaved(works: Mapping[str, Work], network: nn.Module, images: Tensor, rounds: int) -> Rounds:
-    """Run every work once a round, and beside each of them the passes that make the floor."""
+    """Run every work once a round, each after one timing of the passes that set its lower bound."""
     passes = Passes(network, images)
     passes.time()  # warms up
-    found = Rounds({name: [] for name in works}, {name: [] for name in works}, {}, {})
+    result = Rounds({name: [] for name in works}, {name: [] for name in works}, {}, {})
     for _ in range(rounds):
         first = len(passes.forwards)
         for name, work in works.items():
             passes.time()
             with counting(network) as counts:
                 started = now(images.device)
-                found.results[name] = work()
-                found.times[name].append(now(images.device) - started)
-            found.counts[name] = counts
+                result.results[name] = work()
+                result.times[name].append(now(images.device) - started)
+            result.counts[name] = counts
         passes.time()
-        for name, counts in found.counts.items():
-            found.floors[name].append(passes.floor(counts, slice(first, None)))
-    return found
+        for name, counts in result.counts.items():
+            result.bounds[name].append(passes.least_seconds(counts, slice(first, None)))
+    return result

@@ -1,4 +1,4 @@
-"""What is timed: networks with random weights and images, five methods and four metrics."""
+"""The timed work: networks with random weights and images, five methods and four metrics."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,21 +10,23 @@ from torch import Tensor, nn
 from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, Method, PositiveGradient, SmoothGrad
 from lightning_saliency.metrics import RCAP, Allegiance, Deletion, ExplanationMetric, Infidelity, Insertion
 
+# The precision of scores that is compared with the exact one.
+FAST: Any = "auto"
 TINY_VIT: dict[str, Any] = {"patch_size": 16, "depth": 2, "embed_dim": 24, "num_heads": 2}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line says."""
+    """Options of the command line."""
 
     device: torch.device
     rounds: int
     quick: bool
     data_dir: str | None
 
-    def sized(self, whole: int, tiny: int) -> int:
-        """Choose between the size that is meant and the one of a quick run."""
-        return tiny if self.quick else whole
+    def sized(self, full: int, tiny: int) -> int:
+        """Choose between the full size and that of a quick run."""
+        return tiny if self.quick else full
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Workload:
 
     @property
     def has_tokens(self) -> bool:
-        """Whether the layer has tokens in place of a grid."""
+        """Whether the layer has tokens instead of a grid."""
         return self.layer.startswith("blocks")
 
 
 def workload(
     options: Options, network: str, layer: str, *, size: int, batch: int, classes: int, **extra: Any
 ) -> Workload:
-    """Make a network, whose parameters want gradients as in training, and images by seed."""
+    """Make a network whose parameters require gradients as in training, and seeded images."""
     torch.manual_seed(0)
     if options.quick:
         size, batch, classes = 64, 2, min(classes, 12)
@@ -59,7 +61,7 @@ def workload(
         network, layer = (network, "blocks.1.norm1") if extra else ("test_resnet", "layer4")
     name = f"{network} at {size} px, {batch} images, {classes} classes"
     if "resnet" in network:
-        # Else every block starts as the identity, gradients are alike all over the image, and maps are full of ties.
+        # Otherwise every block starts as the identity: gradients are equal over the image, and maps are full of ties.
         extra["zero_init_last"] = False
     model: nn.Module = timm.create_model(network, num_classes=classes, **extra)
     model = model.to(options.device).eval()
@@ -78,7 +80,7 @@ def resnet50(options: Options) -> Workload:
 
 
 def vit_tiny(options: Options) -> Workload:
-    """The same for a small vision transformer."""
+    """Images and classes of ImageNet for a small vision transformer."""
     return workload(options, "vit_tiny_patch16_224", "blocks.11.norm1", size=224, batch=8, classes=1000)
 
 
@@ -96,7 +98,7 @@ def five_methods(work: Workload, num_samples: int = 20) -> dict[str, Method]:
 def four_metrics() -> dict[str, ExplanationMetric]:
     """Recovery, deletion by saliency, faithfulness to squares; insertion and deletion count as one.
 
-    Deletion paints black as allegiance does, so that the two share what they both delete.
+    Deletion paints black as allegiance does, so the two share predictions.
     """
     return {
         "rcap": RCAP(),

@@ -1,4 +1,4 @@
-"""One adapter per logger: pictures, texts and charts on their way to a front-end."""
+"""Pictures, texts and charts for every logger: one adapter each."""
 
 from lightning_saliency.loggers._dashboard import Chart, write_hyperparameters, write_layout
 from lightning_saliency.loggers._pictures import write_picture

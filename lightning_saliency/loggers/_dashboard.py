@@ -1,4 +1,4 @@
-"""What TensorBoard has beside scalars, pictures and texts: a layout of charts, and a table of runs."""
+"""TensorBoard's layout of charts and its table of runs."""
 
 from collections.abc import Mapping, Sequence
 from functools import singledispatch
@@ -13,7 +13,7 @@ class Chart(NamedTuple):
     Attributes:
         title: Its title.
         lines: Regular expressions of the tags drawn as lines.
-        bands: Instead of lines: tags of a value, its lower and its upper bound.
+        bands: Tags of a value, its lower and its upper bound, drawn instead of lines.
     """
 
     title: str
@@ -23,7 +23,7 @@ class Chart(NamedTuple):
 
 @singledispatch
 def write_layout(logger: Any, layout: Mapping[str, Sequence[Chart]]) -> None:
-    """Arrange charts by category; loggers other than TensorBoard's have no such thing.
+    """Arrange charts by category in TensorBoard; other loggers ignore it.
 
     Args:
         logger: A logger of the trainer.
@@ -38,11 +38,11 @@ def write_layout(logger: Any, layout: Mapping[str, Sequence[Chart]]) -> None:
 def write_hyperparameters(logger: Any, hyperparameters: Mapping[str, object], metrics: Sequence[str]) -> None:
     """Enter a run into TensorBoard's table of runs, with the last values of some scalars.
 
-    TensorBoard believes the first such entry of a run.
+    TensorBoard keeps the first such entry of a run.
 
     Args:
         logger: A logger of the trainer.
-        hyperparameters: What distinguishes the run, however deeply nested.
+        hyperparameters: Values that distinguish the run; mappings may be nested.
         metrics: Tags of scalars.
 
     Example:
@@ -93,15 +93,15 @@ def _chart(chart: Chart) -> Any:
 
 
 def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, bool | int | float | str]]:
-    found: list[tuple[str, bool | int | float | str]] = []
+    pairs: list[tuple[str, bool | int | float | str]] = []
     for key, value in values.items():
         if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{key}/")
+            pairs += _flat(value, f"{prefix}{key}/")
         else:
-            found.append((f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)))
-    return found
+            pairs.append((f"{prefix}{key}", value if isinstance(value, bool | int | float | str) else str(value)))
+    return pairs
 
 
 def _add(logger: TensorBoardLogger, summary: Any) -> None:
-    # The writer behind the writer, as in Lightning's own adapter: these summaries have no method of their own.
+    # `SummaryWriter` has no method for these summaries. Lightning's adapter uses its file writer too.
     logger.experiment._get_file_writer().add_summary(summary)

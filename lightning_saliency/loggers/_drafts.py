@@ -1,4 +1,4 @@
-"""Files of which neither a reader nor a crash ever sees a half."""
+"""Files that are complete or absent, even after a crash."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +7,9 @@ from pathlib import Path
 
 @contextmanager
 def draft_of(path: Path) -> Iterator[Path]:
-    """Lend a file beside the wanted one, and put it in its place only if all went well.
+    """Write to a draft in the same folder; it replaces the file only if the block raises nothing.
 
-    A draft that a killed process left behind is read by nobody, and overwritten by the next.
+    The draft of a killed process is never read. The next process overwrites it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.draft")

@@ -1,4 +1,4 @@
-"""Pictures as front-ends like to have them."""
+"""Pictures in the form that front-ends take."""
 
 from PIL import Image
 from torch import Tensor
@@ -10,5 +10,5 @@ def as_image(picture: Tensor) -> Image.Image:
 
 
 def file_name(step: int) -> str:
-    """Name a picture by its step, so that names sort as steps do."""
+    """Name a picture by its step; names sort in the order of steps."""
     return f"{step:09d}.png"

@@ -1,4 +1,4 @@
-"""Send a picture to a logger, if it shows pictures."""
+"""Send a picture to a logger that shows pictures."""
 
 from functools import singledispatch
 from typing import Any
@@ -14,7 +14,7 @@ from lightning_saliency.loggers._wandb import write_to_wandb
 
 @singledispatch
 def write_picture(logger: Any, tag: str, picture: Tensor, step: int) -> None:
-    """Write a picture (3, H, W) uint8; loggers without an adapter show none.
+    """Write a picture (3, H, W) uint8; loggers without an adapter ignore it.
 
     `write_picture.register(YourLogger, your_function)` adds an adapter.
 
@@ -30,7 +30,7 @@ def write_picture(logger: Any, tag: str, picture: Tensor, step: int) -> None:
     """
 
 
-# Lightning's classes import the libraries behind them only when a logger is made.
+# Lightning's classes import their libraries only when a logger is constructed.
 write_picture.register(TensorBoardLogger, write_to_tensorboard)
 write_picture.register(WandbLogger, write_to_wandb)
 write_picture.register(MLFlowLogger, write_to_mlflow)

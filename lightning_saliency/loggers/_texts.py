@@ -1,4 +1,4 @@
-"""Send a text to a logger, if it keeps texts."""
+"""Send a text to a logger that keeps texts."""
 
 from functools import singledispatch
 from pathlib import Path
@@ -11,7 +11,7 @@ from lightning_saliency.loggers._drafts import draft_of
 
 @singledispatch
 def write_text(logger: Any, tag: str, text: str, step: int) -> None:
-    """Write a text in Markdown; loggers without an adapter keep none.
+    """Write a text in Markdown; loggers without an adapter ignore it.
 
     `write_text.register(YourLogger, your_function)` adds an adapter.
 

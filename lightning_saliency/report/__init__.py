@@ -1,4 +1,4 @@
-"""One self-contained HTML page from TensorBoard's event files, for people without TensorBoard."""
+"""One self-contained HTML page from TensorBoard's event files, for readers without TensorBoard."""
 
 from lightning_saliency.report._reading import NoEventFilesError
 from lightning_saliency.report._report import write_report

@@ -1,12 +1,11 @@
-"""Lines over steps as SVG that takes its colours from the page."""
+"""Lines over steps: the shapes of a chart, which a template draws as SVG."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 from lightning_saliency.report._clock import Axis, Clock
-from lightning_saliency.report._html import Markup, element, joined
 from lightning_saliency.report._monitor import Line, Lines
 from lightning_saliency.report._numbers import with_error
 from lightning_saliency.report._scale import Scale, spanning, ticks
@@ -17,6 +16,7 @@ TOP, BOTTOM = 20, 190
 MOST_POINTS: Final = 400
 MOST_DOTS: Final = 60
 
+Tick = tuple[float, str]
 Points = list[tuple[int, float, float]]
 
 
@@ -30,6 +30,71 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Dot:
+    """A position with a text that the browser shows when the pointer is over it."""
+
+    x: float
+    y: float
+    text: str
+    passed: bool = True
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line with its band.
+
+    Attributes:
+        name: Name of the line.
+        style: Classes of the style sheet.
+        path: Outline of the line.
+        band: Outline of one standard error on both sides, empty where there are no errors.
+        dots: The points, empty where there are very many.
+    """
+
+    name: str
+    style: str
+    path: str
+    band: str
+    dots: Sequence[Dot]
+
+    @property
+    def band_class(self) -> str:
+        """Class of the band: the band of a single point has no area, so its outline is an error bar."""
+        return "band" if "L" in self.path else "bar"
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything that is drawn.
+
+    Attributes:
+        title: Title of the chart.
+        missing: Number of values that are not finite.
+        width: Width in pixels, of which the page may make more or less.
+        unit: Unit of the steps.
+        zero: Position of zero if it is marked.
+        across: Positions and labels of steps.
+        up: Positions and labels of values.
+        marks: Decisions of the gates.
+        curves: Lines.
+    """
+
+    height: ClassVar[int] = HEIGHT
+    left: ClassVar[int] = LEFT
+    bottom: ClassVar[int] = BOTTOM
+
+    title: str
+    missing: int
+    width: int
+    unit: str
+    zero: float | None
+    across: Sequence[Tick]
+    up: Sequence[Tick]
+    marks: Sequence[Dot]
+    curves: Sequence[Curve]
+
+
+@dataclass(frozen=True)
 class Frame:
     """Where a chart is drawn: an axis of steps, and of values."""
 
@@ -38,7 +103,7 @@ class Frame:
     up: Scale
 
     def x(self, step: int) -> float:
-        """Return a step's place."""
+        """Return the position of a step."""
         return self.across(self.axis.places[step])
 
 
@@ -48,39 +113,37 @@ def chart(
     clock: Clock,
     styles: Mapping[str, str],
     *,
-    marks: Sequence[Mark] = (),
+    marks: Iterable[Mark] = (),
     zero: bool = False,
     width: int = 520,
-) -> Markup:
-    """Draw lines with a band of one standard error, and say how many values are not finite.
+) -> Chart:
+    """Lay out lines with a band of one standard error, and count the values that are not finite.
 
     Args:
-        title: What is drawn.
+        title: Title of the chart.
         lines: Lines by name.
         clock: When steps were.
-        styles: Style class by name of a line.
+        styles: Style classes by name of a line.
         marks: Decisions of the gates, drawn above.
         zero: Whether to show and mark zero.
         width: Width in pixels, of which the page may make more or less.
     """
     points = {name: _points(line) for name, line in lines.items()}
     axis = clock.axis(step for line in lines.values() for step in line.values)
-    ends = [value + side * error for found in points.values() for _, value, error in found for side in (-1, 1)]
+    ends = [value + side * error for line in points.values() for _, value, error in line for side in (-1, 1)]
     up = spanning([*ends, 0.0] if zero else ends, BOTTOM, TOP, spare=0.06)
     frame = Frame(axis, spanning(axis.places.values(), LEFT + 10, width - 12), up)
-    drawn = [
-        *_grid(frame, width),
-        *([_level(up(0.0), width, "zero")] if zero else []),
-        *(_mark(mark, frame) for mark in marks if mark.step in axis.places),
-        *(_drawn(name, found, frame, styles.get(name, "c0")) for name, found in points.items() if found),
-    ]
-    svg = element("svg", *drawn, viewBox=f"0 0 {width} {HEIGHT}", role="img", aria_label=title)
-    return element("figure", element("figcaption", title, _missing(lines)), svg, class_="chart")
-
-
-def _missing(lines: Lines) -> str:
-    count = sum(not math.isfinite(value) for line in lines.values() for value in line.values.values())
-    return element("small", f" {count} not finite, left out") if count else ""
+    return Chart(
+        title=title,
+        missing=sum(not math.isfinite(value) for line in lines.values() for value in line.values.values()),
+        width=width,
+        unit=axis.unit,
+        zero=up(0.0) if zero else None,
+        across=[(frame.across(value), label) for value, label in ticks(frame.across, width // 45, integers=True)],
+        up=[(up(value), label) for value, label in ticks(up, 5)],
+        marks=[_mark(mark, frame) for mark in marks if mark.step in axis.places],
+        curves=[_curve(name, line, frame, styles.get(name, "c0")) for name, line in points.items() if line],
+    )
 
 
 def _points(line: Line) -> Points:
@@ -98,40 +161,27 @@ def _finite(error: float) -> float:
     return abs(error) if math.isfinite(error) else 0.0
 
 
-def _grid(frame: Frame, width: int) -> Iterator[Markup]:
-    for value, label in ticks(frame.up, 5):
-        yield _level(frame.up(value), width, "grid")
-        yield element("text", label, x=LEFT - 8, y=frame.up(value) + 4, class_="end")
-    for value, label in ticks(frame.across, width // 45, whole=True):
-        yield element("text", label, x=frame.across(value), y=BOTTOM + 19, class_="middle")
-    yield element("text", frame.axis.unit, x=LEFT - 8, y=BOTTOM + 19, class_="end")
+def _mark(mark: Mark, frame: Frame) -> Dot:
+    text = f"{frame.axis.label(mark.step)}: {mark.gate} {'passed' if mark.passed else 'refused'}"
+    return Dot(frame.x(mark.step), TOP - 11, text, mark.passed)
 
 
-def _level(y: float, width: int, style: str) -> Markup:
-    return element("line", x1=LEFT, x2=width, y1=y, y2=y, class_=style)
+def _curve(name: str, points: Points, frame: Frame, style: str) -> Curve:
+    above = [(step, value + error) for step, value, error in points]
+    below = [(step, value - error) for step, value, error in reversed(points)]
+    has_errors = any(error for _, _, error in points)
+    return Curve(
+        name=name,
+        style=style,
+        path=_path([(step, value) for step, value, _ in points], frame),
+        band=f"{_path([*above, *below], frame)}Z" if has_errors else "",
+        dots=[_dot(name, point, frame) for point in points] if len(points) <= MOST_DOTS else [],
+    )
 
 
-def _mark(mark: Mark, frame: Frame) -> Markup:
-    x, y = frame.x(mark.step), TOP - 11
-    title = element("title", f"{frame.axis.label(mark.step)}: {mark.gate} {'passed' if mark.passed else 'refused'}")
-    if mark.passed:
-        return element("circle", title, cx=x, cy=y, r=3.5, class_="passed")
-    return element("path", title, d=f"M{x - 3} {y - 3}l6 6m0-6l-6 6", class_="refused")
-
-
-def _drawn(name: str, points: Points, frame: Frame, style: str) -> Markup:
-    parts = [element("title", name)]
-    if any(error for _, _, error in points):
-        above = [(step, value + error) for step, value, error in points]
-        below = [(step, value - error) for step, value, error in reversed(points)]
-        # The band of a single point has no area, and its outline is an error bar.
-        shape = "band" if len(points) > 1 else "bar"
-        parts.append(element("path", d=f"{_path([*above, *below], frame)}Z", class_=shape))
-    parts.append(element("path", d=_path([(step, value) for step, value, _ in points], frame), class_="line"))
-    for step, value, error in points if len(points) <= MOST_DOTS else ():
-        said = element("title", f"{name}, {frame.axis.label(step)}: {with_error(value, error)}")
-        parts.append(element("circle", said, cx=frame.x(step), cy=frame.up(value), r=2.5))
-    return element("g", joined(parts), class_=style)
+def _dot(name: str, point: tuple[int, float, float], frame: Frame) -> Dot:
+    step, value, error = point
+    return Dot(frame.x(step), frame.up(value), f"{name}, {frame.axis.label(step)}: {with_error(value, error)}")
 
 
 def _path(corners: Sequence[tuple[int, float]], frame: Frame) -> str:

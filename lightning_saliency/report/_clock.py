@@ -1,4 +1,4 @@
-"""When steps were: in epochs where the run logged them."""
+"""Positions of steps on an axis: in epochs if the run logged them."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -9,18 +9,18 @@ from lightning_saliency.report._log import Log
 
 @dataclass(frozen=True)
 class Axis:
-    """Places of steps on an axis.
+    """Positions of steps on an axis.
 
     Attributes:
         unit: `"epoch"` or `"step"`.
-        places: Place by step.
+        places: Position by step.
     """
 
     unit: str
     places: Mapping[int, int]
 
     def label(self, step: int) -> str:
-        """Name a step's place."""
+        """Name a step by its position."""
         return f"{self.unit} {self.places[step]}"
 
 
@@ -37,7 +37,7 @@ class Clock:
         return cls({step: round(epoch) for step, epoch in logged.items() if math.isfinite(epoch)})
 
     def axis(self, steps: Iterable[int]) -> Axis:
-        """Place steps by epoch if each has its own, else by step."""
+        """Place steps by epoch if no two share one, else by step."""
         steps = sorted(set(steps))
         epochs = [self.epochs[step] for step in steps if step in self.epochs]
         if len(set(epochs)) == len(steps):
@@ -45,10 +45,11 @@ class Clock:
         return Axis("step", {step: step for step in steps})
 
     def counted(self, steps: Iterable[int]) -> dict[int, int]:
-        """Find the steps of scalars that go with those of pictures, texts and decisions.
+        """Return, by step of a picture, text or decision, the step of the scalars logged with it.
 
-        Lightning numbers scalars by the last batch, from zero, and all else goes by the count of steps: one more.
+        Lightning numbers scalars by the last batch, from zero. Everything else is logged at the count of
+        steps, which is one more.
         """
         steps = list(steps)
-        behind = next((shift for shift in (1, 0) if all(step - shift in self.epochs for step in steps)), 0)
-        return {step: step - behind for step in steps}
+        delay = next((shift for shift in (1, 0) if all(step - shift in self.epochs for step in steps)), 0)
+        return {step: step - delay for step in steps}

@@ -1,21 +1,42 @@
-"""What the gate decided, and why."""
+"""The gates' decisions and their reasons."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
+
+from markupsafe import Markup
 
 from lightning_saliency.report._chart import Mark
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._html import Markup, element
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._markdown import markdown
 
 USUAL: Final = "gate"
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A row of a gate's table; epoch and reason are `None` where the log has none."""
+
+    epoch: int | None
+    step: int
+    outcome: str
+    reason: Markup | None
+
+
+@dataclass(frozen=True)
+class GateTable:
+    """A gate's decisions, the last first."""
+
+    name: str
+    has_reasons: bool
+    decisions: Sequence[Decision]
+
+
 def gates_of(log: Log) -> list[str]:
     """Name the gates that decided: the usual one, and others that gave their reasons."""
-    named = [tag.removesuffix("/passed") for tag in log.scalars if tag.endswith("/passed")]
-    return [name for name in named if name == USUAL or f"{name}/decisions" in log.texts]
+    names = [tag.removesuffix("/passed") for tag in log.scalars if tag.endswith("/passed")]
+    return [name for name in names if name == USUAL or f"{name}/decisions" in log.texts]
 
 
 def marks_of(log: Log, gate: str, clock: Clock) -> list[Mark]:
@@ -30,27 +51,20 @@ def in_short(gate: str, marks: Sequence[Mark]) -> str:
     return f"{gate} passed in {sum(mark.passed for mark in marks)} of {len(marks)} validations"
 
 
-def gate_table(log: Log, gate: str, clock: Clock) -> Markup:
-    """List decisions with their reasons, the last first."""
+def gate_table(log: Log, gate: str, clock: Clock) -> GateTable:
+    """List decisions with their reasons."""
     passed, reasons = log.scalars[f"{gate}/passed"], log.texts.get(f"{gate}/decisions", {})
     steps = sorted(passed.keys() | reasons.keys(), reverse=True)
     counted = clock.counted(steps)
-    columns = ["epoch", "step", "decision", *(["reasons"] if reasons else [])]
-    head = element("tr", *(element("th", column, scope="col") for column in columns))
-    rows = [_row(step, clock.epochs.get(counted[step]), passed.get(step), reasons.get(step)) for step in steps]
-    table = element("table", element("thead", head), element("tbody", *rows), class_="gate")
-    return element("div", table, class_="wide tall")
+    decisions = [
+        _decision(step, clock.epochs.get(counted[step]), passed.get(step), reasons.get(step)) for step in steps
+    ]
+    return GateTable(gate, bool(reasons), decisions)
 
 
-def _row(step: int, epoch: int | None, passed: float | None, reason: str | None) -> Markup:
+def _decision(step: int, epoch: int | None, passed: float | None, reason: str | None) -> Decision:
     outcome = "unknown" if passed is None else "passed" if passed == 1 else "refused"
-    return element(
-        "tr",
-        element("td", "-" if epoch is None else str(epoch)),
-        element("td", str(step)),
-        element("td", element("span", outcome, class_=f"outcome {outcome}")),
-        *([element("td", markdown(_why(reason, outcome)), class_="reasons")] if reason is not None else []),
-    )
+    return Decision(epoch, step, outcome, None if reason is None else markdown(_why(reason, outcome)))
 
 
 def _why(reason: str, outcome: str) -> str:

@@ -1,4 +1,4 @@
-"""What the event files of a run hold, as plain values."""
+"""The content of a run's event files, as plain values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Log:
     """A run's log: entries by tag and step, steps rising.
 
     Attributes:
-        name: The run's folder, seen from the folder of all runs.
+        name: The run's folder, relative to the folder of all runs.
         scalars: Values, finite or not.
         pictures: Encoded pictures.
         texts: Markdown.

@@ -1,4 +1,4 @@
-"""What a monitor logged, sorted out by its tags."""
+"""The values and pictures of a monitor, sorted by their tags."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 from lightning_saliency.report._log import Log, Pictures, Scalars
 
-Kept = TypeVar("Kept")
+Entry = TypeVar("Entry")
 STDERR: Final = "_stderr"
 SINCE: Final = {"": "since the previous", "_first": "since the first", "_best": "since the best"}
 CURVES: Final = "curves"
@@ -19,7 +19,7 @@ class Line:
 
     Attributes:
         values: Values by step.
-        errors: Their standard errors, where known.
+        errors: Their standard errors, if logged.
     """
 
     values: Scalars
@@ -31,15 +31,15 @@ Lines = dict[str, Line]
 
 @dataclass(frozen=True)
 class Monitor:
-    """What one monitor logged.
+    """The log of one monitor.
 
     Attributes:
         name: Its prefix.
-        steps: When it evaluated.
+        steps: Steps of its evaluations.
         costs: Lines by name: seconds and the like.
         scores: Lines by metric and method.
         margins: Lines by (metric, control) and method.
-        drift: Lines by (measure, since when) and method.
+        drift: Lines by (measure, earlier evaluation) and method.
         counts: Lines of invalid and blank maps, by kind and method.
         strips: Pictures by place and method.
         curves: Pictures by metric.
@@ -70,7 +70,7 @@ class Monitor:
 
 
 def monitors_of(log: Log) -> list[Monitor]:
-    """Find the monitors of a run: what logged `<name>/seconds` and counts of faulty maps."""
+    """Return the monitors of a run: their logs have `<name>/seconds` and counts of faulty maps."""
     names = [tag.removesuffix("/seconds") for tag in log.scalars if tag.endswith("/seconds")]
     names = [name for name in names if any(_counts_for(name, tag) for tag in log.scalars)]
     return [
@@ -79,14 +79,14 @@ def monitors_of(log: Log) -> list[Monitor]:
 
 
 def other_scalars(log: Log, monitors: list[Monitor], gates: Iterable[str]) -> Lines:
-    """Return what others logged, but for counters."""
-    # Lightning logs -1 as `hp_metric` where nobody chose one.
-    known = {"epoch", "hp_metric", *(f"{gate}/passed" for gate in gates)}
+    """Return the scalars of others, without counters."""
+    # Lightning logs -1 as `hp_metric` if the user chose none.
+    counters = {"epoch", "hp_metric", *(f"{gate}/passed" for gate in gates)}
     prefixes = tuple(f"{monitor.name}/" for monitor in monitors)
     return {
         tag: Line(values)
         for tag, values in log.scalars.items()
-        if tag not in known and not (prefixes and tag.startswith(prefixes))
+        if tag not in counters and not (prefixes and tag.startswith(prefixes))
     }
 
 
@@ -114,21 +114,21 @@ def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
     return monitor
 
 
-def _under(name: str, tags: Mapping[str, Kept], inside: tuple[str, ...]) -> Iterator[tuple[str, str, Kept]]:
-    """Split what is behind a monitor's name into method and the rest, but for what is another monitor's."""
-    for tag, found in tags.items():
+def _under(name: str, tags: Mapping[str, Entry], inside: tuple[str, ...]) -> Iterator[tuple[str, str, Entry]]:
+    """Split the tags of a monitor into method and the rest, without those of a monitor with a longer name."""
+    for tag, entry in tags.items():
         if tag.startswith(f"{name}/") and not tag.startswith(inside):
             method, _, key = tag.removeprefix(f"{name}/").rpartition("/")
-            yield method, key, found
+            yield method, key, entry
 
 
 def _beside(key: str) -> tuple[str, ...]:
-    """Name what is logged beside a value: its error, and beside a margin its bounds for TensorBoard's charts."""
+    """Return the suffixes logged with a value: its error, and for a margin its bounds in TensorBoard's charts."""
     return (STDERR, "_low", "_high") if "_vs_" in key else (STDERR,)
 
 
 def _margin(name: str, method: str, key: str, log: Log) -> tuple[str, str] | None:
-    """Split a margin's key into metric and control, both of which were logged; other keys may look like one."""
+    """Split a margin's key into metric and control, if both were logged; other keys may look alike."""
     metric, _, control = key.rpartition("_vs_")
     is_margin = f"{name}/{method}/{metric}" in log.scalars and f"{name}/{control}/{metric}" in log.scalars
     return (metric, control) if is_margin else None

@@ -9,7 +9,7 @@ END_OF_TIME: Final = 253402300800
 
 
 def number(value: float) -> str:
-    """Write a number with three digits behind the point, or three in all where that says too little or too much.
+    """Write a number with three decimals, or with three significant digits if it is very small or large.
 
     Example:
         >>> number(0.25), number(12.0), number(0.00001), number(float("nan"))
@@ -21,7 +21,7 @@ def number(value: float) -> str:
 
 
 def with_error(value: float, error: float | None) -> str:
-    """Write a value and its standard error, where there is one.
+    """Write a value and its standard error, if there is one.
 
     Example:
         >>> with_error(0.25, 0.01), with_error(0.25, 0.00012)
@@ -33,7 +33,7 @@ def with_error(value: float, error: float | None) -> str:
 
 
 def day(seconds: float) -> str:
-    """Write a time in seconds since 1970 as a day, or nothing where it cannot be one.
+    """Write a time in seconds since 1970 as a day, or nothing if it is not a possible time.
 
     Example:
         >>> day(0), day(-1)

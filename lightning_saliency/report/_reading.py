@@ -15,57 +15,57 @@ from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._settings import settings_of
 
-Kept = TypeVar("Kept")
+Entry = TypeVar("Entry")
 EVERYTHING: Final = {"scalars": 0, "images": 0, "tensors": 0}
 TEXT: Final = "/text_summary"
 
 
 class NoEventFilesError(ValueError):
-    """There is nothing to report on."""
+    """The folder has no event files."""
 
 
 def read_runs(log_dir: Path) -> list[Log]:
-    """Read every folder that holds event files, in the order of their names, `version_2` before `version_10`.
+    """Read every folder that holds event files, sorted by name, `version_2` before `version_10`.
 
     Raises:
-        NoEventFilesError: If there is no such folder.
+        NoEventFilesError: If no folder holds event files.
     """
     if not log_dir.is_dir():
-        raise NoEventFilesError(f"Expected LOGDIR to be a folder of TensorBoard event files, but got '{log_dir}'.")
+        raise NoEventFilesError(f"`LOGDIR` must be a folder of TensorBoard event files, but got '{log_dir}'.")
     folders = {path.parent for path in log_dir.rglob("*tfevents*") if IsSummaryEventsFile(str(path)) and path.is_file()}
     if not folders:
         raise NoEventFilesError(
-            f"Expected LOGDIR to hold TensorBoard event files, but found none in '{log_dir}': "
-            "pass the folder that `tensorboard --logdir` would get."
+            f"`LOGDIR` must hold TensorBoard event files, but got '{log_dir}', which has none.  "
+            "Pass the folder that you would pass to `tensorboard --logdir`."
         )
     return [read_run(folder, _name(folder, log_dir)) for folder in sorted(folders, key=_natural)]
 
 
 def read_run(folder: Path, name: str) -> Log:
-    """Read one run, as far as its files are whole."""
-    # A folder whose own name looks like that of an event file would be taken for one.
+    """Read one run; of a damaged file, everything before the damage."""
+    # Without the dot, TensorBoard takes a folder named like an event file for one.
     events = EventAccumulator(f"{folder}/.", size_guidance=EVERYTHING)
-    # What was read before a damaged place is kept; names that are no text TensorBoard does not open.
+    # Entries before the damage are kept. TensorBoard cannot open names that are not valid text.
     with suppress(DecodeError, OSError, UnicodeError):
         events.Reload()
     tags = events.Tags()
     scalars = {tag: events.Scalars(tag) for tag in tags["scalars"]}
     texts = {tag: events.Tensors(tag) for tag in tags["tensors"] if tag.endswith(TEXT)}
-    times = [event.wall_time for found in scalars.values() for event in found if math.isfinite(event.wall_time)]
+    times = [event.wall_time for entries in scalars.values() for event in entries if math.isfinite(event.wall_time)]
     return Log(
         name=name,
-        scalars={tag: _by_step(found, attrgetter("value")) for tag, found in scalars.items()},
+        scalars={tag: _by_step(entries, attrgetter("value")) for tag, entries in scalars.items()},
         pictures={tag: _by_step(events.Images(tag), attrgetter("encoded_image_string")) for tag in tags["images"]},
-        texts={tag.removesuffix(TEXT): _by_step(found, _text) for tag, found in texts.items()},
+        texts={tag.removesuffix(TEXT): _by_step(entries, _text) for tag, entries in texts.items()},
         settings=settings_of(events, folder),
         first=min(times, default=None),
     )
 
 
-def _by_step(events: Iterable[Any], value: Callable[[Any], Kept]) -> dict[int, Kept]:
-    """Let the last entry of a step stand, as after a restart."""
-    found = {event.step: value(event) for event in events}
-    return {step: found[step] for step in sorted(found)}
+def _by_step(events: Iterable[Any], value: Callable[[Any], Entry]) -> dict[int, Entry]:
+    """Keep the last entry of each step: after a restart a step is logged again."""
+    entries = {event.step: value(event) for event in events}
+    return {step: entries[step] for step in sorted(entries)}
 
 
 def _text(event: Any) -> str:

@@ -8,14 +8,16 @@ from lightning_saliency.report._reading import read_runs
 
 
 def write_report(log_dir: str | Path, output: str | Path = "report.html") -> None:
-    """Write what monitors and gates logged for TensorBoard as one HTML page, which loads nothing and runs no script.
+    """Write one HTML page of everything that monitors and gates logged for TensorBoard.
+
+    The page loads nothing and runs no script.
 
     Args:
-        log_dir: Folder of one run or of many, as `tensorboard --logdir` takes it.
-        output: The page; it is replaced only by a whole one.
+        log_dir: Folder of one run or of many, the same that `tensorboard --logdir` takes.
+        output: The page. An older one stays until the new one is complete.
 
     Raises:
-        NoEventFilesError: If there is no log in the folder.
+        NoEventFilesError: If the folder has no event files.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -29,5 +31,5 @@ def write_report(log_dir: str | Path, output: str | Path = "report.html") -> Non
     """
     text = page(str(log_dir), read_runs(Path(log_dir)))
     with draft_of(Path(output)) as draft:
-        # Names of files may hold bytes that are no text.
+        # File names may hold bytes that are not valid text.
         draft.write_text(text, encoding="utf-8", errors="replace")

@@ -1,131 +1,135 @@
-"""A run's section: where it stands, what the gate decided, charts, pictures, explanations, hyper-parameters."""
+"""A run's section: where it stands, gate decisions, charts, pictures, explanations, hyper-parameters."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from dataclasses import dataclass
 
-from lightning_saliency.report._chart import Mark, chart
+from markupsafe import Markup
+
+from lightning_saliency.report._chart import Chart, Mark, chart
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._gate import gate_table, gates_of, in_short, marks_of
-from lightning_saliency.report._html import Markup, element
-from lightning_saliency.report._legend import legend, styles_of
+from lightning_saliency.report._gate import GateTable, gate_table, gates_of, in_short, marks_of
+from lightning_saliency.report._legend import styles_of
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._markdown import markdown
 from lightning_saliency.report._monitor import SINCE, Lines, Monitor, monitors_of, other_scalars
 from lightning_saliency.report._numbers import day
-from lightning_saliency.report._stepper import stepper
-from lightning_saliency.report._summary import summary
+from lightning_saliency.report._stepper import Stepper, stepper
+from lightning_saliency.report._summary import Summary, summary
 
-DRIFTED: Final = "Images named drifted are those whose maps moved most since the previous evaluation."
-NOTHING: Final = "Nothing could be read here."
-NO_MONITOR: Final = "No SaliencyMonitor has logged here."
+WIDTH, NARROW_WIDTH = 520, 340
 
 
-def run_section(key: str, log: Log) -> Markup:
-    """Write everything about one run.
+@dataclass(frozen=True)
+class Details:
+    """The log of one monitor, laid out.
 
-    Args:
-        key: Distinguishes this section from all others of the page.
-        log: What the run logged.
+    Attributes:
+        name: The monitor's prefix.
+        summary: Where it stands.
+        styles: Style classes by method and control.
+        watched: Style classes by method.
+        scores: A chart by metric.
+        margins: A chart by metric and control.
+        drift: A chart by measure and earlier evaluation.
+        curves: A stepper by metric.
+        strips: A stepper by image.
+        card: Meaning of the scores.
     """
+
+    name: str
+    summary: Summary
+    styles: Mapping[str, str]
+    watched: Mapping[str, str]
+    scores: Sequence[Chart]
+    margins: Sequence[Chart]
+    drift: Sequence[Chart]
+    curves: Sequence[Stepper]
+    strips: Sequence[Stepper]
+    card: Markup | None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything about one run.
+
+    Attributes:
+        name: The run's name.
+        facts: A few words about it.
+        gates: The gates' decisions.
+        monitors: The monitors' values and pictures.
+        settings: Hyper-parameters by name.
+        others: Charts of what others logged.
+    """
+
+    name: str
+    facts: Sequence[str]
+    gates: Sequence[GateTable]
+    monitors: Sequence[Details]
+    settings: Mapping[str, str]
+    others: Sequence[Chart]
+
+
+def section_of(log: Log) -> Section:
+    """Lay out one run."""
     clock, monitors = Clock.of(log), monitors_of(log)
     gates = {gate: marks_of(log, gate, clock) for gate in gates_of(log)}
-    facts = element("p", " · ".join(_facts(log, monitors, gates, clock)), class_="facts")
-    names = [f": {monitor.name}" if len(monitors) > 1 else "" for monitor in monitors]
-    parts = [element("h2", log.name), facts]
-    for monitor, name in zip(monitors, names, strict=True):
-        parts += [element("h3", f"Where it stands{name}"), summary(monitor, clock)]
-    for gate in gates:
-        parts += [element("h3", f"Gate: {gate}" if len(gates) > 1 else "Gate"), gate_table(log, gate, clock)]
-    marks = [mark for decided in gates.values() for mark in decided]
-    for place, (monitor, name) in enumerate(zip(monitors, names, strict=True)):
-        parts += _details(f"{key}-{place}", name, monitor, marks, clock)
-    if log.settings:
-        parts.append(_folded("Hyper-parameters", _settings(log.settings)))
+    marks = [mark for decisions in gates.values() for mark in decisions]
     others = other_scalars(log, monitors, gates)
-    if others:
-        inside = _charts({tag: {tag: line} for tag, line in others.items()}, clock)
-        parts.append(_folded("Other values of the run", inside, shown=bool(monitors)))
-    return element("section", *parts, id=key)
+    return Section(
+        name=log.name,
+        facts=list(_facts(log, monitors, gates, clock)),
+        gates=[gate_table(log, gate, clock) for gate in gates],
+        monitors=[_details(monitor, marks, clock) for monitor in monitors],
+        settings=log.settings,
+        others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in others.items()],
+    )
 
 
 def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[Mark]], clock: Clock) -> Iterator[str]:
     if log.first is not None and day(log.first):
         yield day(log.first)
     if not monitors:
-        yield NO_MONITOR if log.scalars or log.pictures or log.texts else NOTHING
+        is_empty = not (log.scalars or log.pictures or log.texts)
+        yield "Nothing could be read here." if is_empty else "No SaliencyMonitor has logged here."
         return
     steps = sorted({step for monitor in monitors for step in monitor.steps})
-    axis = clock.axis(steps)
-    yield f"{_counted(len(steps), 'evaluation')}, the last at {axis.label(steps[-1])}"
+    yield f"{len(steps)} evaluation{'' if len(steps) == 1 else 's'}, the last at {clock.axis(steps).label(steps[-1])}"
     for gate, marks in gates.items():
         yield in_short(gate, marks)
-    spent = [seconds for monitor in monitors for seconds in monitor.costs["seconds"].values.values()]
-    yield f"{sum(filter(math.isfinite, spent)):.0f} s spent on explanations"
+    seconds = [value for monitor in monitors for value in monitor.costs["seconds"].values.values()]
+    yield f"{sum(filter(math.isfinite, seconds)):.0f} s spent on explanations"
 
 
-def _details(key: str, name: str, monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Iterator[Markup]:
+def _details(monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Details:
     styles = styles_of(monitor.methods, monitor.controls)
-    watched = {method: style for method, style in styles.items() if method in monitor.methods}
-    if monitor.scores:
-        yield element("h3", f"Scores{name}")
-        yield legend(styles, gate=bool(marks))
-        yield _charts(monitor.scores, clock, styles, marks=marks)
-    if monitor.margins:
-        margins = {f"{metric} over {control}": lines for (metric, control), lines in monitor.margins.items()}
-        yield element("h3", f"Margins over controls{name}")
-        yield element("p", "Positive is better, whatever the metric's direction.", class_="note")
-        yield legend(watched, gate=False)
-        yield _charts(margins, clock, styles, zero=True)
-    if monitor.drift:
-        measures = dict.fromkeys(measure for measure, _ in monitor.drift)
-        places = [(measure, since) for measure in measures for since in SINCE.values()]
-        drift = {" ".join(place): monitor.drift[place] for place in places if place in monitor.drift}
-        yield element("h3", f"Drift{name}")
-        yield element("p", "How alike maps are to earlier ones: 1 is no change, for center_shift 0.", class_="note")
-        yield legend(watched, gate=False)
-        yield _charts(drift, clock, styles, narrow=len(drift) > 2)
-    if monitor.curves:
-        yield element("h3", f"Curves behind the scores{name}")
-        curves = enumerate(monitor.curves.items())
-        drawn = [stepper(f"{key}-curve-{place}", metric, {"": found}, clock) for place, (metric, found) in curves]
-        yield element("div", *drawn, class_="charts")
-    if monitor.strips:
-        yield element("h3", f"Explanations{name}")
-        yield element("p", DRIFTED, class_="note")
-        for place, (title, by_method) in enumerate(monitor.strips.items()):
-            yield stepper(f"{key}-strip-{place}", title, by_method, clock)
-    if monitor.card:
-        yield _folded(f"What the scores mean{name}", element("div", markdown(monitor.card), class_="card wide"))
+    return Details(
+        name=monitor.name,
+        summary=summary(monitor, clock),
+        styles=styles,
+        watched={method: styles[method] for method in monitor.methods},
+        scores=[
+            chart(metric, lines, clock, styles, marks=marks, width=WIDTH) for metric, lines in monitor.scores.items()
+        ],
+        margins=[
+            chart(f"{metric} over {control}", lines, clock, styles, zero=True, width=WIDTH)
+            for (metric, control), lines in monitor.margins.items()
+        ],
+        drift=_drift(monitor, clock, styles),
+        curves=[stepper(metric, {"": pictures}, clock) for metric, pictures in monitor.curves.items()],
+        strips=[stepper(title, by_method, clock) for title, by_method in monitor.strips.items()],
+        card=markdown(monitor.card) if monitor.card else None,
+    )
 
 
-def _charts(
-    tables: Mapping[str, Lines],
-    clock: Clock,
-    styles: Mapping[str, str] | None = None,
-    *,
-    marks: Sequence[Mark] = (),
-    zero: bool = False,
-    narrow: bool = False,
-) -> Markup:
-    width = 340 if narrow else 520
-    drawn = [
-        chart(title, lines, clock, styles or {}, marks=marks, zero=zero, width=width) for title, lines in tables.items()
-    ]
-    return element("div", *drawn, class_="charts narrow" if narrow else "charts")
-
-
-def _folded(title: str, inside: Markup, *, shown: bool = False) -> Markup:
-    return element("details", element("summary", title), inside, open=shown)
-
-
-def _settings(settings: Mapping[str, str]) -> Markup:
-    rows = [
-        element("tr", element("th", name, scope="row"), element("td", element("pre", value)))
-        for name, value in settings.items()
-    ]
-    return element("div", element("table", element("tbody", *rows), class_="settings"), class_="wide")
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+def _drift(monitor: Monitor, clock: Clock, styles: Mapping[str, str]) -> list[Chart]:
+    """Lay out the measures one after the other, each against all earlier evaluations, in small if there are many."""
+    measures = dict.fromkeys(measure for measure, _ in monitor.drift)
+    tables: dict[str, Lines] = {
+        f"{measure} {since}": monitor.drift[measure, since]
+        for measure in measures
+        for since in SINCE.values()
+        if (measure, since) in monitor.drift
+    }
+    width = NARROW_WIDTH if len(tables) > 2 else WIDTH
+    return [chart(title, lines, clock, styles, width=width) for title, lines in tables.items()]

@@ -1,4 +1,4 @@
-"""The hyper-parameters of a run: from the hparams plugin, else from the file that Lightning writes."""
+"""The hyper-parameters of a run: from the hparams plugin, otherwise from the file that Lightning writes."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -10,21 +10,21 @@ FILE: Final = "hparams.yaml"
 
 
 def settings_of(events: Any, folder: Path) -> dict[str, str]:
-    """Return hyper-parameters by name; a file that the plugin does not know is one text."""
-    return _logged(events) or _written(folder / FILE)
+    """Return hyper-parameters by name; Lightning's file is returned as one text."""
+    return _from_plugin(events) or _from_file(folder / FILE)
 
 
-def _logged(events: Any) -> dict[str, str]:
+def _from_plugin(events: Any) -> dict[str, str]:
     try:
         content = events.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG]
-        found = metadata.parse_session_start_info_plugin_data(content).hparams
-    # Logs without, and logs of another version.
+        settings = metadata.parse_session_start_info_plugin_data(content).hparams
+    # Logs without hyper-parameters, and logs of another version.
     except (KeyError, DecodeError, error.HParamsError):
         return {}
-    return {name: _shown(found[name]) for name in sorted(found)}
+    return {name: _text(settings[name]) for name in sorted(settings)}
 
 
-def _shown(value: Any) -> str:
+def _text(value: Any) -> str:
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         return f"{value.number_value:.15g}"
@@ -33,7 +33,7 @@ def _shown(value: Any) -> str:
     return str(value.string_value)
 
 
-def _written(file: Path) -> dict[str, str]:
+def _from_file(file: Path) -> dict[str, str]:
     try:
         text = file.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:

@@ -1,40 +1,51 @@
-"""Pictures of several evaluations in one place, to be stepped through without a script."""
+"""Pictures of several evaluations in one place; the reader switches between them without a script."""
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._html import Markup, element, joined
 from lightning_saliency.report._log import Pictures
 
 MOST: Final = 20
 
 
-def stepper(key: str, title: str, pictures: Mapping[str, Pictures], clock: Clock) -> Markup:
-    """Show the last evaluation's pictures, with a switch for each earlier one.
+@dataclass(frozen=True)
+class Frame:
+    """The pictures of one evaluation: its name, its number on the button, and pictures by caption."""
+
+    label: str
+    place: int
+    pictures: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """The evaluations, of which the last is shown first and some may be left out of `count`."""
+
+    title: str
+    unit: str
+    count: int
+    frames: Sequence[Frame]
+
+
+def stepper(title: str, pictures: Mapping[str, Pictures], clock: Clock) -> Stepper:
+    """Collect the pictures of each evaluation.
 
     Args:
-        key: Distinguishes this stepper from all others of the page.
-        title: What the pictures show.
+        title: Subject of the pictures.
         pictures: Pictures by caption and step.
         clock: When steps were.
     """
-    steps = sorted({step for found in pictures.values() for step in found})
-    shown = _spread(steps)
+    steps = sorted({step for by_step in pictures.values() for step in by_step})
     counted = clock.counted(steps)
     axis = clock.axis(counted.values())
-    frames = []
-    for place, step in enumerate(shown):
-        label = axis.label(counted[step])
-        inside = [_figure(title, caption, label, found[step]) for caption, found in pictures.items() if step in found]
-        last = step == shown[-1]
-        choice = element("input", type="radio", name=key, id=f"{key}-{place}", checked=last)
-        button = element("label", str(axis.places[counted[step]]), for_=f"{key}-{place}", title=label)
-        frames.append(joined([choice, button, element("div", *inside, class_="frame")]))
-    fewer = f" ({len(shown)} of {len(steps)} evaluations)" if len(shown) < len(steps) else ""
-    unit = element("span", f"{axis.unit}{fewer}", class_="unit")
-    return element("fieldset", element("legend", title), unit, *frames, class_="stepper")
+    frames = [
+        Frame(axis.label(counted[step]), axis.places[counted[step]], _pictures_at(step, pictures))
+        for step in _spread(steps)
+    ]
+    return Stepper(title, axis.unit, len(steps), frames)
 
 
 def _spread(steps: list[int]) -> list[int]:
@@ -44,7 +55,9 @@ def _spread(steps: list[int]) -> list[int]:
     return [steps[round(place * (len(steps) - 1) / (MOST - 1))] for place in range(MOST)]
 
 
-def _figure(title: str, caption: str, label: str, picture: bytes) -> Markup:
-    source = f"data:image/png;base64,{b64encode(picture).decode()}"
-    image = element("img", src=source, alt=f"{title}, {caption}, {label}")
-    return element("figure", element("figcaption", caption), image) if caption else element("figure", image)
+def _pictures_at(step: int, pictures: Mapping[str, Pictures]) -> dict[str, str]:
+    return {caption: _source(by_step[step]) for caption, by_step in pictures.items() if step in by_step}
+
+
+def _source(picture: bytes) -> str:
+    return f"data:image/png;base64,{b64encode(picture).decode()}"

@@ -1,47 +1,52 @@
 """The table on top: where each method stands after the last evaluation."""
 
 import math
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._html import Markup, element
 from lightning_saliency.report._monitor import SINCE, Line, Monitor
 from lightning_saliency.report._numbers import number, with_error
 
-ERRORS: Final = "Last value ± one standard error."
-MARGINS: Final = (
-    " Below it, the margin over a control that knows no model, in standard errors (SE): "
-    "above +2 the method does better than the control, below -2 worse, whatever the metric's direction."
-)
+# A small line below a value, and the class that colours it.
+Note = tuple[str, str]
 
 
-def summary(monitor: Monitor, clock: Clock) -> Markup:
-    """Write last scores, their margins over controls, and last drift, methods side by side."""
+@dataclass(frozen=True)
+class Cell:
+    """A value with notes below it; `None` where nothing was logged."""
+
+    text: str | None
+    notes: Sequence[Note] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores, drift measures and counts by name, each with a cell for every method."""
+
+    methods: Sequence[str]
+    rows: Mapping[str, Sequence[Cell]]
+    has_margins: bool
+
+
+def summary(monitor: Monitor, clock: Clock) -> Summary:
+    """Collect last scores, their margins over controls, and last drift."""
     methods = [*monitor.methods, *monitor.controls]
-    head = element("tr", element("th", ""), *(element("th", method, scope="col") for method in methods))
-    scores = [_row(metric, [_score(monitor, metric, method, clock) for method in methods]) for metric in monitor.scores]
-    drift = [
-        _row(f"drift: {measure}", [_cell(lines.get(method), monitor, clock) for method in methods])
+    rows = {metric: [_score(monitor, metric, method, clock) for method in methods] for metric in monitor.scores}
+    rows |= {
+        f"drift: {measure}": [_cell(lines.get(method), monitor, clock) for method in methods]
         for (measure, since), lines in monitor.drift.items()
         if since == SINCE[""]
-    ]
-    counts = [
-        _row(f"{kind} maps", [_count(lines.get(method)) for method in methods])
+    }
+    rows |= {
+        f"{kind} maps": [_count(lines.get(method)) for method in methods]
         for kind, lines in monitor.counts.items()
         if any(any(line.values.values()) for line in lines.values())
-    ]
-    body = element("tbody", *scores, *drift, *counts)
-    table = element("table", element("thead", head), body, class_="summary")
-    note = element("p", ERRORS + (MARGINS if monitor.margins else ""), class_="note")
-    return element("div", table, note, class_="wide")
+    }
+    return Summary(methods, rows, bool(monitor.margins))
 
 
-def _row(name: str, cells: Iterable[Markup]) -> Markup:
-    return element("tr", element("th", name, scope="row"), *cells)
-
-
-def _score(monitor: Monitor, metric: str, method: str, clock: Clock) -> Markup:
+def _score(monitor: Monitor, metric: str, method: str, clock: Clock) -> Cell:
     margins = [
         _margin(control, lines[method])
         for (name, control), lines in monitor.margins.items()
@@ -50,31 +55,31 @@ def _score(monitor: Monitor, metric: str, method: str, clock: Clock) -> Markup:
     return _cell(monitor.scores[metric].get(method), monitor, clock, *margins)
 
 
-def _cell(line: Line | None, monitor: Monitor, clock: Clock, *below: Markup) -> Markup:
+def _cell(line: Line | None, monitor: Monitor, clock: Clock, *notes: Note) -> Cell:
     if line is None or not line.values:
-        return element("td", "-", class_="none")
+        return Cell(None)
     step = max(line.values)
-    # A value that the last evaluation did not have is said to be older.
-    age = [] if step == max(monitor.steps) else [element("small", f"at {clock.axis([step]).label(step)}")]
-    return element("td", with_error(line.values[step], line.errors.get(step)), *age, *below)
+    # The reader must see that a value is older than the last evaluation.
+    age = [] if step == max(monitor.steps) else [(f"at {clock.axis([step]).label(step)}", "")]
+    return Cell(with_error(line.values[step], line.errors.get(step)), [*age, *notes])
 
 
-def _margin(control: str, line: Line) -> Markup:
+def _margin(control: str, line: Line) -> Note:
     step = max(line.values)
     margin, error = line.values[step], line.errors.get(step, 0.0)
     if not (math.isfinite(margin) and math.isfinite(error) and error > 0):
-        return element("small", f"{_signed(number(margin))} over {control}")
+        return f"{_signed(number(margin))} over {control}", ""
     ratio = margin / error
     style = "better" if ratio >= 2 else "worse" if ratio <= -2 else "alike"
-    return element("small", f"{_signed(f'{ratio:.1f}')} SE over {control}", class_=style)
+    return f"{_signed(f'{ratio:.1f}')} SE over {control}", style
 
 
 def _signed(text: str) -> str:
     return text if text.startswith("-") else f"+{text}"
 
 
-def _count(line: Line | None) -> Markup:
+def _count(line: Line | None) -> Cell:
     if line is None or not line.values:
-        return element("td", "-", class_="none")
+        return Cell(None)
     last = line.values[max(line.values)]
-    return element("td", f"{last:.0f}" if math.isfinite(last) else number(last))
+    return Cell(f"{last:.0f}" if math.isfinite(last) else number(last))

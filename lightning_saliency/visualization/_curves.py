@@ -1,4 +1,4 @@
-"""The curves behind a metric's scores, those of all methods in one figure."""
+"""The curves of a metric, all methods in one figure."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from torch import Tensor
 
 SIZE: Final = (6.4, 4.2)
 DOTS_PER_INCH: Final = 110
-# Fixed: to look for a layout takes as long as to draw.
+# Fixed, because computing a layout takes as long as drawing.
 MARGINS: Final = {"left": 0.12, "right": 0.97, "bottom": 0.12, "top": 0.92}
 
 
@@ -19,8 +19,8 @@ class Curve(NamedTuple):
 
     Attributes:
         means: Mean values, (P,).
-        errors: Their standard errors, (P,); not finite where there is one image only.
-        is_control: Whether it is of a control, drawn grey and dashed.
+        errors: Their standard errors, (P,); not finite for a single image.
+        is_control: Whether it belongs to a control, drawn grey and dashed.
     """
 
     means: Tensor
@@ -32,9 +32,9 @@ def draw_curves(title: str, axes: tuple[str, str], points: Sequence[float], curv
     """Draw curves with bands of one standard error.
 
     Args:
-        title: What the figure is about.
-        axes: What the points and the values are.
-        points: Where the curves are taken, (P,).
+        title: Title of the figure.
+        axes: Labels of the two axes.
+        points: Positions of the values, (P,).
         curves: Curves by label.
 
     Returns:
@@ -46,11 +46,11 @@ def draw_curves(title: str, axes: tuple[str, str], points: Sequence[float], curv
         >>> draw_curves("insertion", ("share of pixels", "probability"), [0.0, 1.0], {"grad_cam": curve}).shape
         torch.Size([3, 462, 704])
     """
-    # Slow to import, and needed only once there is something to draw.
+    # Slow to import, and needed only for drawing.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    # A figure of its own: pyplot's state belongs to the user.
+    # Not by pyplot, whose state belongs to the user.
     figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH)
     figure.subplots_adjust(**MARGINS)
     canvas = FigureCanvasAgg(figure)
@@ -65,7 +65,7 @@ def draw_curves(title: str, axes: tuple[str, str], points: Sequence[float], curv
         low, high = (curve.means - errors).tolist(), (curve.means + errors).tolist()
         plot.fill_between(points, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     plot.grid(alpha=0.3)
-    # Names are the user's, and no language of matplotlib's.
+    # Names are chosen by the user, so matplotlib must not read them as mathematics.
     for text in plot.legend(lines, list(curves), fontsize="small").get_texts():
         text.set_parse_math(False)
     with warnings.catch_warnings():

@@ -1,4 +1,4 @@
-"""Maps laid over their image in perceptually uniform colours."""
+"""Maps drawn over their image in perceptually uniform colours."""
 
 from functools import cache
 from typing import Final
@@ -16,7 +16,7 @@ SIGNED_COLOURS: Final = "coolwarm"
 def overlay(
     image: Tensor, saliency: Tensor, limits: tuple[float, float] | None = None, *, signed: bool | None = None
 ) -> Tensor:
-    """Blend a map into the greyed image, the more the higher its value.
+    """Blend a map into the grey image; higher values are more opaque.
 
     A signed map is drawn diverging around zero, red above and blue below.
 
@@ -24,7 +24,7 @@ def overlay(
         image: Raw colours (3, H, W) in [0, 1].
         saliency: Raw map (H, W).
         limits: Lowest and highest value of the scale; `None` takes the map's own range.
-        signed: Whether the map is signed; `None` takes one for it whose scale begins below zero.
+        signed: Whether the map is signed; `None` decides by whether the scale begins below zero.
 
     Returns:
         Picture (3, H, W) in [0, 1].
@@ -44,7 +44,7 @@ def overlay(
 
 
 def change_overlay(image: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
-    """Show where normalised saliency rose (red) and fell (blue) on the greyed image.
+    """Show where normalised saliency rose (red) and fell (blue) on the grey image.
 
     Args:
         image: Raw colours (3, H, W) in [0, 1].
@@ -75,12 +75,12 @@ def displayable(image: Tensor) -> Tensor:
 
 
 def _over(values: Tensor, span: float) -> Tensor:
-    """Divide by the span of the scale; where it has none, nothing stands out."""
+    """Divide by the span of the scale; a constant map becomes zero everywhere."""
     return (values / span).clamp(-1, 1) if span > 0 else torch.zeros_like(values)
 
 
 def _diverging(image: Tensor, values: Tensor) -> Tensor:
-    """Draw values in [-1, 1], the more opaque the further from zero."""
+    """Draw values in [-1, 1]; larger magnitudes are more opaque."""
     return _blend(image, (values + 1) / 2, SIGNED_COLOURS, 0.2 + 0.7 * values.abs())
 
 

@@ -28,18 +28,18 @@ def draw_strip(
     change: tuple[Tensor, Tensor] | None = None,
     limits: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Draw the input, each map laid over it, and where saliency rose and fell; a last line says the scale.
+    """Draw the input, each map over it, and where saliency rose and fell; the last line states the scale.
 
-    Small images are enlarged by whole factors without smearing, large ones shrunk until their longer side is 320.
-    Letters grow with the strip, since front-ends shrink it to the width they have.
+    Small images are enlarged by integer factors without interpolation. Large ones are shrunk until their longer side
+    is 320. Letters grow with the strip, because front-ends shrink it to the available width.
 
     Args:
-        image: Raw colours (C, H, W); values outside [0, 1] show that their normalisation is unknown, and
-            are drawn by their own range; other than 3 channels are drawn grey.
-        maps: Maps (h, w) by label, enlarged to the image's size where they are smaller.
+        image: Raw colours (C, H, W); an image with values outside [0, 1] is drawn by its range, since its
+            normalisation is unknown; images without 3 channels are drawn grey.
+        maps: Maps (h, w) by label, resized to the image's size.
         caption: Lines of text.
         change: Earlier and later map, whose difference is drawn last.
-        limits: Scale that all maps share; `None` draws each by its own range.
+        limits: Scale that all maps share; `None` draws each by its range.
 
     Returns:
         Picture (3, H', W') uint8.
@@ -99,8 +99,8 @@ def _shrunk(image: Tensor) -> Tensor:
 
 
 def _enlarged(tile: Tensor, factor: int) -> Tensor:
-    whole = (tile * 255).round().to(torch.uint8)
-    return whole.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
+    pixels = (tile * 255).round().to(torch.uint8)
+    return pixels.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
 def _to_size(saliency: Tensor, image: Tensor) -> Tensor:

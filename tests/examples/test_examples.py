@@ -1,4 +1,4 @@
-"""Every example runs in small, as a user would start it."""
+"""Every example runs in small, started as a user would."""
 
 import os
 import runpy
@@ -17,15 +17,15 @@ DATA = os.environ.get("LIGHTNING_SALIENCY_DATA")
 def run(name, *options):
     """Run an example with one thread and return what it printed."""
     command = [sys.executable, str(EXAMPLES / name), *map(str, options)]
-    done = subprocess.run(
+    result = subprocess.run(
         command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    assert result.returncode == 0, result.stderr[-2000:]
+    return result.stdout
 
 
 def run_here(monkeypatch, capsys, name, *options):
-    """Run an example in this process, which spares importing everything again."""
+    """Run an example in this process, which is faster than a new one."""
     monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
     monkeypatch.syspath_prepend(str(EXAMPLES))
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
@@ -37,7 +37,7 @@ def width_of(path):
         return picture.width
 
 
-def test_the_demo_prints_scores_decisions_and_where_to_look(tmp_path):
+def test_the_demo_prints_scores_decisions_and_the_command_that_shows_them(tmp_path):
     picture = tmp_path / "strip.png"
     printed = run(
         "digits.py", "--epochs", 1, "--num-images", 4, "--gate", ">= 0.9", "--log-dir", tmp_path, "--picture", picture
@@ -56,12 +56,12 @@ def test_the_demo_explains_every_option(monkeypatch, capsys):
     assert "bound on the RCAP" in capsys.readouterr().out
 
 
-def test_the_shortcut_is_caught_and_refused(tmp_path):
+def test_the_shortcut_is_refused(tmp_path):
     picture = tmp_path / "story.png"
     printed = run("shortcut.py", "--epochs", 3, "--log-dir", tmp_path, "--picture", picture)
     assert width_of(picture) == 1200
-    caught, clean = printed.split("No marks:")
-    last = caught.strip().splitlines()[-1].split()
+    marked, clean = printed.split("No marks:")
+    last = marked.strip().splitlines()[-1].split()
     assert float(last[1]) > 0.99, "validation looks perfect"
     assert float(last[2]) < 0.3, "the test set does not"
     assert last[-1] == "refused"
@@ -93,9 +93,9 @@ def test_the_study_tabulates_and_plots(monkeypatch, capsys, tmp_path):
 @pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
 def test_cifar10_runs_on_an_image_folder(tmp_path):
     options = ("--epochs", 1, "--limit-train-batches", 0.05, "--network", "resnet10t", "--num-images", 4)
-    chosen = ("--methods", "gradient", "guided_absolute_grad", "grad_cam")
+    methods = ("--methods", "gradient", "guided_absolute_grad", "grad_cam")
     folder = Path(str(DATA)) / "cifar10"
-    printed = run("cifar10.py", "--data-dir", folder, *options, *chosen, "--accelerator", "cpu", "--log-dir", tmp_path)
+    printed = run("cifar10.py", "--data-dir", folder, *options, *methods, "--accelerator", "cpu", "--log-dir", tmp_path)
     assert "tensorboard --logdir" in printed
 
 

@@ -25,7 +25,7 @@ def picture():
 
 @pytest.fixture
 def _file_store(monkeypatch):
-    """Let MLflow keep runs in files, so that no data base is needed."""
+    """Let MLflow store runs in files, without a data base."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
 
 
@@ -84,8 +84,8 @@ def test_mlflow_keeps_the_picture(tmp_path, picture):
 
 
 def test_a_logger_without_an_adapter_shows_nothing_until_it_gets_one(picture):
-    class Own(Logger):
-        name = version = "own"
+    class Silent(Logger):
+        name = version = "silent"
 
         def log_metrics(self, metrics, step=None):
             """Log nothing."""
@@ -93,14 +93,14 @@ def test_a_logger_without_an_adapter_shows_nothing_until_it_gets_one(picture):
         def log_hyperparams(self, params):
             """Log nothing."""
 
-    class Shown(Own):
+    class Showing(Silent):
         """Shows its pictures."""
 
-    shown = []
-    write_picture.register(Shown, lambda logger, tag, picture, step: shown.append((tag, step)))
-    write_picture(Own(), TAG, picture, 1)
-    write_picture(Shown(), TAG, picture, 2)
-    assert shown == [(TAG, 2)]
+    pictures = []
+    write_picture.register(Showing, lambda logger, tag, picture, step: pictures.append((tag, step)))
+    write_picture(Silent(), TAG, picture, 1)
+    write_picture(Showing(), TAG, picture, 2)
+    assert pictures == [(TAG, 2)]
 
 
 def imported():
@@ -123,7 +123,7 @@ def test_several_loggers_at_once_get_pictures_scores_and_one_table(tmp_path):
         # Two strips, and the curves of two metrics.
         assert len(list((tmp_path / name).rglob("*.png"))) == 4
     (table,) = tmp_path.rglob("saliency.csv")
-    # Loggers such as the first have one folder for all runs.
+    # The first logger has one folder for all runs.
     assert table.parent == tmp_path / "mlflow" / str(loggers[0].name) / str(loggers[0].version)
     assert "saliency/gradient/rcap" in (tmp_path / "files" / "run" / "metrics.csv").read_text()
     assert "saliency/gradient/rcap" in loggers[0].experiment.get_run(loggers[0].run_id).data.metrics

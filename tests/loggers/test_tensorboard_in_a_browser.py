@@ -1,4 +1,4 @@
-"""What a user sees who opens TensorBoard: the real one, in a real browser."""
+"""TensorBoard as a user sees it: the real one, in a real browser."""
 
 import os
 import socket
@@ -52,7 +52,7 @@ def _wait_for(address):
 
 @pytest.fixture(scope="module")
 def dashboard(tmp_path_factory):
-    """A watched training in TensorBoard, in a browser, and where screenshots go."""
+    """A watched training in TensorBoard and a browser, and the folder of screenshots."""
     folder = tmp_path_factory.mktemp("logs")
     methods = {
         "<b>own</b> name": InputXGradient(signed=True),
@@ -70,19 +70,19 @@ def dashboard(tmp_path_factory):
 def opened(dashboard, tab, holds):
     driver, address, folder = dashboard
     driver.get(f"{address}/?tab={tab}#{tab}")
-    seen = wait_until(driver, holds)
+    view = wait_until(driver, holds)
     assert driver.save_screenshot(str(folder / f"{tab}.png"))
-    return seen
+    return view
 
 
-def test_strips_and_curves_are_seen(dashboard):
+def test_strips_and_curves_are_shown(dashboard):
     # A strip and a most drifted one for each method, and two figures of curves.
     text, _ = opened(dashboard, "images", lambda text, images: images >= 8)
     for tag in ("saliency/cam/drifted_0", "saliency/curves/rcap", "saliency/curves/allegiance"):
         assert tag in text
 
 
-def test_the_charts_of_the_layout_are_seen(dashboard):
+def test_the_charts_of_the_layout_are_shown(dashboard):
     titles = ("rcap", "rcap over random, +- 1 standard error", "drift: rank correlation with the first maps")
     # A chart of scores has three methods and the control; one of margins or drift the methods alone.
     matches = ("Matches (4)", "Matches (3)")
@@ -93,9 +93,9 @@ def test_the_charts_of_the_layout_are_seen(dashboard):
     )
 
 
-def test_the_card_and_the_decisions_are_seen_and_names_are_no_tags(dashboard):
+def test_the_card_and_the_decisions_are_shown_and_names_are_not_read_as_html(dashboard):
     text, _ = opened(dashboard, "text", lambda text, _: "Indices in the data" in text)
-    for words in ("higher is better", "our reading", "<b>own</b> name", "refused", "wanted >= 0.9"):
+    for words in ("higher is better", "our reading", "<b>own</b> name", "refused", ">= 0.9"):
         assert words in text
 
 

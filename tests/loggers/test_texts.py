@@ -1,4 +1,4 @@
-"""Texts, as every front-end keeps them."""
+"""Texts in every front-end."""
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
@@ -43,15 +43,15 @@ def test_wandb_keeps_the_text_in_a_table(tmp_path):
 
 
 def test_a_logger_without_an_adapter_keeps_none_and_a_user_can_add_one():
-    class Own(Logger):
-        name, version = "own", 0
+    class Silent(Logger):
+        name, version = "silent", 0
 
         def log_metrics(self, metrics, step=None): ...
 
         def log_hyperparams(self, params): ...
 
-    kept = []
-    write_text(Own(), "tag", TEXT, 1)
-    write_text.register(Own, lambda logger, tag, text, step: kept.append((tag, text, step)))
-    write_text(Own(), "tag", TEXT, 1)
-    assert kept == [("tag", TEXT, 1)]
+    texts = []
+    write_text(Silent(), "tag", TEXT, 1)
+    write_text.register(Silent, lambda logger, tag, text, step: texts.append((tag, text, step)))
+    write_text(Silent(), "tag", TEXT, 1)
+    assert texts == [("tag", TEXT, 1)]

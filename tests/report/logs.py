@@ -1,5 +1,6 @@
-"""Little logs as monitors, gates and Lightning write them."""
+"""Small logs as monitors, gates and Lightning write them."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -8,8 +9,21 @@ from torch.utils.tensorboard.summary import hparams
 
 METHODS = ("guided_absolute_grad", "grad_cam")
 CARD = "# What the scores mean\n\n| score | better |\n| --- | --- |\n| rcap | higher |\n\nSubset: 22, 38, 141."
-REASON = "**{}** in epoch {}\n\n- saliency/grad_cam/rcap is {}, wanted >= 0.2"
+REASON = "**{}** in epoch {}\n\n- saliency/grad_cam/rcap is {}, required >= 0.2"
 SINCE = ("", "_first", "_best")
+
+
+def write(
+    folder: Path, values: Mapping[str, Mapping[int, float]], texts: Mapping[str, Mapping[int, str]] | None = None
+) -> None:
+    """Write scalars and texts by tag and step."""
+    with SummaryWriter(folder) as writer:
+        for tag, by_step in values.items():
+            for step, value in by_step.items():
+                writer.add_scalar(tag, value, step)
+        for tag, by_step in (texts or {}).items():
+            for step, text in by_step.items():
+                writer.add_text(tag, text, step)
 
 
 def write_log(

@@ -1,6 +1,7 @@
-"""What is in a page, read with the standard library."""
+"""Reads pages with the standard library."""
 
 import re
+import xml.etree.ElementTree as ET
 from collections import Counter
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,8 +24,13 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """What a reader sees."""
+        """Everything that a reader sees."""
         return re.sub(r"\s+", " ", " ".join(self.texts))
+
+    @property
+    def headings(self) -> list[str]:
+        """Titles of the parts of all runs."""
+        return re.findall("<h3>(.*?)</h3>", self.source)
 
     def values(self, name: str) -> list[str]:
         """List the values of an attribute."""
@@ -51,3 +57,10 @@ def page_of(log_dir: Path) -> Page:
     page = Page(output.read_text(encoding="utf-8"))
     assert page.open == []
     return page
+
+
+def chart_of(page: Page, title: str) -> ET.Element:
+    """Return the chart of a title as a tree of elements."""
+    figures = map(ET.fromstring, re.findall(r'<figure class="chart">.*?</figure>', page.source, re.DOTALL))
+    (chart,) = (figure for figure in figures if figure.findtext("figcaption", "").strip() == title)
+    return chart

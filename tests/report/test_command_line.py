@@ -9,7 +9,7 @@ from lightning_saliency.__main__ import main
 from tests.report.logs import write_log
 
 
-def test_the_page_is_written_where_it_is_wanted_and_named(tmp_path, capsys):
+def test_the_page_is_written_to_the_output_whose_name_is_printed(tmp_path, capsys):
     write_log(tmp_path / "logs")
     output = tmp_path / "new" / "page.html"
     main(["report", str(tmp_path / "logs"), "-o", str(output)])
@@ -35,21 +35,23 @@ def refusal(capsys, *arguments):
 
 
 def test_a_folder_that_is_missing_or_empty_is_one_sentence(tmp_path, capsys):
-    missing = refusal(capsys, tmp_path / "missing")
-    assert missing == f"Expected LOGDIR to be a folder of TensorBoard event files, but got '{tmp_path / 'missing'}'.\n"
-    assert "but found none in" in refusal(capsys, tmp_path)
+    for folder in (tmp_path / "missing", tmp_path):
+        sentence = refusal(capsys, folder)
+        assert sentence.startswith("`LOGDIR`")
+        assert f"but got '{folder}'" in sentence
 
 
 def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     write_log(tmp_path)
     (tmp_path / "folder").mkdir()
     sentence = refusal(capsys, tmp_path, "-o", tmp_path / "folder")
-    assert sentence.startswith(f"Expected `--output` to be a file that can be written, but got '{tmp_path / 'folder'}'")
+    assert sentence.startswith("`--output`")
+    assert f"but got '{tmp_path / 'folder'}'" in sentence
 
 
 def test_the_module_can_be_run(tmp_path):
     command = [sys.executable, "-m", "lightning_saliency", "report", str(tmp_path / "missing")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("Expected LOGDIR to be a folder")
+    assert done.stderr.startswith("`LOGDIR`")
     assert "Traceback" not in done.stderr

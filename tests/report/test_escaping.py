@@ -1,9 +1,9 @@
 """Nothing that a log says is more than text in the page."""
 
+import time
+
 import pytest
 
-from lightning_saliency.report._html import Markup, element
-from lightning_saliency.report._markdown import markdown
 from tests.report.logs import write_log
 from tests.report.pages import Page, page_of
 
@@ -62,16 +62,47 @@ def test_even_a_browser_that_found_a_script_would_be_told_not_to_run_it(tmp_path
     assert "script-src" not in policy
 
 
-def test_text_is_escaped_and_markup_is_not():
-    assert element("b", "<i>", Markup("<i></i>"), title='"&') == '<b title="&quot;&amp;">&lt;i&gt;<i></i></b>'
+def card_of(folder, text):
+    """Write a card, and read it in the page."""
+    write_log(folder, card=text, epochs=1)
+    _, _, rest = page_of(folder).source.partition('<div class="card wide">')
+    inside, _, _ = rest.partition("</div></details>")
+    return Page(inside)
 
 
-def test_markdown_keeps_tables_and_drops_attributes():
-    page = Page(markdown("| a | b |\n| --- | :-: |\n| `c` | **d** |\n\n<p class=x style='color:red'>e</p>"))
-    assert page.tags == {"table": 1, "thead": 1, "tbody": 1, "tr": 2, "th": 2, "td": 2, "code": 1, "strong": 1, "p": 1}
-    assert page.attributes == []
+def test_cards_keep_tables_and_have_no_attributes(tmp_path):
+    card = card_of(tmp_path, "| a | b |\n| --- | :-: |\n| `c` | **d** |\n\n7. e\n\n```js\nf\n```")
+    elements = {"table": 1, "thead": 1, "tbody": 1, "tr": 2, "th": 2, "td": 2, "code": 2, "strong": 1}
+    assert card.tags == elements | {"ol": 1, "li": 1, "pre": 1}
+    assert card.attributes == []
 
 
-@pytest.mark.parametrize("text", ["> " * 3000 + "deep", "<p>" * 3000, "\0 nothing", "<!-- <b> --> <![CDATA[ <b> ]]>"])
-def test_markdown_of_any_kind_becomes_a_whole_page(text):
-    assert Page(markdown(text)).open == []
+def test_html_links_and_pictures_in_cards_stay_text(tmp_path):
+    card = card_of(tmp_path, f"{SCRIPT}\n\n{PICTURE} {WEB} <https://evil.example>\n\n[r]: https://evil.example/r")
+    assert card.tags.keys() == {"p"}
+    for text in (SCRIPT, PICTURE, "[m](https://evil.example/m)", "<https://evil.example>", "[r]: https"):
+        assert text in card.text
+
+
+def test_headings_of_cards_are_smaller_than_those_of_the_page(tmp_path):
+    assert card_of(tmp_path, "# a\n\n## b\n\n### c\n\nd\n===").tags == {"h5": 3, "h6": 1}
+
+
+HOSTILE = {
+    "quotations": "> " * 3000 + "deep",
+    "lists": "- " * 3000 + "deep",
+    "elements": "<p>" * 3000,
+    "null": "\0 nothing",
+    "comments": "<!-- <b> --> <![CDATA[ <b> ]]>",
+    "brackets": "[" * 20_000,
+    "pictures": "![" * 20_000,
+    "emphasis": "*a_" * 7_000,
+    "codes": "".join("`" * count + "a" for count in range(200)),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_card_becomes_a_complete_page_in_little_time(tmp_path, kind):
+    start = time.process_time()
+    assert card_of(tmp_path, HOSTILE[kind]).open == []
+    assert time.process_time() - start < 10

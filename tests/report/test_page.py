@@ -1,37 +1,22 @@
-"""What a page shows of a log."""
+"""A page shows everything that a log holds."""
 
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch.utils.tensorboard import SummaryWriter
 
-from lightning_saliency.report._monitor import monitors_of
-from lightning_saliency.report._reading import read_runs
-from tests.report.logs import METHODS, write_log
-from tests.report.pages import page_of
-
-
-def write(folder, values, texts=None):
-    """Write scalars and texts by tag and step."""
-    with SummaryWriter(folder) as writer:
-        for tag, by_step in values.items():
-            for step, value in by_step.items():
-                writer.add_scalar(tag, value, step)
-        for tag, by_step in (texts or {}).items():
-            for step, text in by_step.items():
-                writer.add_text(tag, text, step)
-
+from tests.report.logs import METHODS, write, write_log
+from tests.report.pages import chart_of, page_of
 
 WATCHED = {"saliency/seconds": {9: 1.0}, "saliency/grad/invalid": {9: 0.0}}
 CONTROL = {"saliency/random/rcap": {9: 0.25}}
 
 
-def test_everything_that_was_logged_is_seen(tmp_path):
+def test_everything_that_was_logged_is_shown(tmp_path):
     write_log(tmp_path / "digits" / "version_0", settings={"learning_rate": 0.001, "network": "resnet10t"})
     page = page_of(tmp_path)
     for name in (*METHODS, "random", "rcap", "rcap over random", "spearman since the best", "image_22", "drifted_0"):
         assert name in page.text
     assert "digits/version_0" in page.text
     assert "3 evaluations, the last at epoch 2 · gate passed in 2 of 3 validations · 8 s spent" in page.text
-    assert "saliency/grad_cam/rcap is 2, wanted >= 0.2" in page.text
+    assert "saliency/grad_cam/rcap is 2, required >= 0.2" in page.text
     assert "Subset: 22, 38, 141." in page.text
     assert "learning_rate 0.001 network resnet10t" in page.text
     assert "val_loss" in page.text
@@ -60,9 +45,9 @@ def test_values_that_are_not_finite_are_left_out_of_charts_and_said(tmp_path):
     values = {"saliency/grad/rcap": {9: nan, 19: 0.5, 29: inf}, "saliency/grad/rcap_stderr": {19: nan}}
     write(tmp_path, WATCHED | values | {"saliency/seconds": {9: nan, 29: 2.0}, "lost": {1: nan}, "epoch": {9: nan}})
     page = page_of(tmp_path)
-    drawn = [value for _, name, value in page.attributes if name in ("d", "cx", "cy", "x", "y", "y1")]
-    assert drawn
-    assert not any("nan" in value or "inf" in value for value in drawn)
+    coordinates = [value for _, name, value in page.attributes if name in ("d", "cx", "cy", "x", "y", "y1")]
+    assert coordinates
+    assert not any("nan" in value or "inf" in value for value in coordinates)
     assert "2 not finite, left out" in page.text
     assert "1 not finite, left out" in page.text
     assert "rcap not finite" in page.text
@@ -97,7 +82,9 @@ def test_of_very_many_evaluations_some_pictures_are_shown_and_that_is_said(tmp_p
 def test_decisions_are_placed_at_the_evaluations_they_are_on(tmp_path):
     write_log(tmp_path)
     page = page_of(tmp_path)
-    assert "epoch step decision reasons 2 30 passed saliency/grad_cam/rcap is 2, wanted >= 0.2 1 20 passed" in page.text
+    assert (
+        "epoch step decision reasons 2 30 passed saliency/grad_cam/rcap is 2, required >= 0.2 1 20 passed" in page.text
+    )
     assert "0 10 refused saliency/grad_cam" in page.text
     assert page.source.count("epoch 0: gate refused") == 1
     assert page.source.count("epoch 2: gate passed") == 1
@@ -115,7 +102,7 @@ def test_several_gates_have_a_table_each(tmp_path):
     assert "gate passed in 1 of 2 validations · strict passed in 0 of 2 validations" in page.text
     assert "Gate: gate" in page.text
     assert "Gate: strict" in page.text
-    assert "Gate: other" not in page.text, "someone else's value"
+    assert "Gate: other" not in page.text, "a value of others"
 
 
 def test_a_run_without_a_monitor_is_said_to_be_one(tmp_path):
@@ -168,10 +155,9 @@ def test_the_same_log_gives_the_same_page(tmp_path):
 
 
 def test_a_metric_whose_name_looks_like_a_margin_or_drift_is_a_score(tmp_path):
-    own = {"saliency/grad/cam_vs_lime": {9: 0.5}, "saliency/grad/drift_wood": {9: 0.25}}
-    write(tmp_path, WATCHED | own)
-    (log,) = read_runs(tmp_path)
-    (monitor,) = monitors_of(log)
-    assert list(monitor.scores) == ["cam_vs_lime", "drift_wood"]
-    assert not monitor.margins
-    assert not monitor.drift
+    names = ["cam_vs_lime", "drift_wood"]
+    write(tmp_path, WATCHED | {f"saliency/grad/{name}": {9: 0.5} for name in names})
+    page = page_of(tmp_path)
+    assert "cam_vs_lime 0.500 drift_wood 0.500" in page.text
+    assert page.headings == ["Where it stands", "Scores"]
+    assert [chart_of(page, name).get("class") for name in names] == ["chart", "chart"]

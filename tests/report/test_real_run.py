@@ -1,6 +1,6 @@
-"""A log that a monitor and a gate really wrote: both sides know the same names."""
+"""The report of a log that a monitor and a gate wrote: both sides use the same names."""
 
-from pathlib import Path
+import re
 
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -8,14 +8,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.methods import GradCAM, Gradient
 from lightning_saliency.metrics import RCAP, Insertion
-from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._gate import gates_of, marks_of
-from lightning_saliency.report._monitor import monitors_of, other_scalars
-from lightning_saliency.report._reading import read_run
 from tests.callbacks.training import MEAN, STD, fit
-from tests.report.pages import page_of
+from tests.report.pages import chart_of, page_of
 
 METHODS, METRICS, CONTROLS = ["gradient", "grad_cam"], ["rcap", "insertion"], ["random", "edges"]
+MEASURES = ["spearman", "ssim", "top_k_iou", "center_shift"]
+OTHERS = ["val_loss"]
 
 
 @pytest.fixture(scope="module", params=[1, 50], ids=["every step logged", "few steps logged"])
@@ -34,41 +32,43 @@ def folder(request, tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def log(folder: Path):
-    return read_run(folder / "run" / "version_0", "run")
+@pytest.fixture(scope="module")
+def page(folder):
+    return page_of(folder)
 
 
-def test_methods_metrics_and_controls_are_told_apart(log):
-    (monitor,) = monitors_of(log)
-    assert monitor.methods == METHODS
-    assert monitor.controls == CONTROLS
-    assert list(monitor.scores) == METRICS
-    assert set(monitor.margins) == {(metric, control) for metric in METRICS for control in CONTROLS}
-    assert {since for _, since in monitor.drift} == {"since the previous", "since the first", "since the best"}
-    assert len(monitor.drift) == 4 * 3
-    assert len(monitor.strips) == 3
-    assert all(line.errors.keys() == line.values.keys() for lines in monitor.scores.values() for line in lines.values())
+def test_methods_metrics_and_controls_are_told_apart(page):
+    assert re.search("Where it stands gradient grad_cam random edges rcap .* insertion .* drift: ", page.text)
+    margins = [f"{metric} over {control}" for metric in METRICS for control in CONTROLS]
+    drift = [f"{measure} since the {since}" for measure in MEASURES for since in ("previous", "first", "best")]
+    for title in (*METRICS, *margins, *drift):
+        names = [group.findtext("title") for group in chart_of(page, title).iterfind(".//g")]
+        assert names == (METHODS + CONTROLS if title in METRICS else METHODS)
+    assert page.tags["svg"] - page.source.count('aria-hidden="true"') == len([*METRICS, *margins, *drift, *OTHERS])
 
 
-def test_nothing_of_the_monitor_is_taken_for_another_value(log):
-    others = other_scalars(log, monitors_of(log), gates_of(log))
-    assert "val_loss" in others
-    assert not any(tag.startswith(("saliency", "gate", "epoch")) for tag in others)
+def test_every_score_has_a_band_of_its_standard_error(page):
+    for metric in METRICS:
+        bands = [path for path in chart_of(page, metric).iterfind(".//path") if path.get("class") == "band"]
+        assert len(bands) == len(METHODS + CONTROLS)
 
 
-def test_decisions_and_pictures_are_placed_in_the_epochs_they_were_made_in(log):
-    clock = Clock.of(log)
-    (monitor,) = monitors_of(log)
-    assert clock.axis(monitor.steps).places == dict(zip(monitor.steps, range(3), strict=True))
-    assert [clock.epochs[mark.step] for mark in marks_of(log, "gate", clock)] == [0, 1, 2]
-    assert [mark.passed for mark in marks_of(log, "gate", clock)] == [False, True, True]
-    pictures = monitor.strips["drifted_0"]["gradient"]
-    assert [clock.epochs[step] for step in clock.counted(pictures).values()] == [1, 2]
+def test_values_of_others_are_shown_apart(page):
+    _, others = page.source.split("Other values of the run")
+    titles = re.findall('<svg [^>]*aria-label="(.*?)"', others)
+    assert titles == OTHERS
 
 
-def test_the_page_has_it_all(folder):
-    page = page_of(folder)
+def test_decisions_and_pictures_are_placed_in_the_epochs_they_belong_to(page):
+    marks = [mark for mark in chart_of(page, "rcap").iterfind(".//title") if "gate" in (mark.text or "")]
+    assert [mark.text for mark in marks] == ["epoch 0: gate refused", "epoch 1: gate passed", "epoch 2: gate passed"]
+    assert [alt for alt in page.values("alt") if alt.startswith("drifted_0, gradient")] == [
+        "drifted_0, gradient, epoch 1",
+        "drifted_0, gradient, epoch 2",
+    ]
+
+
+def test_the_page_has_it_all(page):
     assert "3 evaluations, the last at epoch 2 · gate passed in 2 of 3 validations" in page.text
     assert "insertion over edges" in page.text
     assert "drifted_0, grad_cam, epoch 2" in page.values("alt")

@@ -15,11 +15,11 @@ def figure(curves):
 
 
 def coloured(picture):
-    """Count the pixels that are no shade of grey."""
+    """Count the pixels that are not grey."""
     return int((picture.amax(dim=0).int() - picture.amin(dim=0).int() > 60).sum())
 
 
-def test_every_method_has_a_line_of_its_own_colour():
+def test_every_method_has_a_coloured_line():
     one = {"a": Curve(torch.tensor([0.1, 0.5, 0.9]), torch.zeros(3))}
     two = one | {"b": Curve(torch.tensor([0.9, 0.5, 0.1]), torch.zeros(3))}
     assert coloured(figure(two)) > 1.5 * coloured(figure(one)) > 0
@@ -36,7 +36,7 @@ def test_the_band_shows_the_standard_error():
     assert (wide < 250).any(dim=0).sum() > (narrow < 250).any(dim=0).sum()
 
 
-def test_one_image_has_no_standard_error_and_is_drawn_all_the_same():
+def test_a_single_image_without_a_standard_error_is_drawn():
     picture = figure({"a": Curve(torch.tensor([0.1, 0.5, 0.9]), torch.full((3,), torch.nan))})
     assert coloured(picture) > 0
 

@@ -1,4 +1,4 @@
-"""Colours say what maps say."""
+"""Colours show the values of maps."""
 
 import pytest
 import torch
@@ -35,7 +35,7 @@ def test_a_signed_map_diverges_around_zero():
     assert blue[0, 0] > red[0, 0]
     assert red[0, 1] == pytest.approx(blue[0, 1].item(), abs=0.02)
     assert red[0, 2] > blue[0, 2]
-    # Half as much is drawn half as strongly, not as the end of a scale of its own.
+    # Half as much is drawn half as strongly, not as the end of a separate scale.
     assert (red - blue)[0, 2] > (blue - red)[0, 0]
 
 
@@ -54,11 +54,11 @@ def test_a_map_without_change_leaves_the_image_grey():
 
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_images_of_any_number_of_channels_are_shown_grey(channels):
-    shown = displayable(torch.rand(channels, 2, 2))
-    assert shown.shape == (3, 2, 2)
-    assert torch.equal(shown[0], shown[2])
+    picture = displayable(torch.rand(channels, 2, 2))
+    assert picture.shape == (3, 2, 2)
+    assert torch.equal(picture[0], picture[2])
 
 
 def test_an_image_of_unknown_normalisation_is_shown_by_its_own_range():
-    shown = displayable(torch.tensor([-3.0, 1.0]).expand(3, 1, 2))
-    assert shown[0].flatten().tolist() == [0.0, 1.0]
+    picture = displayable(torch.tensor([-3.0, 1.0]).expand(3, 1, 2))
+    assert picture[0].flatten().tolist() == [0.0, 1.0]

@@ -1,9 +1,9 @@
-"""Strips are read at the sizes in which front-ends show them."""
+"""Strips are readable at the sizes in which front-ends show them."""
 
 import pytest
 import torch
 
-from lightning_saliency.visualization import _strip, draw_strip
+from lightning_saliency.visualization import draw_strip
 
 ROLES = ("first", "best", "previous", "now")
 
@@ -29,7 +29,7 @@ def test_a_strip_has_six_tiles_of_a_readable_size(side):
 
 
 @pytest.mark.parametrize("side", [32, 512])
-def test_letters_keep_their_share_of_the_width(side):
+def test_letters_have_a_constant_share_of_the_width(side):
     """A front-end that shows 350 pixels leaves letters of 8, whatever the image's size."""
     one, two = (strip(side, caption) for caption in (["a"], ["a", "b"]))
     assert (two.shape[1] - one.shape[1]) * 350 / one.shape[2] >= 8
@@ -42,23 +42,24 @@ def test_long_captions_are_wrapped_and_not_cut():
     assert long.shape[1] > short.shape[1] + 100
 
 
-def test_the_last_line_says_the_scale(monkeypatch):
-    written = []
-    monkeypatch.setattr(_strip, "text_image", lambda lines, width, font_size: (written.extend(lines), _blank(width))[1])
-    image, positive = torch.rand(3, 8, 8), torch.rand(8, 8)
-    draw_strip(image, {"now": positive}, [])
-    draw_strip(image, {"now": positive}, [], limits=(0.0, 2.5))
-    draw_strip(image, {"now": positive - 0.5}, [])
-    assert [line for line in written if line.startswith("scale")] == [
-        "scale: each map's own range, brighter is more",
-        "scale: 0 to 2.5 in all of this method's pictures of this step, brighter is more",
-        "scale: each map's own range, red above, blue below zero",
-    ]
+@pytest.mark.parametrize(
+    ("lowest", "limits", "words"),
+    [
+        (0.0, None, "scale: each map's own range, brighter is more"),
+        (0.0, (0.0, 2.5), "scale: 0 to 2.5 in all of this method's pictures of this step, brighter is more"),
+        (-0.5, None, "scale: each map's own range, red above, blue below zero"),
+    ],
+)
+def test_the_last_line_states_the_scale(lowest, limits, words):
+    image, maps = torch.rand(3, 8, 8), {"now": lowest + torch.rand(8, 8)}
+    without, with_words = (draw_strip(image, maps, caption, limits=limits) for caption in ([], [words]))
+    # The caption says the same as the last line, so the two blocks of text look alike.
+    height = with_words.shape[1] - without.shape[1]
+    margin = 7
+    caption, last = with_words[:, -margin - 2 * height : -margin].chunk(2, dim=1)
+    assert (last < 128).any()
+    assert torch.equal(caption, last)
 
 
 def test_a_map_smaller_than_the_image_is_enlarged():
     assert draw_strip(torch.rand(1, 64, 48), {"now": torch.rand(8, 6)}, []).dtype == torch.uint8
-
-
-def _blank(width):
-    return torch.zeros(3, 1, width, dtype=torch.uint8)
