@@ -58,8 +58,8 @@ class LoggedName:
     stage: Stage = "fit"
 
     def __str__(self) -> str:
-        start = TEST + self.monitor if self.stage == "test" else self.monitor
-        return "/".join(part for part in (start, self.method, self.key) if part)
+        parts = (staged(self.monitor, self.stage), self.method, self.key)
+        return "/".join(part for part in parts if part)
 
     @property
     def key(self) -> str:
@@ -104,8 +104,8 @@ class LoggedName:
         start = f"{TEST if stage == 'test' else ''}{monitor}/"
         if not text.startswith(start):
             return None
-        method, _, key = text.removeprefix(start).rpartition("/")
-        if not key:
+        method, slash, key = text.removeprefix(start).rpartition("/")
+        if not key or (slash and not method):
             return None
         part, key = _parse_part(key)
         return replace(_parse_key(monitor, method, key), part=part, stage=stage)
@@ -131,6 +131,11 @@ def _parse_key(monitor: str, method: str, key: str) -> LoggedName:
     if method and metric and control:
         return LoggedName(monitor, metric, method, control=control)
     return LoggedName(monitor, key, method)
+
+
+def staged(name: str, stage: Stage) -> str:
+    """Return the name of a monitor, or one that begins with it, as it is logged in a stage."""
+    return TEST + name if stage == "test" else name
 
 
 def check_quantity(argument: str, name: str) -> None:

@@ -10,6 +10,7 @@ from lightning_saliency import metrics as all_metrics
 from lightning_saliency.callbacks._record import Evaluation
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.names import LoggedName
 
 # Markdown and HTML would take these for marks of their own.
 ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
@@ -38,10 +39,9 @@ def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -
         "\n".join(_method_line(name, method) for name, method in settings.all_methods.items()),
         *_readings(settings),
         "## Beside the scores",
-        "`drift_spearman`, `drift_ssim` and `drift_top_k_iou` are 1 and `drift_center_shift` is 0 where maps are those "
-        "of the previous evaluation (`_first`, `_best`: of the first and the best one). `blank` counts constant "
-        "maps, `invalid` maps that are not finite. Seed of all chance: "
-        f"{settings.seed}.",
+        *_drift_lines(settings),
+        "`blank` counts constant maps, `invalid` maps that are not finite. "
+        f"Seed of the subset, the noise and the controls: {settings.seed}.",
         f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}.",
     ]
     return "\n\n".join(parts)
@@ -54,10 +54,22 @@ def escaped(text: object) -> str:
     return re.sub(r"(&#?\w+;)|(" + MARKS.pattern + ")", lambda found: found[1] or f"\\{found[2]}", plain)
 
 
+def _drift_lines(settings: Settings) -> list[str]:
+    """Explain the drift measures, in a list after a sentence on all of them."""
+    if not settings.drift:
+        return []
+    items = (
+        _item(f"drift_{measure.name}", f"{measure.text}, {measure.no_change:g} where maps have not changed.")
+        for measure in settings.drift
+    )
+    sentence = "Drift compares maps with those of the previous evaluation, and with `_first` and `_best` of these."
+    return [sentence, "\n".join(items)]
+
+
 def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values: dict[str, float]) -> str:
     direction = "higher" if metric.higher_is_better else "lower"
-    found = {control: _with_error(values, f"{settings.name}/{control}/{name}") for control in settings.controls}
-    controls = "".join(f", {control} {value}" for control, value in found.items() if value)
+    scores = {control: _with_error(values, LoggedName(settings.name, name, control)) for control in settings.controls}
+    controls = "".join(f", {control} {score}" for control, score in scores.items() if score)
     return _item(name, f"{_meaning(metric)} {_range(metric)}, {direction} is better{controls}.")
 
 
@@ -108,8 +120,8 @@ def _range(metric: ExplanationMetric) -> str:
     return f"From {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
-def _with_error(values: dict[str, float], name: str) -> str:
-    if name not in values:
+def _with_error(values: dict[str, float], name: LoggedName) -> str:
+    value, error = values.get(str(name)), values.get(str(name.of("stderr")))
+    if value is None:
         return ""
-    error = values.get(f"{name}_stderr")
-    return f"{values[name]:.3f}" if error is None else f"{values[name]:.3f} ± {error:.3f}"
+    return f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"

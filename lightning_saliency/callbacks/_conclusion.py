@@ -14,6 +14,7 @@ from lightning_saliency.callbacks._record import Evaluation, Parcel, merge, pack
 from lightning_saliency.callbacks._reporting import Outcome, summarise
 from lightning_saliency.callbacks._scalars import Scalar
 from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.names import LoggedName
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def conclude(
         compares_images: Whether the images may be other ones than those that are remembered.
         clock: What counts the seconds of an epoch, in training.
     """
-    local = _with_drift(evaluated.evaluation, memory)
+    local = _with_drift(evaluated.evaluation, memory, settings)
     parts = send_to_first((pack(local), evaluated.panels), trainer)
     if not trainer.is_global_zero:
         return Conclusion(tell_everyone(Outcome(), trainer), local, evaluated.panels)
@@ -84,7 +85,7 @@ def _with_share(outcome: Outcome, clock: EpochClock | None, settings: Settings) 
     if clock is None or outcome.fault is not None:
         return outcome
     share = Scalar(clock.share(outcome.seconds), None, outcome.num_read)
-    return replace(outcome, scalars={**outcome.scalars, f"{settings.name}/fraction_of_epoch": share})
+    return replace(outcome, scalars={**outcome.scalars, str(LoggedName(settings.name, "fraction_of_epoch")): share})
 
 
 def _panels(parts: Sequence[list[int]], number: int) -> list[int]:
@@ -93,9 +94,9 @@ def _panels(parts: Sequence[list[int]], number: int) -> list[int]:
     return panels if len(panels) <= number else sorted(panels)[:number]
 
 
-def _with_drift(evaluation: Evaluation, memory: Memory) -> Evaluation:
+def _with_drift(evaluation: Evaluation, memory: Memory, settings: Settings) -> Evaluation:
     """Compare maps where they are, so that only numbers have to travel."""
     try:
-        return replace(evaluation, drift=drift_of(evaluation, memory))
+        return replace(evaluation, drift=drift_of(evaluation, memory, settings.drift))
     except Exception as error:  # noqa: BLE001 - other processes wait for this one
         return Evaluation(fault=evaluation.fault or Fault.of(error))

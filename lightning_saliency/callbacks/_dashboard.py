@@ -1,4 +1,4 @@
-"""What the monitors of a trainer want to see of TensorBoard's charts and table of runs."""
+"""The charts and the table of runs that TensorBoard shows for the monitors of a trainer."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -8,8 +8,10 @@ import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_saliency.callbacks._distributed import Fault
-from lightning_saliency.callbacks._settings import Settings, margin_name
+from lightning_saliency.callbacks._logged_names import values_of_methods
+from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.loggers import Chart, write_hyperparameters
+from lightning_saliency.names import LoggedName
 
 
 def charts(monitors: Iterable[Settings]) -> dict[str, list[Chart]]:
@@ -42,16 +44,13 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
 def _enter(logger: TensorBoardLogger, saved: dict[str, Any], monitors: Sequence[Settings], *, starts: bool) -> None:
     metrics = _final_scores(monitors)
     # Lightning's own entry would have had this.
-    known = ["hp_metric", *metrics] if starts else metrics
-    write_hyperparameters(logger, saved | _what_is_explained(monitors), known)
+    names = ["hp_metric", *metrics] if starts else metrics
+    write_hyperparameters(logger, saved | _what_is_explained(monitors), names)
 
 
 def _final_scores(monitors: Iterable[Settings]) -> list[str]:
-    found = []
-    for settings in monitors:
-        names = [f"{method}/{metric}" for method in settings.methods for metric in settings.metrics]
-        found += [f"{settings.name}/{name}" for name in (*names, *settings.margins)]
-    return found
+    names = [name for settings in monitors for name in values_of_methods(settings)]
+    return [str(name) for name in names if name.kind in ("score", "margin")]
 
 
 def _logged_hyperparameters(trainer: pl.Trainer) -> dict[str, Any]:
@@ -65,37 +64,41 @@ def _logged_hyperparameters(trainer: pl.Trainer) -> dict[str, Any]:
 
 
 def _what_is_explained(monitors: Iterable[Settings]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for settings in monitors:
-        found[f"{settings.name}/methods"] = ", ".join(settings.methods)
-        found[f"{settings.name}/num_images"] = settings.num_images
-    return found
+        entries[f"{settings.name}/methods"] = ", ".join(settings.methods)
+        entries[f"{settings.name}/num_images"] = settings.num_images
+    return entries
 
 
 def _scores(settings: Settings) -> list[Chart]:
-    return [Chart(metric, lines=(_any_of(settings, settings.all_methods, metric),)) for metric in settings.metrics]
-
-
-def _margins(settings: Settings) -> list[Chart]:
-    found = []
-    for control in settings.controls:
-        for metric in settings.metrics:
-            tags = [f"{settings.name}/{method}/{margin_name(metric, control)}" for method in settings.methods]
-            bands = tuple((tag, f"{tag}_low", f"{tag}_high") for tag in tags)
-            found.append(Chart(f"{metric} over {control}, +- 1 standard error", bands=bands))
-    return found
-
-
-def _drift(settings: Settings) -> list[Chart]:
-    titles = {
-        "drift_spearman": "rank correlation with the previous maps",
-        "drift_spearman_first": "rank correlation with the first maps",
-    }
     return [
-        Chart(f"drift: {title}", lines=(_any_of(settings, settings.methods, measure),))
-        for measure, title in titles.items()
+        Chart(metric, lines=(_any_of([LoggedName(settings.name, metric, method) for method in settings.all_methods]),))
+        for metric in settings.metrics
     ]
 
 
-def _any_of(settings: Settings, methods: Iterable[str], last: str) -> str:
-    return f"^{re.escape(settings.name)}/({'|'.join(re.escape(method) for method in methods)})/{re.escape(last)}$"
+def _margins(settings: Settings) -> list[Chart]:
+    charts = []
+    for control in settings.controls:
+        for metric in settings.metrics:
+            names = [LoggedName(settings.name, metric, method, control) for method in settings.methods]
+            bands = tuple((str(name), str(name.of("low")), str(name.of("high"))) for name in names)
+            charts.append(Chart(f"{metric} over {control}, +- 1 standard error", bands=bands))
+    return charts
+
+
+def _drift(settings: Settings) -> list[Chart]:
+    return [
+        Chart(
+            f"drift: {measure.text} with the {since} maps",
+            lines=(_any_of([LoggedName(settings.name, measure.name, name, since=since) for name in settings.methods]),),
+        )
+        for measure in settings.drift
+        for since in ("previous", "first")
+    ]
+
+
+def _any_of(names: Iterable[LoggedName]) -> str:
+    """Return a regular expression of these names."""
+    return f"^({'|'.join(re.escape(str(name)) for name in names)})$"

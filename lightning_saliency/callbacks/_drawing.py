@@ -10,6 +10,7 @@ from lightning_saliency.callbacks._evaluation import Thumbnail
 from lightning_saliency.callbacks._record import Evaluation
 from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.names import curves_name, image_name, moved_name
 from lightning_saliency.visualization import Curve, draw_curves, draw_strip
 
 Tiles = dict[str, SmallMap]
@@ -33,16 +34,17 @@ def draw_strips(
     panels: Sequence[int],
     settings: Settings,
     memory: Memory,
+    start: str,
 ) -> dict[str, Tensor]:
     """Draw the images that are panels, or whose maps moved most: pictures by tag."""
     pictures = {}
     for method, maps in evaluation.maps.items():
         limits = _common_limits(method, evaluation, memory) if settings.scale == "common" else None
-        for name, index in _places(evaluation, method, panels, settings).items():
+        for name, index in _places(evaluation, method, panels, settings, start).items():
             if index in thumbnails and index in maps:
                 thumbnail = thumbnails[index]
                 tiles = {role: tile.raw() for role, tile in _tiles(method, index, maps, memory).items()}
-                pictures[f"{settings.name}/{method}/{name}"] = draw_strip(
+                pictures[name] = draw_strip(
                     thumbnail.image / 255,
                     tiles,
                     [", ".join(thumbnail.caption), *_score_lines(evaluation, method, index)],
@@ -52,7 +54,7 @@ def draw_strips(
     return pictures
 
 
-def draw_curve_figures(evaluation: Evaluation, settings: Settings) -> dict[str, Tensor]:
+def draw_curve_figures(evaluation: Evaluation, settings: Settings, start: str) -> dict[str, Tensor]:
     """Draw for each metric with a curve those of all methods and controls: figures by tag."""
     figures = {}
     for metric, specification in settings.metrics.items():
@@ -61,7 +63,7 @@ def draw_curve_figures(evaluation: Evaluation, settings: Settings) -> dict[str, 
             candidates = {method: _curve(column, method in settings.controls) for method, column in columns.items()}
             curves = {method: curve for method, curve in candidates.items() if curve is not None}
             if curves:
-                figures[f"{settings.name}/curves/{metric}"] = draw_curves(
+                figures[curves_name(start, metric)] = draw_curves(
                     metric, specification.curve_axes, specification.points, curves
                 )
     return figures
@@ -77,11 +79,13 @@ def _curve(curves: Tensor | None, is_control: bool) -> Curve | None:
     return Curve(curves.mean(dim=0), errors, is_control)
 
 
-def _places(evaluation: Evaluation, method: str, panels: Sequence[int], settings: Settings) -> dict[str, int]:
+def _places(
+    evaluation: Evaluation, method: str, panels: Sequence[int], settings: Settings, start: str = ""
+) -> dict[str, int]:
     """Name the pictures of a method and say which image each shows."""
-    places = {f"image_{index}": index for index in panels}
-    moved = _most_drifted(evaluation, method, settings.num_drifted)
-    return places | {f"drifted_{place}": index for place, index in enumerate(moved)}
+    places = {image_name(start, method, index): index for index in panels}
+    moved = _most_drifted(evaluation, method, settings)
+    return places | {moved_name(start, method, place): index for place, index in enumerate(moved)}
 
 
 def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -> Tiles:
@@ -97,12 +101,16 @@ def _common_limits(method: str, evaluation: Evaluation, memory: Memory) -> tuple
     return (min(small.low for small in maps), max(small.high for small in maps)) if maps else None
 
 
-def _most_drifted(evaluation: Evaluation, method: str, number: int) -> list[int]:
-    column = evaluation.drift.get((method, "drift_spearman"))
-    if column is None:
+def _most_drifted(evaluation: Evaluation, method: str, settings: Settings) -> list[int]:
+    """List the images whose maps moved most by the first measure of drift."""
+    measure = settings.drift[0] if settings.drift else None
+    column = None if measure is None else evaluation.drift.get((method, measure.name, "previous"))
+    if measure is None or column is None:
         return []
-    pairs = zip(column.tolist(), evaluation.indices.tolist(), column.isfinite().tolist(), strict=True)
-    return [index for _, index in sorted((value, index) for value, index, is_number in pairs if is_number)[:number]]
+    similarity = column if measure.higher_is_better else -column
+    triples = zip(similarity.tolist(), evaluation.indices.tolist(), column.isfinite().tolist(), strict=True)
+    ordered = sorted((value, index) for value, index, is_number in triples if is_number)
+    return [index for _, index in ordered[: settings.num_drifted]]
 
 
 def _score_lines(evaluation: Evaluation, method: str, index: int) -> list[str]:

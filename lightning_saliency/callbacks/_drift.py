@@ -1,19 +1,17 @@
 """How far explanations have moved since the previous, the first and the best evaluation."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isnan
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightning_saliency.callbacks._compact import MapsByImage, MapsByMethod, SmallMap
-from lightning_saliency.callbacks._record import Column, Evaluation
-from lightning_saliency.metrics import center_shift, spearman, ssim, top_k_iou
-
-MEASURES: Final = {"spearman": spearman, "ssim": ssim, "top_k_iou": top_k_iou, "center_shift": center_shift}
-ROLES: Final = {"previous": "", "first": "_first", "best": "_best"}
+from lightning_saliency.callbacks._record import DriftColumn, Evaluation
+from lightning_saliency.drift import DriftMeasure
+from lightning_saliency.names import SINCE, Since
 
 
 @dataclass
@@ -23,12 +21,12 @@ class Memory:
     Every process remembers the maps of its own images, and the first one those of all, for checkpoints.
 
     Attributes:
-        maps: Small maps by role (previous, first, best), method and image.
+        maps: Small maps by evaluation (previous, first, best), method and image.
         best_value: Value of what decides, at the best evaluation.
         fingerprints: A number for each image that maps are of.
     """
 
-    maps: dict[str, MapsByMethod] = field(default_factory=dict)
+    maps: dict[Since, MapsByMethod] = field(default_factory=dict)
     best_value: float | None = None
     fingerprints: dict[int, int] = field(default_factory=dict)
 
@@ -56,7 +54,8 @@ class Memory:
     def state(self) -> dict[str, Any]:
         """Return numbers and tensors only, which load with `weights_only=True`."""
         packed = {
-            role: {method: _packed(images) for method, images in methods.items()} for role, methods in self.maps.items()
+            since: {method: _packed(images) for method, images in methods.items()}
+            for since, methods in self.maps.items()
         }
         return {"maps": packed, "best_value": self.best_value, "fingerprints": dict(self.fingerprints)}
 
@@ -64,24 +63,26 @@ class Memory:
     def of_state(cls, state: Mapping[str, Any]) -> "Memory":
         """Do the reverse of `state`."""
         maps = {
-            role: {method: _unpacked(images) for method, images in methods.items()}
-            for role, methods in state["maps"].items()
+            since: {method: _unpacked(images) for method, images in methods.items()}
+            for since, methods in state["maps"].items()
         }
         return cls(maps, state["best_value"], dict(state["fingerprints"]))
 
 
-def drift_of(evaluation: Evaluation, memory: Memory) -> Column:
-    """Compare the present maps with the remembered ones: columns (N,) by (method, name)."""
-    return {
-        (method, f"drift_{measure}{suffix}"): column
-        for role, suffix in ROLES.items()
-        for method, maps in memory.maps.get(role, {}).items()
-        if method in evaluation.maps
-        for measure, column in _similarities(evaluation.indices, evaluation.maps[method], maps).items()
-    }
+def drift_of(evaluation: Evaluation, memory: Memory, measures: Sequence[DriftMeasure]) -> DriftColumn:
+    """Compare the present maps with the remembered ones: columns (N,) by (method, measure, since)."""
+    columns: DriftColumn = {}
+    for since in SINCE:
+        for method, maps in memory.maps.get(since, {}).items():
+            if method in evaluation.maps:
+                compared = _compare(evaluation.indices, evaluation.maps[method], maps, measures)
+                columns |= {(method, measure, since): column for measure, column in compared.items()}
+    return columns
 
 
-def _similarities(indices: Tensor, now: MapsByImage, reference: MapsByImage) -> dict[str, Tensor]:
+def _compare(
+    indices: Tensor, now: MapsByImage, reference: MapsByImage, measures: Sequence[DriftMeasure]
+) -> dict[str, Tensor]:
     """Compare the maps of the images that both have; NaN for the others."""
     rows = [
         (row, index)
@@ -94,7 +95,7 @@ def _similarities(indices: Tensor, now: MapsByImage, reference: MapsByImage) -> 
     second = torch.stack([reference[index].values for _, index in rows]).float()
     places = torch.tensor([row for row, _ in rows])
     absent = torch.full((len(indices),), torch.nan, dtype=torch.float64)
-    return {name: absent.index_put((places,), measure(first, second).double()) for name, measure in MEASURES.items()}
+    return {measure.name: absent.index_put((places,), measure.function(first, second).double()) for measure in measures}
 
 
 def _fingerprints(evaluation: Evaluation) -> dict[int, int]:

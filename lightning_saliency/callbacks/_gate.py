@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
+from lightning_saliency.names import PARTS
+
 NUMBER: Final = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 BOUND: Final = re.compile(rf"\s*(>=|<=)\s*({NUMBER})\s*(?:by\s+({NUMBER})\s+stderr\s*)?")
 RELATIVE: Final = re.compile(rf"\s*worsens\s*<=\s*({NUMBER})\s*%\s*")
@@ -48,7 +50,7 @@ class Bound:
         value = values(self.metric)
         if value is None:
             return Verdict(False, f"{self.metric} was not computed in this validation, required {self}")
-        error = values(f"{self.metric}_stderr") if self.stderrs else 0.0
+        error = values(self.metric + PARTS["stderr"]) if self.stderrs else 0.0
         if error is None:
             return Verdict(False, f"{self.metric} has no standard error in this validation, required {self}")
         slack = self.stderrs * error

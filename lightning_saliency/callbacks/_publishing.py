@@ -17,6 +17,7 @@ from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._table import append_rows
 from lightning_saliency.callbacks._trainer import log_folder
 from lightning_saliency.loggers import write_layout, write_picture, write_text
+from lightning_saliency.names import Stage, card_name, staged, table_file
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Publication:
     Attributes:
         evaluation: The results of all processes.
         values: What is logged.
+        stage: The stage of the trainer.
         memory: Maps of earlier evaluations.
         panels: Images that are always drawn.
         resumed: Whether the run has just been resumed, so that rows from this step on are in the table already.
@@ -34,6 +36,7 @@ class Publication:
 
     evaluation: Evaluation
     values: dict[str, float]
+    stage: Stage
     memory: Memory
     panels: Sequence[int]
     resumed: bool
@@ -74,14 +77,15 @@ def _write(
     trainer: pl.Trainer, thumbnails: Mapping[int, Thumbnail], publication: Publication, settings: Settings
 ) -> None:
     step, evaluation = trainer.global_step, publication.evaluation
-    pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory)
-    pictures |= draw_curve_figures(evaluation, settings)
+    start = staged(settings.name, publication.stage)
+    pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
+    pictures |= draw_curve_figures(evaluation, settings, start)
     for logger in trainer.loggers:
         if publication.monitors:
             write_layout(logger, charts(publication.monitors))
-            write_text(logger, f"{settings.name}/card", card(evaluation, settings, publication.values), step)
+            write_text(logger, card_name(start), card(evaluation, settings, publication.values), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.
     table = rows(evaluation, trainer.current_epoch, step)
-    append_rows(log_folder(trainer) / f"{settings.name}.csv", table, step if publication.resumed else None)
+    append_rows(log_folder(trainer) / table_file(settings.name), table, step if publication.resumed else None)

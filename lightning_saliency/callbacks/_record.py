@@ -11,9 +11,11 @@ from torch import Tensor
 
 from lightning_saliency.callbacks._compact import MapsByMethod, SmallMap
 from lightning_saliency.callbacks._distributed import Fault, first_fault
+from lightning_saliency.names import Since
 
 Key: TypeAlias = tuple[str, str]
 Column: TypeAlias = dict[Key, Tensor]
+DriftColumn: TypeAlias = dict[tuple[str, str, Since], Tensor]
 
 
 def _no_rows() -> Tensor:
@@ -29,7 +31,7 @@ class Evaluation:
         unused: Images that were read, and not explained because their target was not probable enough, (M,).
         scores: Scores (N,) by (method, metric); NaN where an image has none.
         curves: The curves (N, P) that scores were made of, where a metric has one.
-        drift: Similarity to earlier maps (N,) by (method, name); NaN where there is nothing to compare.
+        drift: Similarity to earlier maps (N,) by (method, measure, since); NaN where there is nothing to compare.
         invalid: Whether a map was not finite, (N,) by method.
         blank: Whether a map was constant, (N,) by method.
         targets: Class explained, (N,).
@@ -45,7 +47,7 @@ class Evaluation:
     unused: Tensor = field(default_factory=_no_rows)
     scores: Column = field(default_factory=dict)
     curves: Column = field(default_factory=dict)
-    drift: Column = field(default_factory=dict)
+    drift: DriftColumn = field(default_factory=dict)
     invalid: dict[str, Tensor] = field(default_factory=dict)
     blank: dict[str, Tensor] = field(default_factory=dict)
     targets: Tensor = field(default_factory=_no_rows)

@@ -7,6 +7,7 @@ from lightning_saliency.callbacks._distributed import Fault
 from lightning_saliency.callbacks._record import Evaluation
 from lightning_saliency.callbacks._scalars import Scalar, logged_values, scalars
 from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.names import LoggedName
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,15 @@ def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object
     images = list(
         zip(evaluation.indices.tolist(), evaluation.targets.tolist(), evaluation.predicted.tolist(), strict=True)
     )
-    for (method, name), column in {**evaluation.scores, **evaluation.drift}.items():
+    columns = {LoggedName("", metric, method): column for (method, metric), column in evaluation.scores.items()}
+    columns |= {
+        LoggedName("", measure, method, since=since): column
+        for (method, measure, since), column in evaluation.drift.items()
+    }
+    for name, column in columns.items():
         for image, value, is_number in zip(images, column.tolist(), column.isfinite().tolist(), strict=True):
             if is_number:
-                yield (step, epoch, *image, method, name, value)
+                yield (step, epoch, *image, name.method, name.key, value)
 
 
 def complaints(evaluation: Evaluation, settings: Settings) -> dict[str, str]:

@@ -1,12 +1,16 @@
 """What is logged as numbers: scores, margins over controls, drift, health, cost."""
 
 from collections.abc import Mapping
+from functools import partial
 from math import isfinite
 from typing import NamedTuple
 
-from lightning_saliency.callbacks._record import Column, Evaluation
-from lightning_saliency.callbacks._settings import Settings, margin_name
+from torch import Tensor
+
+from lightning_saliency.callbacks._record import Evaluation
+from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.callbacks._statistics import mean_and_error
+from lightning_saliency.names import COUNTS, PARTS, LoggedName
 
 
 class Scalar(NamedTuple):
@@ -25,22 +29,26 @@ class Scalar(NamedTuple):
 
 def scalars(evaluation: Evaluation, settings: Settings) -> dict[str, Scalar]:
     """Name and compute what is logged; never NaN or infinite."""
-    prefix = settings.name
+    name = partial(LoggedName, settings.name)
     total = len(evaluation.indices)
-    named = {f"{prefix}/seconds": Scalar(evaluation.seconds, None, total)}
+    named = {name("seconds"): Scalar(evaluation.seconds, None, total)}
     if settings.min_confidence > 0 and evaluation.num_read:
-        named[f"{prefix}/used"] = Scalar(total / evaluation.num_read, None, evaluation.num_read)
+        named[name("used")] = Scalar(total / evaluation.num_read, None, evaluation.num_read)
     for method in settings.methods:
-        for name, flags in (("invalid", evaluation.invalid), ("blank", evaluation.blank)):
-            named[f"{prefix}/{method}/{name}"] = Scalar(float(evaluation.count(flags, method)), None, total)
-    for (method, name), column in {**evaluation.scores, **margins(evaluation, settings), **evaluation.drift}.items():
+        for kind, flags in zip(COUNTS, (evaluation.invalid, evaluation.blank), strict=True):
+            named[name(kind, method)] = Scalar(float(evaluation.count(flags, method)), None, total)
+    columns = {name(metric, method): column for (method, metric), column in evaluation.scores.items()}
+    columns |= margins(evaluation, settings)
+    columns |= {
+        name(measure, method, since=since): column for (method, measure, since), column in evaluation.drift.items()
+    }
+    for key, column in columns.items():
         values = column.tolist()
         summary = mean_and_error(values)
         if summary is not None:
             mean, error = summary
-            count = sum(map(isfinite, values))
-            named[f"{prefix}/{method}/{name}"] = Scalar(mean, error if isfinite(error) else None, count)
-    return named
+            named[key] = Scalar(mean, error if isfinite(error) else None, sum(map(isfinite, values)))
+    return {str(key): scalar for key, scalar in named.items()}
 
 
 def logged_values(named: Mapping[str, Scalar]) -> dict[str, float]:
@@ -49,26 +57,26 @@ def logged_values(named: Mapping[str, Scalar]) -> dict[str, float]:
     for name, scalar in named.items():
         values[name] = scalar.value
         if scalar.error is not None:
-            values[f"{name}_stderr"] = scalar.error
+            values[name + PARTS["stderr"]] = scalar.error
     return values
 
 
-def bands(values: Mapping[str, float], settings: Settings) -> dict[str, float]:
+def bands(named: Mapping[str, Scalar], settings: Settings) -> dict[str, float]:
     """Bound every margin by one standard error each way, as TensorBoard's charts need it."""
-    names = [f"{settings.name}/{name}" for name in settings.margins]
-    with_error = [(name, values[name], values[f"{name}_stderr"]) for name in names if f"{name}_stderr" in values]
-    return {
-        f"{name}_{side}": value + sign * error
-        for name, value, error in with_error
-        for side, sign in (("low", -1), ("high", 1))
-    }
+    values = {}
+    for text, scalar in named.items():
+        name = LoggedName.parse(text, settings.name)
+        if name is not None and name.kind == "margin" and scalar.error is not None:
+            values[str(name.of("low"))] = scalar.value - scalar.error
+            values[str(name.of("high"))] = scalar.value + scalar.error
+    return values
 
 
-def margins(evaluation: Evaluation, settings: Settings) -> Column:
+def margins(evaluation: Evaluation, settings: Settings) -> dict[LoggedName, Tensor]:
     """Subtract the controls' scores image by image; positive is better, whatever the metric's direction."""
     scores = evaluation.scores
     return {
-        (method, margin_name(metric, control)): (1 if settings.metrics[metric].higher_is_better else -1)
+        LoggedName(settings.name, metric, method, control): (1 if settings.metrics[metric].higher_is_better else -1)
         * (column - scores[control, metric])
         for (method, metric), column in scores.items()
         if method in settings.methods

@@ -9,9 +9,11 @@ from lightning_saliency.callbacks._batches import BatchReader
 from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._evaluation import TargetChoice
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice
+from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.metrics._probability import Activation
+from lightning_saliency.names import CURVES, check_quantity
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 
 OnError: TypeAlias = Literal["warn", "raise"]
@@ -20,9 +22,25 @@ Scale: TypeAlias = Literal["image", "common"]
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
-def margin_name(metric: str, control: str) -> str:
-    """Name the margin of a metric over a control."""
-    return f"{metric}_vs_{control}"
+def drift_measures(choice: Sequence[str | DriftMeasure]) -> tuple[DriftMeasure, ...]:
+    """Replace names of measures by the measures.
+
+    Raises:
+        TypeError: If there is something else among them.
+        ValueError: If there is no measure of a name.
+    """
+    if isinstance(choice, str) or not isinstance(choice, Sequence):
+        raise TypeError(f"`drift` must be a sequence of names or measures, but got {choice!r}.  Put it in a list.")
+    return tuple(_drift_measure(one) for one in choice)
+
+
+def _drift_measure(choice: str | DriftMeasure) -> DriftMeasure:
+    if isinstance(choice, str):
+        check_choice("drift", choice, DRIFT_MEASURES)
+        return DRIFT_MEASURES[choice]
+    if not isinstance(choice, DriftMeasure):
+        raise TypeError(f"`drift` must hold names or `DriftMeasure`s, but got {choice!r}.")
+    return choice
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +51,7 @@ class Settings:
     metrics: Mapping[str, ExplanationMetric]
     metrics_are_default: bool
     controls: tuple[str, ...]
+    drift: tuple[DriftMeasure, ...]
     num_images: int
     num_panels: int
     num_drifted: int
@@ -60,6 +79,7 @@ class Settings:
         for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed"):
             check_integer(argument, getattr(self, argument), minimum=0)
         self._check_controls()
+        self._check_names()
         check_number("min_confidence", self.min_confidence, minimum=0, below=1)
         if self.max_seconds is not None:
             check_number("max_seconds", self.max_seconds)
@@ -78,24 +98,24 @@ class Settings:
         return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
 
     @property
-    def margins(self) -> list[str]:
-        """Names of the margins over controls, less the monitor's own."""
-        return [
-            f"{method}/{margin_name(metric, control)}"
-            for method in self.methods
-            for metric in self.metrics
-            for control in self.controls
-        ]
-
-    @property
     def activation(self) -> Activation:
         """How logits become probabilities: as in the metrics, if they agree on something unusual."""
         known = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
         return "sigmoid" if known == {"sigmoid"} else "softmax"
 
+    def _check_names(self) -> None:
+        if CURVES in self.methods:
+            raise ValueError(
+                f"`methods` must not be named like the pictures of curves, but got {CURVES!r}.  Rename it."
+            )
+        for metric in self.metrics:
+            check_quantity("metrics", metric)
+        measures = [measure.name for measure in self.drift]
+        repeated = sorted({name for name in measures if measures.count(name) > 1})
+        if repeated:
+            raise ValueError(f"`drift` must have measures of distinct names, but got {repeated} more than once.")
+
     def _check_controls(self) -> None:
-        if "curves" in self.methods:
-            raise ValueError("Expected no method to be named 'curves', as pictures of curves are: rename it.")
         for control in self.controls:
             check_choice("controls", control, CONTROLS)
             if control in self.methods:

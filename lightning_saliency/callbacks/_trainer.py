@@ -9,18 +9,25 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.names import LoggedName, Stage
 
 
 def evaluation_loop(trainer: pl.Trainer) -> Any:
     """Return the loop that validates or tests now."""
-    loops = {"validate": trainer.validate_loop, "test": trainer.test_loop}
-    return loops.get(str(trainer.state.fn and trainer.state.fn.value), trainer.fit_loop.epoch_loop.val_loop)
+    loops = {"validate": trainer.validate_loop, "test": trainer.test_loop, "fit": trainer.fit_loop.epoch_loop.val_loop}
+    return loops[stage_of(trainer)]
 
 
 def has_validation_images(trainer: pl.Trainer) -> bool:
     """Return whether validations of this training will see a batch, as far as is known yet."""
     sizes = trainer.num_val_batches
     return trainer.enable_validation and (not sizes or sum(sizes) > 0)
+
+
+def stage_of(trainer: pl.Trainer) -> Stage:
+    """Return the stage of an evaluation."""
+    stages: dict[str, Stage] = {"validate": "validate", "test": "test"}
+    return stages.get(str(trainer.state.fn and trainer.state.fn.value), "fit")
 
 
 def is_fresh(trainer: pl.Trainer) -> bool:
@@ -66,4 +73,5 @@ def _deciding_name(trainer: pl.Trainer, settings: Settings) -> tuple[str, bool]:
         if isinstance(checkpoint, ModelCheckpoint) and checkpoint.monitor is not None:
             return checkpoint.monitor, checkpoint.mode == "max"
     metric, specification = next(iter(settings.metrics.items()))
-    return f"{settings.name}/{next(iter(settings.methods))}/{metric}", specification.higher_is_better
+    name = LoggedName(settings.name, metric, next(iter(settings.methods)))
+    return str(name), specification.higher_is_better

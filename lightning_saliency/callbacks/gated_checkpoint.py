@@ -18,11 +18,12 @@ from lightning_saliency._checks import check_choice
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._card import escaped
 from lightning_saliency.callbacks._gate import Decision, Gate, Relative, parse_gates
-from lightning_saliency.callbacks._logged_names import direction_of, refuse_unknown
+from lightning_saliency.callbacks._gate_names import direction_of, refuse_unknown
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._table import write_whole
 from lightning_saliency.callbacks._trainer import is_fresh
 from lightning_saliency.loggers import write_text
+from lightning_saliency.names import decisions_file, decisions_name, passed_name
 
 OnFail = Literal["skip", "warn", "stop"]
 
@@ -238,9 +239,9 @@ class GatedCheckpoint(ModelCheckpoint):
         else:
             rank_zero_warn(f"{message} It is saved all the same.")
         for logger in trainer.loggers:
-            logger.log_metrics({f"{self.name}/passed": float(decision.passed)}, step=decision.step)
+            logger.log_metrics({passed_name(self.name): float(decision.passed)}, step=decision.step)
             if trainer.is_global_zero:
-                _tell(logger, f"{self.name}/decisions", decision)
+                _tell(logger, decisions_name(self.name), decision)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
         last = self._decisions[-1] if self._decisions else None
@@ -261,7 +262,7 @@ class GatedCheckpoint(ModelCheckpoint):
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
             record = json.dumps([asdict(decision) for decision in self._decisions], indent=1)
-            path = Path(self.dirpath) / f"{self.name}_decisions.json"
+            path = Path(self.dirpath) / decisions_file(self.name)
             try:
                 write_whole(path, record)
             except OSError as error:  # the checkpoint itself is there, and the decisions are in it

@@ -35,7 +35,7 @@ from lightning_saliency.callbacks._reporting import Outcome, complaints
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._scalars import bands
-from lightning_saliency.callbacks._settings import Control, OnError, Scale, Settings
+from lightning_saliency.callbacks._settings import Control, OnError, Scale, Settings, drift_measures
 from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable
 from lightning_saliency.callbacks._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
 from lightning_saliency.callbacks._trainer import (
@@ -44,11 +44,14 @@ from lightning_saliency.callbacks._trainer import (
     has_tensorboard,
     has_validation_images,
     is_fresh,
+    stage_of,
 )
 from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, read_before, watch
+from lightning_saliency.drift import DriftMeasure
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
+from lightning_saliency.names import staged
 from lightning_saliency.passes.colours import ChannelValues, check_colours
 from lightning_saliency.passes.precision import ScoringPrecision
 
@@ -118,6 +121,7 @@ class SaliencyMonitor(pl.Callback):
         metrics: MetricChoice = None,
         *,
         controls: Sequence[Control] = ("random",),
+        drift: Sequence[str | DriftMeasure] = ("spearman", "ssim", "top_k_iou", "center_shift"),
         num_images: int = 64,
         num_panels: int = 4,
         num_drifted: int = 1,
@@ -146,6 +150,7 @@ class SaliencyMonitor(pl.Callback):
             metrics=by_name("metrics", [RCAP(), Allegiance()] if metrics is None else known_metrics(metrics)),
             metrics_are_default=metrics is None,
             controls=tuple(controls),
+            drift=drift_measures(drift),
             num_images=num_images,
             num_panels=num_panels,
             num_drifted=num_drifted,
@@ -453,6 +458,7 @@ class SaliencyMonitor(pl.Callback):
             publication = Publication(
                 conclusion.evaluation,
                 outcome.values,
+                stage_of(trainer),
                 self.memory if run.trains else Memory(),
                 conclusion.panels,
                 run.trains and self._resumed,
@@ -476,12 +482,13 @@ class SaliencyMonitor(pl.Callback):
 
     def _log(self, trainer: pl.Trainer, pl_module: pl.LightningModule, outcome: Outcome) -> None:
         """Log values that are the same on every process, and keep a record of them."""
-        values = outcome.values
-        shown = bands(values, self.settings) if has_tensorboard(trainer) else {}
+        stage = stage_of(trainer)
+        values = outcome.values | (bands(outcome.scalars, self.settings) if has_tensorboard(trainer) else {})
         # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
-        pl_module.log_dict(values | shown, sync_dist=True, rank_zero_only=True, reduce_fx="max")
+        staged_values = {staged(name, stage): value for name, value in values.items()}
+        pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
         record = Record(
-            str(trainer.state.fn and trainer.state.fn.value),
+            stage,
             trainer.current_epoch,
             trainer.global_step,
             {name: scalar.value for name, scalar in outcome.scalars.items()},

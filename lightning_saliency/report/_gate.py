@@ -6,6 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from lightning_saliency.names import decisions_name, gates_in, passed_name
 from lightning_saliency.report._chart import Mark
 from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._log import Log
@@ -35,13 +36,12 @@ class GateTable:
 
 def gates_of(log: Log) -> list[str]:
     """Name the gates that decided: the usual one, and others that gave their reasons."""
-    names = [tag.removesuffix("/passed") for tag in log.scalars if tag.endswith("/passed")]
-    return [name for name in names if name == USUAL or f"{name}/decisions" in log.texts]
+    return [name for name in gates_in(log.scalars) if name == USUAL or decisions_name(name) in log.texts]
 
 
 def marks_of(log: Log, gate: str, clock: Clock) -> list[Mark]:
     """Return the decisions at the steps of the scalars they go with."""
-    passed = log.scalars[f"{gate}/passed"]
+    passed = log.scalars[passed_name(gate)]
     counted = clock.counted(passed)
     return [Mark(counted[step], value == 1, gate) for step, value in passed.items()]
 
@@ -53,7 +53,7 @@ def in_short(gate: str, marks: Sequence[Mark]) -> str:
 
 def gate_table(log: Log, gate: str, clock: Clock) -> GateTable:
     """List decisions with their reasons."""
-    passed, reasons = log.scalars[f"{gate}/passed"], log.texts.get(f"{gate}/decisions", {})
+    passed, reasons = log.scalars[passed_name(gate)], log.texts.get(decisions_name(gate), {})
     steps = sorted(passed.keys() | reasons.keys(), reverse=True)
     counted = clock.counted(steps)
     decisions = [

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from lightning_saliency.names import CURVES, SINCE, LoggedName, Since, card_name, monitors_in, passed_name
 from lightning_saliency.report._log import Log, Pictures, Scalars
 
 Entry = TypeVar("Entry")
-STDERR: Final = "_stderr"
-SINCE: Final = {"": "since the previous", "_first": "since the first", "_best": "since the best"}
-CURVES: Final = "curves"
-DRIFTS: Final = tuple(f"drift_{measure}" for measure in ("spearman", "ssim", "top_k_iou", "center_shift"))
+TITLES: Final[dict[Since, str]] = {since: f"since the {since}" for since in SINCE}
 
 
 @dataclass(frozen=True)
@@ -70,9 +68,8 @@ class Monitor:
 
 
 def monitors_of(log: Log) -> list[Monitor]:
-    """Return the monitors of a run: their logs have `<name>/seconds` and counts of faulty maps."""
-    names = [tag.removesuffix("/seconds") for tag in log.scalars if tag.endswith("/seconds")]
-    names = [name for name in names if any(_counts_for(name, tag) for tag in log.scalars)]
+    """Return the monitors of a run."""
+    names = monitors_in(log.scalars)
     return [
         _monitor(name, log, tuple(f"{other}/" for other in names if other.startswith(f"{name}/"))) for name in names
     ]
@@ -81,7 +78,7 @@ def monitors_of(log: Log) -> list[Monitor]:
 def other_scalars(log: Log, monitors: list[Monitor], gates: Iterable[str]) -> Lines:
     """Return the scalars of others, without counters."""
     # Lightning logs -1 as `hp_metric` if the user chose none.
-    counters = {"epoch", "hp_metric", *(f"{gate}/passed" for gate in gates)}
+    counters = {"epoch", "hp_metric", *(passed_name(gate) for gate in gates)}
     prefixes = tuple(f"{monitor.name}/" for monitor in monitors)
     return {
         tag: Line(values)
@@ -90,23 +87,15 @@ def other_scalars(log: Log, monitors: list[Monitor], gates: Iterable[str]) -> Li
     }
 
 
-def _counts_for(name: str, tag: str) -> bool:
-    return tag.startswith(f"{name}/") and tag.endswith("/invalid") and tag != f"{name}/invalid"
-
-
 def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
-    steps = tuple(log.scalars[f"{name}/seconds"])
-    monitor = Monitor(name, steps, card=_last(log.texts.get(f"{name}/card", {})))
-    for method, key, values in _under(name, log.scalars, inside):
-        tag = f"{name}/{method}/{key}"
-        if not any(tag.endswith(suffix) and tag.removesuffix(suffix) in log.scalars for suffix in _beside(key)):
-            line = Line(values, log.scalars.get(tag + STDERR, {}))
-            margin = _margin(name, method, key, log)
-            if margin is None:
-                _sort_in(monitor, method, key, line)
-            else:
-                monitor.margins.setdefault(margin, {})[method] = line
-    for group, place, pictures in _under(name, log.pictures, inside):
+    seconds = log.scalars[str(LoggedName(name, "seconds"))]
+    monitor = Monitor(name, tuple(seconds), card=_last(log.texts.get(card_name(name), {})))
+    for tag, values in _of_monitor(name, log.scalars, inside):
+        value = LoggedName.parse(tag, name)
+        if value is not None and value.stage == "fit" and value.part == "value":
+            _add(monitor, value, Line(values, log.scalars.get(str(value.of("stderr")), {})))
+    for tag, pictures in _of_monitor(name, log.pictures, inside):
+        group, _, place = tag.removeprefix(f"{name}/").rpartition("/")
         if group == CURVES:
             monitor.curves[place] = pictures
         elif group:
@@ -114,41 +103,24 @@ def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
     return monitor
 
 
-def _under(name: str, tags: Mapping[str, Entry], inside: tuple[str, ...]) -> Iterator[tuple[str, str, Entry]]:
-    """Split the tags of a monitor into method and the rest, without those of a monitor with a longer name."""
+def _of_monitor(name: str, tags: Mapping[str, Entry], inside: tuple[str, ...]) -> Iterator[tuple[str, Entry]]:
+    """Pick the tags of a monitor, without those of a monitor with a longer name."""
     for tag, entry in tags.items():
         if tag.startswith(f"{name}/") and not tag.startswith(inside):
-            method, _, key = tag.removeprefix(f"{name}/").rpartition("/")
-            yield method, key, entry
+            yield tag, entry
 
 
-def _beside(key: str) -> tuple[str, ...]:
-    """Return the suffixes logged with a value: its error, and for a margin its bounds in TensorBoard's charts."""
-    return (STDERR, "_low", "_high") if "_vs_" in key else (STDERR,)
-
-
-def _margin(name: str, method: str, key: str, log: Log) -> tuple[str, str] | None:
-    """Split a margin's key into metric and control, if both were logged; other keys may look alike."""
-    metric, _, control = key.rpartition("_vs_")
-    is_margin = f"{name}/{method}/{metric}" in log.scalars and f"{name}/{control}/{metric}" in log.scalars
-    return (metric, control) if is_margin else None
-
-
-def _sort_in(monitor: Monitor, method: str, key: str, line: Line) -> None:
-    if not method:
-        monitor.costs[key] = line
-    elif key in ("invalid", "blank"):
-        monitor.counts.setdefault(key, {})[method] = line
-    elif key.startswith(DRIFTS):
-        monitor.drift.setdefault(_drift(key), {})[method] = line
+def _add(monitor: Monitor, name: LoggedName, line: Line) -> None:
+    if name.kind == "cost":
+        monitor.costs[name.quantity] = line
+    elif name.kind == "count":
+        monitor.counts.setdefault(name.quantity, {})[name.method] = line
+    elif name.kind == "margin":
+        monitor.margins.setdefault((name.quantity, name.control), {})[name.method] = line
+    elif name.since is not None:
+        monitor.drift.setdefault((name.quantity, TITLES[name.since]), {})[name.method] = line
     else:
-        monitor.scores.setdefault(key, {})[method] = line
-
-
-def _drift(key: str) -> tuple[str, str]:
-    measure = key.removeprefix("drift_")
-    suffix = next((suffix for suffix in SINCE if suffix and measure.endswith(suffix)), "")
-    return measure.removesuffix(suffix), SINCE[suffix]
+        monitor.scores.setdefault(name.quantity, {})[name.method] = line
 
 
 def _last(texts: Mapping[int, str]) -> str:

@@ -12,7 +12,7 @@ from lightning_saliency.report._gate import GateTable, gate_table, gates_of, in_
 from lightning_saliency.report._legend import styles_of
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._markdown import markdown
-from lightning_saliency.report._monitor import SINCE, Lines, Monitor, monitors_of, other_scalars
+from lightning_saliency.report._monitor import TITLES, Lines, Monitor, monitors_of, other_scalars
 from lightning_saliency.report._numbers import day
 from lightning_saliency.report._stepper import Stepper, stepper
 from lightning_saliency.report._summary import Summary, summary
@@ -128,7 +128,7 @@ def _drift(monitor: Monitor, clock: Clock, styles: Mapping[str, str]) -> list[Ch
     tables: dict[str, Lines] = {
         f"{measure} {since}": monitor.drift[measure, since]
         for measure in measures
-        for since in SINCE.values()
+        for since in TITLES.values()
         if (measure, since) in monitor.drift
     }
     width = NARROW_WIDTH if len(tables) > 2 else WIDTH

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lightning_saliency.report._clock import Clock
-from lightning_saliency.report._monitor import SINCE, Line, Monitor
+from lightning_saliency.report._monitor import TITLES, Line, Monitor
 from lightning_saliency.report._numbers import number, with_error
 
 # A small line below a value, and the class that colours it.
@@ -36,7 +36,7 @@ def summary(monitor: Monitor, clock: Clock) -> Summary:
     rows |= {
         f"drift: {measure}": [_cell(lines.get(method), monitor, clock) for method in methods]
         for (measure, since), lines in monitor.drift.items()
-        if since == SINCE[""]
+        if since == TITLES["previous"]
     }
     rows |= {
         f"{kind} maps": [_count(lines.get(method)) for method in methods]

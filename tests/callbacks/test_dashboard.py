@@ -159,7 +159,7 @@ def test_a_scale_of_another_name_is_refused():
 
 
 def test_a_method_named_like_the_pictures_of_curves_is_refused():
-    with pytest.raises(ValueError, match="named 'curves'"):
+    with pytest.raises(ValueError, match="but got 'curves'"):
         monitor({"curves": Gradient()})
 
 

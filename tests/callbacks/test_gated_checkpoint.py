@@ -204,7 +204,7 @@ def test_a_monitor_of_every_second_epoch_never_lets_a_stale_score_pass(tmp_path)
 
 @pytest.mark.parametrize("name", ["saliency/gradient/rcop", "saliency/grad_cam/rcap", "salience/gradient/rcap"])
 def test_a_name_that_no_monitor_logs_is_refused_with_those_that_will_be(tmp_path, name):
-    with pytest.raises(ValueError, match=rf"but got '{name}'; these are .*saliency/gradient/rcap"):
+    with pytest.raises(ValueError, match=rf"but got '{name}'.* saliency/gradient/rcap"):
         fit([watched(), GatedCheckpoint(tmp_path, gates={name: ">= 0.5"})])
 
 

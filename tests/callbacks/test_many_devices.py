@@ -177,13 +177,13 @@ def first_alone():
     if run.is_global_zero:
         alone = trainer([monitor()], devices=1)
         alone.test(module, data(), verbose=False)
-        return scores_of(alone, "saliency/")
+        return scores_of(alone, "test_saliency/")
     return None
 
 
 def test_the_first_process_can_test_alone_after_training(tmp_path):
     first, second = spawn(first_alone, tmp_path)
-    assert "saliency/gradient/rcap" in first
+    assert "test_saliency/gradient/rcap" in first
     assert second is None
 
 

@@ -99,4 +99,4 @@ def test_a_validation_and_a_test_after_training_keep_everything():
     assert [record.stage for record in watcher.history] == ["fit", "fit", "validate", "test"]
     assert watcher.memory.maps
     last = watcher.history[-1].values["saliency/gradient/rcap"]
-    assert last == pytest.approx(run.callback_metrics["saliency/gradient/rcap"].item())
+    assert last == pytest.approx(run.callback_metrics["test_saliency/gradient/rcap"].item())

@@ -3,7 +3,7 @@
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from tests.report.logs import METHODS, write, write_log
-from tests.report.pages import chart_of, page_of
+from tests.report.pages import page_of
 
 WATCHED = {"saliency/seconds": {9: 1.0}, "saliency/grad/invalid": {9: 0.0}}
 CONTROL = {"saliency/random/rcap": {9: 0.25}}
@@ -152,12 +152,3 @@ def test_the_logger_of_lightning_is_understood(tmp_path):
 def test_the_same_log_gives_the_same_page(tmp_path):
     write_log(tmp_path)
     assert page_of(tmp_path).source == page_of(tmp_path).source
-
-
-def test_a_metric_whose_name_looks_like_a_margin_or_drift_is_a_score(tmp_path):
-    names = ["cam_vs_lime", "drift_wood"]
-    write(tmp_path, WATCHED | {f"saliency/grad/{name}": {9: 0.5} for name in names})
-    page = page_of(tmp_path)
-    assert "cam_vs_lime 0.500 drift_wood 0.500" in page.text
-    assert page.headings == ["Where it stands", "Scores"]
-    assert [chart_of(page, name).get("class") for name in names] == ["chart", "chart"]

@@ -1,0 +1,44 @@
+"""Check gates against what the monitors of a trainer will log."""
+
+import lightning.pytorch as pl
+
+from lightning_saliency.callbacks._logged_names import logged_names
+from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
+from lightning_saliency.names import PARTS
+
+
+def refuse_unknown(trainer: pl.Trainer, name: str) -> None:
+    """Refuse a name of a monitor's that it will not log; names that the module itself logs cannot be known yet.
+
+    Raises:
+        ValueError: If the name begins like a monitor's or has three parts as theirs have, and none logs it.
+    """
+    names = _names(trainer)
+    looks_like_ours = name.split("/", maxsplit=1)[0] in {other.split("/")[0] for other in names} or name.count("/") > 1
+    if looks_like_ours and name not in names:
+        listed = ", ".join(other for other in names if not other.endswith(PARTS["stderr"]))
+        raise ValueError(
+            f"`gates` must be on what a SaliencyMonitor logs, but got {name!r}.  "
+            f"{f'Choose among {listed}' if listed else 'Add a SaliencyMonitor, since there is none'}."
+        )
+
+
+def direction_of(trainer: pl.Trainer, name: str) -> bool:
+    """Return whether higher is better.
+
+    Raises:
+        ValueError: If it is unknown.
+    """
+    direction = _names(trainer).get(name)
+    if direction is None:
+        raise ValueError(
+            f"Expected a relative gate on a score of a SaliencyMonitor, whose direction is known, but got {name!r}: "
+            "use '>= x' or '<= x'."
+        )
+    return direction
+
+
+def _names(trainer: pl.Trainer) -> dict[str, bool | None]:
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    monitors = [callback for callback in callbacks if isinstance(callback, SaliencyMonitor)]
+    return {name: better for monitor in monitors for name, better in logged_names(monitor.settings).items()}
