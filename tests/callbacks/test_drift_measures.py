@@ -1,11 +1,12 @@
 """A drift measure of a user: listing it is all that it takes."""
 
 import pytest
+import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
-from lightning_saliency.drift import DriftMeasure
+from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import Gradient
 from lightning_saliency.report import write_report
 from tests.callbacks.training import MEAN, STD, fit
@@ -57,16 +58,13 @@ def test_it_decides_which_image_moved_most_and_has_charts_and_a_line_in_the_card
 
 def test_the_report_takes_it_for_drift(run):
     folder, _, _, _ = run
-    page = write_report(folder / "run", folder / "report.html").read_text()
+    write_report(folder / "run", folder / "report.html")
+    page = (folder / "report.html").read_text()
     assert "drift: difference" in page
     assert "difference since the first" in page
 
 
 def test_of_equal_maps_every_measure_says_so():
-    import torch
-
-    from lightning_saliency.drift import DRIFT_MEASURES
-
     maps = torch.rand(3, 8, 8)
     for measure in [*DRIFT_MEASURES.values(), DIFFERENCE]:
         torch.testing.assert_close(measure.function(maps, maps), torch.full((3,), measure.no_change))
