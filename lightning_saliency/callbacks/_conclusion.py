@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 
 import lightning.pytorch as pl
 
-from lightning_saliency.callbacks._clock import EpochClock
-from lightning_saliency.callbacks._distributed import Fault, send_to_first, tell_everyone
-from lightning_saliency.callbacks._drawing import drawn_images
-from lightning_saliency.callbacks._drift import Memory, drift_of
-from lightning_saliency.callbacks._evaluation import Evaluated
-from lightning_saliency.callbacks._record import Evaluation, Parcel, merge, pack, unpack
-from lightning_saliency.callbacks._reporting import Outcome, summarise
-from lightning_saliency.callbacks._scalars import Scalar
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
+from lightning_saliency.monitor._clock import EpochClock
+from lightning_saliency.monitor._scalars import Scalar
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.drawing import drawn_images
+from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.evaluation import Evaluation, Parcel, merge, pack, unpack
+from lightning_saliency.monitor.fault import Fault
+from lightning_saliency.monitor.memory import Memory, drift_of
+from lightning_saliency.monitor.summary import Outcome, summarise
 from lightning_saliency.names import LoggedName
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lightning_saliency.callbacks._distributed import Fault
-from lightning_saliency.callbacks._logged_names import values_of_methods
-from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.loggers import Chart, write_hyperparameters
+from lightning_saliency.monitor._logged_names import values_of_methods
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.names import LoggedName
 
 

@@ -7,7 +7,6 @@ does not grow with the number of the others.
 
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import lightning.pytorch as pl
@@ -15,39 +14,9 @@ import torch
 from torch import Tensor, distributed
 from torch.nn.parallel import DistributedDataParallel
 
+from lightning_saliency.monitor.fault import Fault, first_fault
+
 Content = TypeVar("Content")
-
-
-@dataclass(frozen=True)
-class Fault:
-    """An exception, in a form that travels between processes.
-
-    Attributes:
-        is_configuration: Whether the user's arguments are to blame rather than the moment.
-        description: Kind and message.
-    """
-
-    is_configuration: bool
-    description: str
-
-    @classmethod
-    def of(cls, error: Exception, *, is_configuration: bool = False) -> "Fault":
-        """Describe an exception."""
-        return cls(is_configuration, f"{type(error).__name__}: {error}")
-
-    @property
-    def kind(self) -> str:
-        """The exception's type, which stays the same where messages vary."""
-        return self.description.split(":", maxsplit=1)[0]
-
-
-def first_fault(faults: Sequence[Fault | None]) -> Fault | None:
-    """Pick the fault of the lowest rank and say where it was."""
-    for rank, fault in enumerate(faults):
-        if fault is not None:
-            where = f" on rank {rank}" if len(faults) > 1 else ""
-            return Fault(fault.is_configuration, fault.description + where)
-    return None
 
 
 def send_to_first(content: Content, trainer: pl.Trainer) -> list[Content]:

@@ -2,8 +2,8 @@
 
 import lightning.pytorch as pl
 
-from lightning_saliency.callbacks._logged_names import logged_names
 from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
+from lightning_saliency.monitor._logged_names import logged_names
 from lightning_saliency.names import PARTS
 
 

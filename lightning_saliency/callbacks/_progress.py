@@ -1,13 +1,13 @@
 """One line in Lightning's own progress bar while explanations are made."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 
-Tell: TypeAlias = Callable[[int], None]
+from lightning_saliency.monitor._progress import Tell, say_nothing
 
 
 @contextmanager
@@ -15,7 +15,7 @@ def showing_progress(trainer: pl.Trainer, total: int) -> Iterator[Tell]:
     """Show how many images are done, in whichever bar the trainer has; silent where it has none or it is off."""
     bar = trainer.progress_bar_callback
     if not getattr(bar, "is_enabled", False):
-        yield _say_nothing
+        yield say_nothing
     elif isinstance(bar, TQDMProgressBar):
         with _borrowed_description(bar.test_progress_bar if trainer.testing else bar.val_progress_bar, total) as tell:
             yield tell
@@ -23,7 +23,7 @@ def showing_progress(trainer: pl.Trainer, total: int) -> Iterator[Tell]:
         with _task_of_its_own(bar, total) as tell:
             yield tell
     else:
-        yield _say_nothing
+        yield say_nothing
 
 
 @contextmanager
@@ -60,7 +60,3 @@ def _task_of_its_own(bar: RichProgressBar, total: int) -> Iterator[Tell]:
 
 def _text(done: int, total: int) -> str:
     return f"Explaining {done}/{total}"
-
-
-def _say_nothing(done: int) -> None:
-    """Be no bar."""

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from lightning_saliency.callbacks._batches import LabelledImages
-from lightning_saliency.callbacks._distributed import Fault
-from lightning_saliency.callbacks._evaluation import Evaluated
-from lightning_saliency.callbacks._loading import Source
-from lightning_saliency.callbacks._record import Evaluation
+from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.fault import Fault
+from lightning_saliency.monitor.subset import Subset
 
 
 @dataclass
@@ -17,34 +16,30 @@ class Run:
     """What an evaluation is about, and its results so far.
 
     Attributes:
-        source: The loader watched.
+        subset: The images watched.
         check: Whether this is the sanity run.
         trains: Whether this evaluation belongs to training, and may be remembered.
         epoch: Current epoch.
         step: Global step.
-        kept: Images kept from a loader that cannot be read by index.
-        collects: Whether such images still have to be collected.
-        num_images: How many this process explains.
+        collects: Whether images of a stream still have to be collected.
+        num_images: How many.
         numbers: Their numbers, which stand in for indices.
         waits: Whether to work only after the first batch, when DDP has shared its buffers.
         buffers: Buffers of the first process, which stand in for this one's.
-        batches: The images, where they were read beforehand.
         evaluated: The results, once the work is done.
         error: What was raised instead.
     """
 
-    source: Source
+    subset: Subset
     check: bool
     trains: bool
     epoch: int
     step: int
-    kept: list[LabelledImages]
     collects: bool
     num_images: int
     numbers: Iterator[int]
     waits: bool = False
     buffers: dict[str, Tensor] = field(default_factory=dict)
-    batches: list[LabelledImages] | None = None
     evaluated: Evaluated | None = None
     error: Exception | None = None
 
@@ -56,4 +51,4 @@ class Run:
     @property
     def num_missing(self) -> int:
         """How many images are still to be collected."""
-        return self.num_images - sum(len(part.indices) for part in self.kept)
+        return self.num_images - len(self.subset.share)

@@ -1,8 +1,10 @@
 """The callback that explains a fixed subset of validation images in every validation."""
 
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import count
 from typing import Any, Final, Literal
 
@@ -11,46 +13,50 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.memory import is_oom_error
 
+from lightning_saliency._random import private_random_state
 from lightning_saliency._signals import signals_held
-from lightning_saliency.callbacks._batches import BatchReader, LabelledImages
-from lightning_saliency.callbacks._buffers import buffers_replaced
-from lightning_saliency.callbacks._clock import EpochClock
-from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._dashboard import enter_run
 from lightning_saliency.callbacks._distributed import (
-    Fault,
     agree_on_fault,
     ddp_will_share_buffers,
     first_buffers,
     tell_everyone,
 )
-from lightning_saliency.callbacks._drift import Memory
-from lightning_saliency.callbacks._evaluation import Evaluated, TargetChoice
-from lightning_saliency.callbacks._history import Record
-from lightning_saliency.callbacks._loading import find_source
-from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice, network_of
-from lightning_saliency.callbacks._publishing import Publication, publish, publishes
-from lightning_saliency.callbacks._reporting import Outcome, complaints
-from lightning_saliency.callbacks._results import ResultsFile
-from lightning_saliency.callbacks._run import Run
-from lightning_saliency.callbacks._scalars import bands
-from lightning_saliency.callbacks._settings import Control, OnError, Scale, Settings, drift_measures
-from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable
-from lightning_saliency.callbacks._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
-from lightning_saliency.callbacks._trainer import (
+from lightning_saliency.callbacks._lightning import (
     deciding_value,
     evaluation_loop,
+    find_source,
     has_tensorboard,
     has_validation_images,
     is_fresh,
+    network_in,
+    reading_of,
     stage_of,
 )
-from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images, read_before, watch
+from lightning_saliency.callbacks._progress import showing_progress
+from lightning_saliency.callbacks._publish import Publication, publish, publishes
+from lightning_saliency.callbacks._results import ResultsFile
+from lightning_saliency.callbacks._run import Run
+from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable, share_of
 from lightning_saliency.drift import DriftMeasure
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
+from lightning_saliency.monitor._buffers import buffers_replaced
+from lightning_saliency.monitor._clock import EpochClock
+from lightning_saliency.monitor._colours import Colours
+from lightning_saliency.monitor._scalars import bands
+from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
+from lightning_saliency.monitor.batches import BatchReader, number_images
+from lightning_saliency.monitor.config import Control, OnError, Scale, Settings, drift_measures
+from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
+from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
+from lightning_saliency.monitor.fault import Fault
+from lightning_saliency.monitor.history import Record
+from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Source, Subset, choose_subset
+from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
 from lightning_saliency.passes.colours import ChannelValues, check_colours
 from lightning_saliency.passes.precision import ScoringPrecision
@@ -75,6 +81,8 @@ class SaliencyMonitor(pl.Callback):
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
         metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
         controls: Meaningless maps scored beside the real ones, `"random"` and `"edges"`.
+        drift: Measures of how far maps have moved, by name (`"spearman"`, `"ssim"`, `"top_k_iou"`, `"center_shift"`)
+            or as `DriftMeasure`. The first one decides which images have moved most.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
         num_panels: How many of these images are drawn, always the same ones.
         num_drifted: How many images whose maps moved most are drawn besides.
@@ -102,6 +110,8 @@ class SaliencyMonitor(pl.Callback):
             set-up always stops.
         scoring_precision: `"auto"` predicts changed images for scores in bfloat16 where the device gains by it,
             as in `score`; maps stay exact.
+        max_kept_bytes: Memory that the watched images may take on the CPU of a process. They are read once a run. More
+            images of a data set with indices are read anew each time, and of a stream as many are kept as fit.
 
     Raises:
         TypeError: If an argument is not of the kind expected; in `setup`, under FSDP1 and DeepSpeed.
@@ -141,6 +151,7 @@ class SaliencyMonitor(pl.Callback):
         name: str = "saliency",
         on_error: OnError = "warn",
         scoring_precision: ScoringPrecision = "exact",
+        max_kept_bytes: int = 2**30,
     ) -> None:
         check_colours(mean, std)
         self.settings = Settings(
@@ -170,6 +181,7 @@ class SaliencyMonitor(pl.Callback):
             name=name,
             on_error=on_error,
             scoring_precision=scoring_precision,
+            max_kept_bytes=max_kept_bytes,
         )
         self._arguments = self.settings
         self._results = ResultsFile()
@@ -182,7 +194,7 @@ class SaliencyMonitor(pl.Callback):
         self.memory = Memory()
         self._history: list[Record] = []
         self._run: Run | None = None
-        self._kept: list[LabelledImages] = []
+        self._subsets: dict[int, Subset] = {}
         self._succeeded = False
         self._remembered = False
         self._clock = EpochClock()
@@ -234,8 +246,8 @@ class SaliencyMonitor(pl.Callback):
             self._results.read()  # nothing of an earlier training counts
             self._begin_anew()
         refuse_unshardable(trainer, self.settings)
-        network_of(pl_module, self.settings.model, self.settings.output)
-        self._kept = []
+        network_in(pl_module, self.settings)
+        self._subsets = {}
         self._compares_images = stage == "fit"
         # A test after training belongs to the same run.
         self._introduced &= stage != "fit"
@@ -309,12 +321,15 @@ class SaliencyMonitor(pl.Callback):
         if not run.collects:
             self._work(trainer, pl_module, run)
             return
-        if dataloader_idx == run.source.dataloader_idx and run.num_missing:
+        if dataloader_idx == self.settings.dataloader_idx and run.num_missing:
             try:
-                run.kept.append(keep_images(batch, self.settings, run.numbers, run.num_missing))
+                run.subset.add(number_images(batch, self.settings.batch, run.numbers, run.num_missing))
             except Exception as error:  # noqa: BLE001 - other processes would wait for this one
                 run.fail(error, is_configuration=self._is_configuration(error))
-        if not run.num_missing or evaluation_loop(trainer).batch_progress.is_last_batch:
+        is_full = run.subset.num_bytes >= self.settings.max_kept_bytes
+        if is_full and run.num_missing:
+            self._warn("bytes", f"Only {len(run.subset.share)} images fit into `max_kept_bytes`. Using these.")
+        if not run.num_missing or is_full or evaluation_loop(trainer).batch_progress.is_last_batch:
             self._work(trainer, pl_module, run)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -360,14 +375,14 @@ class SaliencyMonitor(pl.Callback):
                 "few images",
                 f"`num_images` is {settings.num_images}, but there are only {source.size} images. Using all of them.",
             )
+        subset = self._subset(trainer, source, check=check)
         run = Run(
-            source=source,
+            subset=subset,
             check=check,
             trains=trains,
             epoch=trainer.current_epoch,
             step=trainer.global_step,
-            kept=self._kept if trains else [],
-            collects=source.size is None and not (trains and self._kept),
+            collects=source.size is None and not subset.batches,
             num_images=IMAGES_IN_CHECK if check else len(range(trainer.global_rank, settings.num_images, world_size)),
             numbers=count(trainer.global_rank, world_size),
             waits=trainer.state.fn == "fit" and ddp_will_share_buffers(trainer),
@@ -380,37 +395,72 @@ class SaliencyMonitor(pl.Callback):
             self._share(trainer, pl_module, run)
         self._run = run
 
+    def _subset(self, trainer: pl.Trainer, source: Source, *, check: bool) -> Subset:
+        """Return the images that this run watches, chosen at its first evaluation."""
+        settings = self.settings
+        if check:
+            return choose_subset(source, settings.num_images, settings.seed, lambda indices: indices[:IMAGES_IN_CHECK])
+        if settings.dataloader_idx not in self._subsets:
+            self._subsets[settings.dataloader_idx] = choose_subset(
+                source, settings.num_images, settings.seed, lambda indices: share_of(indices, trainer)
+            )
+        subset = self._subsets[settings.dataloader_idx]
+        if subset.source.loader is not source.loader and subset.batches:
+            self._warn("reloaded", "The data loader was made anew. The monitor keeps the images that it has read.")
+        return subset
+
     def _share(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
         """Exchange beforehand what processes need for their work: no collective is started between batches."""
         if not run.waits:
             run.buffers = first_buffers(trainer, pl_module)
         if is_sharded(trainer):
-            try:
-                run.batches = read_before(trainer, pl_module, self.settings, run.source, check=run.check)
-            except Exception as error:  # noqa: BLE001 - the evaluation fails, and not the training
-                run.fail(error, is_configuration=self._is_configuration(error))
+            fault = agree_on_fault(self._read_before(trainer, pl_module, run), trainer)
+            if fault is not None:
+                run.fail(RuntimeError(fault.description), is_configuration=False)
+
+    def _read_before(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> Fault | None:
+        """Read before any pass, so that no process waits in a pass for one that cannot read."""
+        reading = reading_of(trainer, pl_module, self.settings)
+        try:
+            with private_random_state(self.settings.seed):
+                run.subset.first_images(reading, CPU)
+                run.subset.read(reading, sys.maxsize)
+        except Exception as error:  # noqa: BLE001 - other processes wait for this one
+            return Fault.of(error)
+        return None
 
     def _work(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
         """Compute this process's results, once; collectives wait, since others may not be here yet."""
         if run.evaluated is not None:
             return
         started = time.perf_counter()
-        kept = run.kept if run.source.size is None else None
         with signals_held(), buffers_replaced(pl_module, run.buffers):
             while run.evaluated is None:
                 try:
-                    run.evaluated = watch(
-                        trainer, pl_module, self.settings, run.source, kept, check=run.check, batches=run.batches
-                    )
+                    run.evaluated = self._evaluate(trainer, pl_module, run)
                 except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
                     if not self._halved(error):
                         run.fail(error, is_configuration=self._is_configuration(error))
+        for key, note in run.evaluated.notes.items():
+            self._warn(key, note)
         evaluation = replace(
             run.evaluated.evaluation,
             seconds=time.perf_counter() - started,
             batch_size=self.settings.max_batch_size,
         )
         run.evaluated = replace(run.evaluated, evaluation=evaluation)
+
+    def _evaluate(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> Evaluated:
+        return evaluate_subset(
+            pl_module,
+            network_in(pl_module, self.settings),
+            run.subset,
+            reading_of(trainer, pl_module, self.settings),
+            self.settings,
+            pl_module.device,
+            check=run.check,
+            progress=partial(showing_progress, trainer),
+        )
 
     def _is_configuration(self, error: Exception) -> bool:
         """Blame the arguments for what their like raises, until they have worked once."""

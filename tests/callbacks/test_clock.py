@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 
 from lightning_saliency import SaliencyMonitor
-from lightning_saliency.callbacks import _clock
 from lightning_saliency.methods import Gradient
+from lightning_saliency.monitor import _clock
 from tests.callbacks.training import MEAN, STD, fit
 
 

@@ -12,12 +12,13 @@ from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
-from lightning_saliency.callbacks import _drawing, _publishing
-from lightning_saliency.callbacks._card import escaped
-from lightning_saliency.callbacks._compact import compact
+from lightning_saliency.callbacks import _publish
 from lightning_saliency.loggers import write_text
 from lightning_saliency.methods import ExpectedGradCAM, Gradient
 from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric, Insertion, Sparseness
+from lightning_saliency.monitor import drawing
+from lightning_saliency.monitor._compact import compact
+from lightning_saliency.monitor.card import escaped
 from lightning_saliency.passes.trials import Measured
 from lightning_saliency.visualization import draw_strip
 from tests.callbacks.training import MEAN, STD, Classifier, Data, fit
@@ -143,7 +144,7 @@ def test_a_common_scale_spans_all_maps_of_a_method_present_and_remembered(tmp_pa
         drawn.append((maps, limits))
         return draw_strip(image, maps, caption, change=change, limits=limits)
 
-    monkeypatch.setattr(_drawing, "draw_strip", spy)
+    monkeypatch.setattr(drawing, "draw_strip", spy)
     watcher = SaliencyMonitor([Gradient()], METRICS, num_images=6, num_panels=6, num_drifted=0, scale="common")
     watch(tmp_path, [watcher])
     last = drawn[-6:]
@@ -216,7 +217,7 @@ def test_a_first_write_that_fails_is_made_up_for(tmp_path, monkeypatch):
             raise ConnectionError("the logger is away")
         write_text(logger, tag, text, step)
 
-    monkeypatch.setattr(_publishing, "write_text", once_away)
+    monkeypatch.setattr(_publish, "write_text", once_away)
     with pytest.warns(UserWarning, match="could not be logged: ConnectionError"):
         events = watch(tmp_path, [watcher])
     assert len(text_of(events, "saliency/card")) == 1

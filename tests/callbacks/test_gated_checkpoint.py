@@ -9,9 +9,9 @@ from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
-from lightning_saliency.callbacks._logged_names import logged_names
 from lightning_saliency.methods import Gradient
 from lightning_saliency.metrics import RCAP
+from lightning_saliency.monitor._logged_names import logged_names
 from tests.callbacks.training import MEAN, STD, Classifier, Data, fit, trainer
 
 

@@ -15,7 +15,7 @@ from lightning.pytorch.loggers import CSVLogger
 from PIL import Image
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
-from lightning_saliency.callbacks import _publishing
+from lightning_saliency.callbacks import _publish
 from lightning_saliency.loggers import _files
 from lightning_saliency.methods import Gradient
 from tests.callbacks.processes import FRESH
@@ -35,7 +35,7 @@ class Third:
         self.calls = 0
         self.limit = 3 if point == "explaining" else None
         if point == "writing the table":
-            rows = _publishing.rows
+            rows = _publish.rows
 
             def deadly_rows(evaluation, epoch, step):
                 table = rows(evaluation, epoch, step)
@@ -43,7 +43,7 @@ class Third:
                 if epoch == 2:
                     killed()
 
-            _publishing.rows = deadly_rows
+            _publish.rows = deadly_rows
         if point == "writing a picture":
             as_image = _files.as_image
 

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.callbacks._sharding import refuse_unshardable
-from lightning_saliency.callbacks._subset import choose_indices
 from lightning_saliency.methods import LRP, FullGrad, GradCAM, GuidedAbsoluteGrad, GuidedBackprop, IntegratedGradients
 from lightning_saliency.metrics import ParameterRandomization
+from lightning_saliency.monitor._choice import choose_indices
 from lightning_saliency.passes import precision
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trainer

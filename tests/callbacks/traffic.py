@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import torch
 
-from lightning_saliency.callbacks._compact import compact
-from lightning_saliency.callbacks._evaluation import Thumbnail
-from lightning_saliency.callbacks._record import Evaluation, pack
+from lightning_saliency.monitor._compact import compact
+from lightning_saliency.monitor.evaluate import Thumbnail
+from lightning_saliency.monitor.evaluation import Evaluation, pack
 
 PROCESSES = (1, 8, 64, 512, 4096)
 SIDE = 224

@@ -5,18 +5,19 @@ from dataclasses import dataclass
 
 import lightning.pytorch as pl
 
-from lightning_saliency.callbacks._card import card
 from lightning_saliency.callbacks._dashboard import charts
-from lightning_saliency.callbacks._distributed import Fault, send_to_first, tell_everyone
-from lightning_saliency.callbacks._drawing import draw_curve_figures, draw_strips
-from lightning_saliency.callbacks._drift import Memory
-from lightning_saliency.callbacks._evaluation import Thumbnail
-from lightning_saliency.callbacks._record import Evaluation
-from lightning_saliency.callbacks._reporting import rows
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
+from lightning_saliency.callbacks._lightning import log_folder
 from lightning_saliency.callbacks._table import append_rows
-from lightning_saliency.callbacks._trainer import log_folder
 from lightning_saliency.loggers import write_layout, write_picture, write_text
+from lightning_saliency.monitor.card import card
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips
+from lightning_saliency.monitor.evaluate import Thumbnail
+from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.fault import Fault
+from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.summary import rows
 from lightning_saliency.names import Stage, card_name, staged, table_file
 
 

@@ -1,29 +1,30 @@
 """Explain and score a share of the images, batch by batch."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._checks import check_classes, check_targets
-from lightning_saliency._model import logits_of
+from lightning_saliency._model import explaining, logits_of
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
-from lightning_saliency.callbacks._batches import LabelledImages, are_classes
-from lightning_saliency.callbacks._colours import Colours
-from lightning_saliency.callbacks._compact import SmallMap, compact, fingerprint
-from lightning_saliency.callbacks._record import Evaluation, merge
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.metrics._probability import Activation, target_probability
+from lightning_saliency.monitor._colours import Colours, class_names_of, find_colours
+from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
+from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
+from lightning_saliency.monitor._progress import Progress, Tell, no_progress
+from lightning_saliency.monitor.batches import LabelledImages, are_classes
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
+from lightning_saliency.monitor.evaluation import Evaluation, merge
+from lightning_saliency.monitor.subset import Reading, Subset
 from lightning_saliency.passes.colours import to_raw
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.visualization import displayable
-
-# Functions are not described more closely, since configuration tools would refuse those without equal annotations.
-TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[..., Any] | None
 
 
 class Thumbnail(NamedTuple):
@@ -87,11 +88,64 @@ class Evaluated:
         evaluation: Results, to be merged with those of other processes.
         thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
+        notes: What the user should know, by a key that lets each be said once.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
     thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
     panels: list[int] = field(default_factory=list)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+def evaluate_subset(
+    module: nn.Module,
+    network: nn.Module,
+    subset: Subset,
+    reading: Reading,
+    settings: Settings,
+    device: torch.device,
+    *,
+    check: bool = False,
+    progress: Progress = no_progress,
+) -> Evaluated:
+    """Explain and score this process's share of a subset.
+
+    Args:
+        module: What is borrowed and restored.
+        network: What maps images to logits, a part of the module or built on it.
+        subset: The images.
+        reading: How they are read.
+        settings: What to do.
+        device: The device of the module.
+        check: Whether to take only the first images, the same on every process.
+        progress: Shows how many images are done.
+    """
+    with explaining(module, seed=settings.seed):
+        if not check:
+            subset.read(reading, settings.max_kept_bytes)
+        first = subset.first_images(reading, device)
+        if first is None:
+            return Evaluated()
+        normalisation = settings.colours or find_colours(subset.source.dataset, network, first.images)
+        metrics, notes = prepare_metrics(settings, normalisation)
+        task = Task(
+            prepare_methods(settings, subset, reading, normalisation, device),
+            metrics,
+            settings.target,
+            settings.min_confidence,
+            settings.activation,
+            settings.max_batch_size,
+            normalisation,
+            frozenset(settings.controls),
+            class_names_of(subset.source.dataset),
+            settings.scoring_precision,
+        )
+        watched = subset.watched(settings.num_images)
+        share = [index for index in subset.share if index in set(watched)]
+        batches = [first] if check else subset.images(share, reading, device)
+        with progress(len(first.indices) if check else len(share)) as tell:
+            evaluated = evaluate(network, _told(batches, tell), task)
+        return replace(evaluated, panels=watched[: settings.num_panels], notes=notes)
 
 
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
@@ -113,33 +167,13 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     return Evaluated(merge(parts), thumbnails)
 
 
-def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) -> Targets:
-    """Return the classes to explain.
-
-    Raises:
-        ValueError: If labels are wanted and there are none, or a target is not a class of the model.
-    """
-    if choice == "label" and labels is None:
-        raise ValueError(
-            "Expected labels in the batch for `target` 'label', but got none: pass 'predicted' or `batch`."
-        )
-    targets: Tensor
-    if callable(choice):
-        targets = choice(logits, labels)
-        check_targets(targets, len(logits))
-    elif isinstance(choice, int):
-        targets = torch.full((len(logits),), choice, device=logits.device)
-    elif choice == "predicted" or labels is None:
-        targets = logits.argmax(dim=1)
-    elif are_classes(labels):
-        targets = labels
-    else:
-        raise ValueError(
-            f"Expected labels to be one class for each of {len(logits)} images, but got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}: pass `target` 'predicted', a class, or a function of logits and labels."
-        )
-    check_classes(targets, logits.shape[1])
-    return targets.to(logits.device, torch.int64)
+def _told(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
+    """Tell after each batch how many images are done."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch.indices)
+        tell(done)
 
 
 def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Final
 
 from lightning_saliency import metrics as all_metrics
-from lightning_saliency.callbacks._record import Evaluation
-from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.names import LoggedName
 
 # Markdown and HTML would take these for marks of their own.

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_saliency.callbacks._compact import MapsByMethod, SmallMap
-from lightning_saliency.callbacks._distributed import Fault, first_fault
+from lightning_saliency.monitor._compact import MapsByMethod, SmallMap
+from lightning_saliency.monitor.fault import Fault, first_fault
 from lightning_saliency.names import Since
 
 Key: TypeAlias = tuple[str, str]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from lightning_saliency.callbacks._record import Evaluation
-from lightning_saliency.callbacks._settings import Settings
-from lightning_saliency.callbacks._statistics import mean_and_error
+from lightning_saliency.monitor._statistics import mean_and_error
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.names import COUNTS, PARTS, LoggedName
 
 

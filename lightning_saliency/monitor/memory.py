@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_saliency.callbacks._compact import MapsByImage, MapsByMethod, SmallMap
-from lightning_saliency.callbacks._record import DriftColumn, Evaluation
 from lightning_saliency.drift import DriftMeasure
+from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap
+from lightning_saliency.monitor.evaluation import DriftColumn, Evaluation
 from lightning_saliency.names import SINCE, Since
 
 

@@ -1,6 +1,6 @@
 """Which values a monitor logs, and which direction is better."""
 
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.monitor.config import Settings
 from lightning_saliency.names import COSTS, COUNTS, SINCE, LoggedName
 
 

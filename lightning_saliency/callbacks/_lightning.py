@@ -6,10 +6,59 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
+from lightning.pytorch.utilities import CombinedLoader
+from torch import nn
 
 from lightning_saliency.callbacks._distributed import tell_everyone
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.discovery import network_of
+from lightning_saliency.monitor.subset import Reading, Source
 from lightning_saliency.names import LoggedName, Stage
+
+
+def find_source(dataloaders: Any, dataloader_idx: int) -> Source:
+    """Pick one of the loaders.
+
+    Raises:
+        ValueError: If there are not so many.
+    """
+    loaders = CombinedLoader(dataloaders, "sequential").flattened
+    if dataloader_idx >= len(loaders):
+        raise ValueError(
+            f"`dataloader_idx` must be below {len(loaders)}, the number of loaders, but got {dataloader_idx}."
+        )
+    return Source(loaders[dataloader_idx], dataloader_idx)
+
+
+def reading_of(trainer: pl.Trainer, pl_module: pl.LightningModule, settings: Settings) -> Reading:
+    """Read batches as Lightning reads those of its own loops."""
+    owner: Any = pl_module
+    datamodule = getattr(trainer, "datamodule", None)
+    hook = "on_before_batch_transfer"
+    if datamodule is not None and getattr(type(datamodule), hook) is not getattr(pl.LightningDataModule, hook):
+        owner = datamodule
+    dataloader_idx = settings.dataloader_idx
+
+    def transfer(batch: Any) -> Any:
+        batch = owner.on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), dataloader_idx)
+        return trainer.strategy.batch_to_device(batch, dataloader_idx=dataloader_idx)
+
+    return Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
+
+
+def network_in(pl_module: pl.LightningModule, settings: Settings) -> nn.Module:
+    """Return a module that maps images to logits.
+
+    Raises:
+        TypeError: If the attribute path does not lead to a module.
+        ValueError: If there is no such attribute, or the module itself was chosen and has no forward.
+    """
+    if settings.model is None and type(pl_module).forward is pl.LightningModule.forward:
+        raise ValueError(
+            f"{type(pl_module).__name__} must have a `forward` from images to logits, but got none.  "
+            "Pass `model`, the name of the attribute that holds the network."
+        )
+    return network_of(pl_module, settings.model, settings.output)
 
 
 def evaluation_loop(trainer: pl.Trainer) -> Any:

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from lightning_saliency.callbacks._compact import SmallMap
-from lightning_saliency.callbacks._drift import Memory
-from lightning_saliency.callbacks._evaluation import Thumbnail
-from lightning_saliency.callbacks._record import Evaluation
-from lightning_saliency.callbacks._settings import Settings
 from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.monitor._compact import SmallMap
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.evaluate import Thumbnail
+from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.names import curves_name, image_name, moved_name
 from lightning_saliency.visualization import Curve, draw_curves, draw_strip
 

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
-from lightning_saliency.callbacks._distributed import Fault
-from lightning_saliency.callbacks._record import Evaluation
-from lightning_saliency.callbacks._scalars import Scalar, logged_values, scalars
-from lightning_saliency.callbacks._settings import Settings
+from lightning_saliency.monitor._scalars import Scalar, logged_values, scalars
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.names import LoggedName
 
 

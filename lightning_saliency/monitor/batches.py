@@ -1,7 +1,8 @@
 """Find images, labels and masks in a batch, whatever it is made of."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 
 import torch
@@ -42,6 +43,15 @@ def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None
     known = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
     return LabelledImages(known, images, labels, None if masks is None else _as_masks(masks, images))
+
+
+def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most: int) -> LabelledImages:
+    """Read the first images of a batch of a stream, numbered as they come."""
+    labelled = read_batch(batch, reader)
+    indices = list(islice(numbers, min(most, len(labelled.images))))
+    count = len(indices)
+    labels, masks = (None if part is None else part[:count].clone() for part in (labelled.labels, labelled.masks))
+    return LabelledImages(indices, labelled.images[:count].clone(), labels, masks)
 
 
 def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
 from lightning_saliency._checks import check_choice, check_integer, check_number
-from lightning_saliency.callbacks._batches import BatchReader
-from lightning_saliency.callbacks._colours import Colours
-from lightning_saliency.callbacks._evaluation import TargetChoice
-from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice
 from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.metrics._probability import Activation
+from lightning_saliency.monitor._colours import Colours
+from lightning_saliency.monitor.batches import BatchReader
+from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
 from lightning_saliency.names import CURVES, check_quantity
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 
@@ -71,12 +70,13 @@ class Settings:
     name: str
     on_error: OnError
     scoring_precision: ScoringPrecision
+    max_kept_bytes: int = 2**30
 
     def __post_init__(self) -> None:
         """Refuse what cannot work whatever the data are."""
         for argument in ("num_images", "every_n_epochs", "max_batch_size"):
             check_integer(argument, getattr(self, argument), minimum=1)
-        for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed"):
+        for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed", "max_kept_bytes"):
             check_integer(argument, getattr(self, argument), minimum=0)
         self._check_controls()
         self._check_names()

@@ -1,0 +1,1 @@
+"""Evaluations of a network's explanations, without Lightning."""
