@@ -344,7 +344,7 @@ def test_the_second_of_several_loaders_can_be_watched():
     with pytest.warns(UserWarning, match="constant"):
         fit([quick({"spy": spy}, dataloader_idx=1)], Many, data)
     assert all((images == -2).all() for images in seen)
-    with pytest.raises(ValueError, match="`dataloader_idx`.* but got 2"):
+    with pytest.raises(ValueError, match=r"`dataloader_idx`.* but got 2"):
         fit([quick(dataloader_idx=2)], Many, data)
 
 
