@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
+from lightning_saliency.passes.noise import noise_like
 from lightning_saliency.passes.paths import draws, fitting
-from lightning_saliency.passes.points import Points, Sample, noise_like
+from lightning_saliency.passes.points import Points, Sample
 from lightning_saliency.passes.recorder import Recorder
 from lightning_saliency.passes.references import References
 

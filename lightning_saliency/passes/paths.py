@@ -11,7 +11,8 @@ from torch import Tensor
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images
 from lightning_saliency.passes.blur import gaussian_blur
-from lightning_saliency.passes.points import Sample, noise_like
+from lightning_saliency.passes.noise import noise_like
+from lightning_saliency.passes.points import Sample
 from lightning_saliency.passes.references import Baseline, References
 
 Rule: TypeAlias = Literal["gauss_legendre", "left", "ends"]

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor
 
-from lightning_saliency._random import keyed_normal
 from lightning_saliency._types import Images
+from lightning_saliency.passes.noise import noise_like
 
 
 class Sample(NamedTuple):
@@ -76,12 +76,3 @@ class Noise:
     def sample(self, images: Images, step: int) -> Sample:
         """Add this step's draw to every image."""
         return Sample(images + noise_like(images, self.noise_level, self.seed, step), weight=1 / self.num_samples)
-
-
-def noise_like(images: Images, noise_level: float, seed: int, step: int) -> Tensor:
-    """Draw Gaussian noise once for all images, of standard deviation `noise_level` times each one's own range."""
-    draw = keyed_normal(images.shape[1:], "noise", seed, step)
-    flat = images.flatten(1)
-    spread = flat.amax(dim=1) - flat.amin(dim=1)
-    scale = (noise_level * spread).reshape(-1, *[1] * (images.ndim - 1))
-    return scale * draw.to(images)
