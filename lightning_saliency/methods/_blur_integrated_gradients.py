@@ -1,17 +1,20 @@
 """Gradients integrated while the image comes out of a blur."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_number
-from lightning_saliency._types import Images, Maps
+from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.blur import gaussian_blur
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import BlurPath
-from lightning_saliency.passes.stream import Reading
+from lightning_saliency.passes.statistics import Statistic
+from lightning_saliency.passes.stream import Reading, read_points
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
@@ -84,3 +87,9 @@ class BlurIntegratedGradients(CompleteMethod):
     def formula(self, images: Images, *values: Tensor) -> Maps:
         """Guide, and sum the channels' magnitudes."""
         return aggregate(values, self.guide, self.percentile)
+
+    def walk_to_end(
+        self, model: Model, images: Images, target: Target, statistics: tuple[Statistic, ...], max_batch_size: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield, chunk after chunk, the value of every statistic on the path with both ends."""
+        return read_points(self.path(ends=True), model, images, target, statistics, max_batch_size)

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_number, warn_once
-from lightning_saliency._types import Images, Maps, Model, Targets
+from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._grad_cam import GradCAM
 from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity, names_of
 from lightning_saliency.methods._noise import check_noise
-from lightning_saliency.methods._references import filled, own_references
-from lightning_saliency.methods._stream_method import DEFAULT_BATCH_SIZE, prepared
+from lightning_saliency.methods._references import checked_references, filled, missing
+from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, prepared
 from lightning_saliency.passes.layer_paths import LayerPath, Space
 from lightning_saliency.passes.layer_statistics import MeanLayerContribution
 from lightning_saliency.passes.paths import ReferencePath
@@ -21,6 +21,7 @@ from lightning_saliency.passes.points import Clean, Points
 from lightning_saliency.passes.references import References
 from lightning_saliency.passes.statistics import Activation, Mean, Variance
 from lightning_saliency.passes.stream import Reading, read_streams
+from lightning_saliency.targets import TargetLike
 
 ROUNDING: Final = 1e-10
 """Variance of gradients, relative to their squares, that is put down to rounding."""
@@ -99,7 +100,7 @@ class ExpectedGradCAM(LayerMethod):
     def __post_init__(self) -> None:
         """Check the arguments."""
         super().__post_init__()
-        object.__setattr__(self, "references", own_references(self.references))
+        object.__setattr__(self, "references", checked_references(self.references))
         check_number("smoothing", self.smoothing, minimum=0)
         check_noise(self.num_samples, self.smoothing, self.seed)
         check_choice("path", self.path, ("activation", "input"))
@@ -108,8 +109,18 @@ class ExpectedGradCAM(LayerMethod):
         if self.base is not None and self.base.layer is not None:
             raise ValueError(f"Expected `base` to name no layer, but got {self.base.layer!r}: name it in `layer`.")
 
+    @property
+    def missing_references(self) -> int | None:
+        """The number of references, until `with_references` has filled them."""
+        return missing(self.references)
+
+    @property
+    def has_attribution(self) -> bool:
+        """True."""
+        return True
+
     def with_references(self, images: Images | References) -> Self:
-        """Return a copy with these references (R, C, *S). `references` is a number exactly while this is due."""
+        """Return a copy with these references (R, C, *S)."""
         return replace(self, references=images)
 
     def points(self, layer: str) -> Points:
@@ -145,7 +156,7 @@ class ExpectedGradCAM(LayerMethod):
         self,
         model: Model,
         images: Images,
-        targets: Targets | None = None,
+        targets: TargetLike | None = None,
         *,
         max_batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> Tensor:
@@ -158,8 +169,8 @@ class ExpectedGradCAM(LayerMethod):
         if len(names) > 1:
             raise ValueError(f"Expected `layer` to be one for an attribution, but got {names}: name one of them.")
         reading = Reading(self._layer_path(names[0]), MeanLayerContribution(self.pool), names[0])
-        with prepared(model, images, targets, max_batch_size) as (own, known):
-            chunks = read_streams(model, own, known, [reading], max_batch_size)
+        with prepared(model, images, targets, max_batch_size) as (inputs, target):
+            chunks = read_streams(model, inputs, target, [reading], max_batch_size)
             return torch.cat([values[reading] for _, values in chunks])
 
     @property

@@ -8,7 +8,7 @@ from torch import Tensor
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
-from lightning_saliency.methods._references import filled, own_references
+from lightning_saliency.methods._references import checked_references, filled, missing
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import ReferencePath
@@ -69,12 +69,17 @@ class ExpectedGradients(CompleteMethod):
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        object.__setattr__(self, "references", own_references(self.references))
+        object.__setattr__(self, "references", checked_references(self.references))
         check_noise(self.num_samples, self.noise_level, self.seed)
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_samples, "num_samples")
 
+    @property
+    def missing_references(self) -> int | None:
+        """The number of references, until `with_references` has filled them."""
+        return missing(self.references)
+
     def with_references(self, images: Images | References) -> Self:
-        """Return a copy with these references (R, C, *S). `references` is a number exactly while this is due.
+        """Return a copy with these references (R, C, *S).
 
         Pass one `References` object to several methods, and they can share their passes.
         """

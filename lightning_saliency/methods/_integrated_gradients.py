@@ -1,19 +1,23 @@
 """Gradients integrated along a straight path from a baseline."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer
-from lightning_saliency._types import Images, Maps
+from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
-from lightning_saliency.methods._baseline import baseline_of
+from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.colours import Canvas
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import Rule, StraightPath
-from lightning_saliency.passes.references import Colours, References, Start
-from lightning_saliency.passes.stream import Reading
+from lightning_saliency.passes.references import PerChannel, References
+from lightning_saliency.passes.statistics import Statistic
+from lightning_saliency.passes.stream import Reading, read_points
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,9 @@ class IntegratedGradients(CompleteMethod):
     """
 
     num_steps: int = 20
-    baseline: Start | References | Tensor = "mean"
-    mean: Colours = None
-    std: Colours = None
+    baseline: Canvas | References | Tensor = "mean"
+    mean: PerChannel = None
+    std: PerChannel = None
     rule: Literal["gauss_legendre", "left"] = "gauss_legendre"
     aggregation: Aggregation = "signed"
     guide: Guide | None = None
@@ -74,9 +78,11 @@ class IntegratedGradients(CompleteMethod):
         check_integer("num_steps", self.num_steps, minimum=1)
         check_choice("rule", self.rule, ("gauss_legendre", "left"))
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
-        checked = baseline_of(self.baseline, self.mean, self.std)
-        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
-            object.__setattr__(self, argument, value)
+        set_baseline(self)
+
+    def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
+        """Return a copy that knows how images were normalised, unless it does already."""
+        return replace(self, mean=mean, std=std) if self.mean is None else self
 
     def path(self, rule: Rule) -> StraightPath:
         """Return the points on the path, spaced as the rule says."""
@@ -99,3 +105,9 @@ class IntegratedGradients(CompleteMethod):
     def formula(self, images: Images, *values: Tensor) -> Maps:
         """Guide, and sum the channels' magnitudes."""
         return aggregate(values, self.guide, self.percentile)
+
+    def walk_to_end(
+        self, model: Model, images: Images, target: Target, statistics: tuple[Statistic, ...], max_batch_size: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield, chunk after chunk, the value of every statistic on the path with both ends."""
+        return read_points(self.path("ends"), model, images, target, statistics, max_batch_size)
