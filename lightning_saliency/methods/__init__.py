@@ -23,6 +23,7 @@ from lightning_saliency.methods._method import Method
 from lightning_saliency.methods._positive_gradient import NegativeGradient, PositiveGradient
 from lightning_saliency.methods._random_map import RandomMap
 from lightning_saliency.methods._relu_methods import Deconvolution, GuidedBackprop, RectGrad
+from lightning_saliency.methods._saliency_method import SaliencyMethod
 from lightning_saliency.methods._score_cam import ScoreCAM
 from lightning_saliency.methods._smooth_grad import SmoothGrad, SquareGrad, VarGrad
 from lightning_saliency.methods._x_grad_cam import XGradCAM
@@ -56,6 +57,7 @@ __all__ = [
     "PositiveGradient",
     "RandomMap",
     "RectGrad",
+    "SaliencyMethod",
     "ScoreCAM",
     "SmoothGrad",
     "SmoothGradCAMPlusPlus",

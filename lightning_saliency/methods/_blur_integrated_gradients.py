@@ -7,9 +7,10 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_number
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import BlurPath
 from lightning_saliency.passes.statistics import Statistic

@@ -6,10 +6,11 @@ from typing import Self
 from torch import Tensor
 
 from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._references import checked_references, filled, missing
 from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import ReferencePath
 from lightning_saliency.passes.references import References

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._aggregation import Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._stream_method import StreamMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.points import Noise
 from lightning_saliency.passes.statistics import Mean
 from lightning_saliency.passes.stream import Reading

@@ -7,11 +7,12 @@ from typing import Self, TypeAlias
 from torch import Tensor
 
 from lightning_saliency._types import Images, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, check_aggregation
+from lightning_saliency.methods._aggregation import Aggregation, check_aggregation
 from lightning_saliency.methods._blur_integrated_gradients import BlurIntegratedGradients
 from lightning_saliency.methods._guided_integrated_gradients import GuidedIntegratedGradients
 from lightning_saliency.methods._integrated_gradients import IntegratedGradients
 from lightning_saliency.methods._walking_method import WalkingMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import ImportantDirections
 from lightning_saliency.passes.statistics import Part, Statistic
 from lightning_saliency.targets import Target

@@ -126,10 +126,9 @@ class CallableMethod(SaliencyMethod):
 
     def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
         """Fill the fields `mean` and `std` of a dataclass."""
-        function: Any = self.function
-        if not is_dataclass(function) or getattr(function, "mean", 0) is not None:
+        if not is_dataclass(self.function) or getattr(self.function, "mean", 0) is not None:
             return self
-        return replace(self, function=replace(function, mean=mean, std=std))  # type: ignore[type-var]
+        return replace(self, function=cast("Any", replace)(self.function, mean=mean, std=std))
 
     @property
     def has_attribution(self) -> bool:

@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, statistics_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, statistics_of
 from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.statistics import Part, Statistic
 from lightning_saliency.targets import Target, TargetLike
 

@@ -42,7 +42,7 @@ NO_PICTURE = [kind for kind in KINDS if kind.name != "edge_map"]
 
 def filled(kinds, images):
     references = torch.cat([images, 0 * images, 1 - images])
-    return [kind.with_references(references) if hasattr(kind, "with_references") else kind for kind in kinds]
+    return [kind.with_references(references) for kind in kinds]
 
 
 def check(maps, images):
@@ -103,7 +103,7 @@ def test_a_map_depends_on_its_own_image_only(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_attribution_is_what_the_plain_map_is_made_of_and_each_images_own_to_the_last_digits(kind):
-    if not hasattr(kind, "attribute"):
+    if not kind.has_attribution:
         pytest.skip("has no attribution")
     images = pictures(3)
     (method,) = filled([kind], pictures(2, seed=4))

@@ -17,11 +17,11 @@ from lightning_saliency.methods import (
     IntegratedGradCAM,
     IntegratedGradients,
     LayerCAM,
+    Method,
     SmoothGrad,
     SmoothGradCAMPlusPlus,
     XGradCAM,
 )
-from lightning_saliency.methods._stream_method import StreamMethod
 from lightning_saliency.passes.points import Noise
 from tests.methods.test_grad_cam import ByHand
 from tests.models import pictures, small_cnn
@@ -30,7 +30,7 @@ A = torch.tensor([[[[1.0, 2], [0, 1]], [[0, 1], [3, 0]]]])
 G = torch.tensor([[[[2.0, -1], [1, -4]], [[1, 0], [-1, 2]]]])
 
 
-def by_hand(method: StreamMethod, target: int = 0, activation: Tensor = A, gradient: Tensor = G) -> list[Any]:
+def by_hand(method: Method, target: int = 0, activation: Tensor = A, gradient: Tensor = G) -> list[Any]:
     """Explain given activations with given gradients."""
     maps = method(ByHand(activation, gradient), torch.zeros(1, 1, 2, 2), torch.tensor([target]), max_batch_size=1)
     return maps[0].double().round(decimals=6).tolist()
@@ -196,7 +196,7 @@ def test_layers_that_are_no_names_are_refused(layer: Any) -> None:
 
 @pytest.mark.parametrize("kind", [GradCAM, GradCAMPlusPlus, XGradCAM, SmoothGradCAMPlusPlus, IntegratedGradCAM])
 def test_unknown_aggregations_are_refused(kind: Callable[..., Any]) -> None:
-    with pytest.raises(ValueError, match="`aggregation` to be one of 'signed', 'positive', 'absolute', but got 'neg"):
+    with pytest.raises(ValueError, match=r"`aggregation`.*'negative'"):
         kind(aggregation="negative")
 
 

@@ -106,7 +106,7 @@ def test_behind_a_linear_head_the_expected_gradient_is_the_gradient_which_is_sai
     for path, smoothing in (("input", 0.0), ("input", 0.3), ("activation", 0.0)):
         options = {"path": path, "pool": True, "difference": False, "name": f"{path}{smoothing}"}
         method = ExpectedGradCAM(None, references, 5, smoothing, **options)
-        with pytest.warns(UserWarning, match="as where the network is linear behind it"):
+        with pytest.warns(UserWarning, match="`difference=True`"):
             maps = method(model, images, targets)
         torch.testing.assert_close(maps, GradCAM()(model, images, targets))
         method(model, images, targets)  # warnings are errors: it is not said again
@@ -117,7 +117,7 @@ def test_with_the_image_for_reference_it_is_grad_cam() -> None:
     for path in ("input", "activation"):
         for pool, same in ((True, GradCAM), (False, HiResCAM)):
             options = {"path": path, "difference": False, "num_samples": 3, "pool": pool, "name": f"{path}{pool}"}
-            with pytest.warns(UserWarning, match="the same everywhere"):  # nothing varies where there is no way to go
+            with pytest.warns(UserWarning, match="`difference=True`"):  # nothing varies where there is no way to go
                 maps = ExpectedGradCAM("2", images, **options)(model, images, targets)
             torch.testing.assert_close(maps, same("2")(model, images, targets))
         assert not ExpectedGradCAM("2", images, path=path)(model, images, targets).any()
@@ -214,13 +214,13 @@ def test_equal_paths_share_their_passes() -> None:
 
 def test_without_references_it_says_so() -> None:
     method = ExpectedGradCAM()
-    with pytest.raises(ValueError, match="reference images in 'expected_grad_cam', but got only their number, 20"):
+    with pytest.raises(ValueError, match=r"'expected_grad_cam'.* 20"):
         method(small_cnn(), *pictures(2))
     assert method.with_references(pictures(3)[0])(small_cnn(), *pictures(2)).shape == (2, 8, 8)
 
 
 def test_references_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"references of shape \(R, 3, 8, 8\), but got \(2, 3, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"\(R, 3, 8, 8\).*\(2, 3, 4, 4\)"):
         ExpectedGradCAM(references=torch.rand(2, 3, 4, 4))(small_cnn(), *pictures(2))
 
 
@@ -242,7 +242,7 @@ def test_wrong_arguments_are_refused(options: dict[str, object], error: type[Exc
 
 
 def test_an_attribution_is_of_one_layer() -> None:
-    with pytest.raises(ValueError, match="`layer` to be one for an attribution"):
+    with pytest.raises(ValueError, match="`layer`"):
         ExpectedGradCAM(["2", "5"], pictures(1)[0]).attribute(relu_network(), *pictures(1))
 
 

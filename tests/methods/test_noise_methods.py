@@ -5,7 +5,8 @@ import torch
 
 from lightning_saliency import normalize
 from lightning_saliency.methods import Gradient, GuidedAbsoluteGrad, SmoothGrad, SquareGrad, VarGrad
-from lightning_saliency.methods._aggregation import spatial_quantile, variance_guide
+from lightning_saliency.passes.guides import variance_guide
+from lightning_saliency.passes.quantiles import quantile
 from tests.methods.tiny import linear, map_from, network, pictures
 
 SAMPLES = [
@@ -44,7 +45,7 @@ def test_variance_itself_is_the_guide_where_nothing_exceeds_the_quantile():
 def test_quantile_is_that_of_torch(fraction):
     values = pictures(size=(5, 7))
     expected = values.flatten(2).quantile(fraction, dim=2)[..., None, None]
-    torch.testing.assert_close(spatial_quantile(values, fraction), expected)
+    torch.testing.assert_close(quantile(values, fraction, first=2), expected)
 
 
 def test_relative_guide_does_not_depend_on_the_gradients_scale():
