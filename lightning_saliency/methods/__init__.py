@@ -1,5 +1,6 @@
 """Saliency methods: frozen hyper-parameters, called as `method(model, images, targets) -> maps`."""
 
+from lightning_saliency._saliency_method import SaliencyMethod
 from lightning_saliency.methods._ablation_cam import AblationCAM
 from lightning_saliency.methods._active_gradient import ActiveGradient, InactiveGradient
 from lightning_saliency.methods._blur_integrated_gradients import BlurIntegratedGradients
@@ -23,7 +24,6 @@ from lightning_saliency.methods._method import Method
 from lightning_saliency.methods._positive_gradient import NegativeGradient, PositiveGradient
 from lightning_saliency.methods._random_map import RandomMap
 from lightning_saliency.methods._relu_methods import Deconvolution, GuidedBackprop, RectGrad
-from lightning_saliency.methods._saliency_method import SaliencyMethod
 from lightning_saliency.methods._score_cam import ScoreCAM
 from lightning_saliency.methods._smooth_grad import SmoothGrad, SquareGrad, VarGrad
 from lightning_saliency.methods._x_grad_cam import XGradCAM

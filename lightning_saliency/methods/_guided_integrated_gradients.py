@@ -95,7 +95,7 @@ class GuidedIntegratedGradients(WalkingMethod):
         return GuidedPath(baseline, self.num_steps, float(self.fraction), float(self.max_dist))
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return (self.path().baseline.of(images),)
 
     def quantity(self, part: Part) -> Statistic:

@@ -30,7 +30,7 @@ class IDGI(WalkingMethod):
     logit. Cost: one forward and backward per image for each point, one point more than `around` has steps.
 
     Args:
-        around: Method whose path is taken: `IntegratedGradients`, `GuidedIntegratedGradients` or
+        around: Method whose path is used: `IntegratedGradients`, `GuidedIntegratedGradients` or
             `BlurIntegratedGradients`. Only its path counts: points are evenly spaced, both ends included.
         aggregation: Which part of what a step distributes is summed: `"signed"`, `"positive"`, `"negative"`
             or `"absolute"`.
@@ -72,7 +72,7 @@ class IDGI(WalkingMethod):
         check_aggregation(self.aggregation, self.guide, self.percentile, self.around.num_steps + 1, "num_steps")
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return self.around.baselines(images)
 
     def quantity(self, part: Part) -> Statistic:

@@ -1,4 +1,4 @@
-"""What noisy copies of an image agree on: the mean gradient, the mean square, the variance."""
+"""Gradients over noisy copies of an image: their mean, mean square and variance."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ class SmoothGrad(StreamMethod):
 
     Raises:
         ValueError: If `num_samples` is less than 1 or `noise_level` is negative, a choice is unknown, or a
-            guide is wanted from fewer than 2 samples.
+            guide is set with fewer than 2 samples.
 
     Example:
         >>> import torch
@@ -90,7 +90,7 @@ class SquareGrad(StreamMethod):
 
     Raises:
         ValueError: If `num_samples` is less than 1 or `noise_level` is negative, a choice is unknown, or a
-            guide is wanted from fewer than 2 samples.
+            guide is set with fewer than 2 samples.
 
     Example:
         >>> import torch
@@ -140,7 +140,7 @@ class VarGrad(StreamMethod):
         num_samples: Number of noisy copies, at least 2.
         noise_level: Standard deviation of the noise in units of the image's own range (maximum - minimum).
         seed: Seed of the noise, which is the same for every image.
-        aggregation: Of which part of each gradient the variance is taken: `"signed"`, `"positive"`,
+        aggregation: Part of each gradient whose variance is computed: `"signed"`, `"positive"`,
             `"negative"` or `"absolute"`.
         guide: Weight of features whose gradients vary little, as in `GuidedAbsoluteGrad`; `None` for 1.
         percentile: Quantile of the variance in [0, 1) above which a feature counts fully; 0 is no guide.

@@ -1,4 +1,4 @@
-"""What every layer's bias contributes to the target's value: the full gradient of the network."""
+"""Contributions of every layer's bias to the target's value: the full gradient of the network."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,7 @@ BIASED: Final = frozenset(
 
 
 class FullGradients(NamedTuple):
-    """What the input and the biases contribute to the target's value.
+    """Contributions of the input and of the biases to the target's value.
 
     Attributes:
         of_input: Input times gradient, (B, C, *S).

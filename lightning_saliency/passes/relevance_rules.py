@@ -67,7 +67,7 @@ Terms: TypeAlias = Callable[[], list[Term]]
 
 @dataclass(frozen=True)
 class Contributions:
-    """What the inputs of one layer contribute to its output: everything, and what has either sign.
+    """Contributions of one layer's inputs to its output: all of them, and those of either sign.
 
     Terms are made when relevance arrives, so that a forward keeps no more than the layer's input.
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_saliency.passes.propagation import Operation, Watching, apart, in_place, ruled
+from lightning_saliency.passes.propagation import Operation, Watching, apply_to_copy, with_rule, write_back
 from lightning_saliency.passes.quantiles import quantile
 
 Kind: TypeAlias = Literal["guided", "deconvolution", "rectified", "rectified_magnitude"]
@@ -52,9 +52,11 @@ class _WatchingReLUs(Watching):
             return operation(*args, **options)
         self.count += 1
         images, rest = args[0] if args else options.pop("input"), args[1:]
-        output, wrote = apart(operation, (images, *rest), options)
+        output, wrote = apply_to_copy(operation, (images, *rest), options)
         rule = self.rule
-        return in_place(images, ruled(output, (images,), lambda signal: (rule.passing(signal, output),)), wrote=wrote)
+        return write_back(
+            images, with_rule(output, (images,), lambda signal: (rule.passing(signal, output),)), wrote=wrote
+        )
 
     def finish(self) -> None:
         """Refuse a model without ReLUs."""
