@@ -7,6 +7,7 @@ import inspect
 import pickle
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from lightning_saliency.passes.stream import read_streams
 from lightning_saliency.targets import ClassLogit
 from tests.members import METHOD_ARGUMENTS, METHODS, build_method
 from tests.models import NUM_CLASSES, digits, pictures, small_cnn, trained_on_digits
+from tests.test_targets import Column
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
 CHUNKS = (1, 7, 32)
@@ -34,7 +36,7 @@ def method(kind: type) -> Method:
     return build_method(kind)
 
 
-def explained(method: Method, model: nn.Module, images: Tensor, targets: Tensor, chunk: int = 64) -> Tensor:
+def explained(method: Method, model: nn.Module, images: Tensor, targets: Any, chunk: int = 64) -> Tensor:
     return explain(model, images, targets, {"maps": method}, max_batch_size=chunk)["maps"]
 
 
@@ -47,10 +49,10 @@ def in_double_precision(method: Method, model: nn.Module, images: Tensor, target
     return torch.cat([method.formula(part, *(values[r] for r in method.readings)) for part, values in chunks])
 
 
-def assert_same_maps(found: Tensor, expected: Tensor, tolerance: float = 1e-5, near_ties: float = 0.01) -> None:
+def assert_same_maps(result: Tensor, expected: Tensor, tolerance: float = 1e-5, near_ties: float = 0.01) -> None:
     """Compare relative to each map's maximum; a threshold may fall between near-ties at a few pixels."""
     scale = expected.abs().flatten(1).amax(dim=1).reshape(-1, *[1] * (expected.ndim - 1))
-    apart = (found - expected).abs() > tolerance * scale
+    apart = (result - expected).abs() > tolerance * scale
     assert apart.float().mean() <= near_ties, f"{int(apart.sum())} of {apart.numel()} values differ"
 
 
@@ -111,10 +113,10 @@ def test_a_model_that_raises_in_mid_explanation_is_given_back(method: Method) ->
 def test_the_callers_tensors_are_unchanged(method: Method) -> None:
     images, targets = pictures(3)
     images.requires_grad_()
-    kept, kept_targets = images.detach().clone(), targets.clone()
+    copied_images, copied_targets = images.detach().clone(), targets.clone()
     method(small_cnn(), images, targets)
-    assert torch.equal(images, kept)
-    assert torch.equal(targets, kept_targets)
+    assert torch.equal(images, copied_images)
+    assert torch.equal(targets, copied_targets)
     assert images.grad is None
     assert images.requires_grad
 
@@ -137,10 +139,10 @@ def test_the_size_of_chunks_does_not_matter(method: Method, chunk: int) -> None:
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_in_double_precision_the_size_of_chunks_matters_even_less(method: Method, chunk: int) -> None:
     model, (images, targets) = small_cnn(), pictures(9)
-    found = in_double_precision(method, model, images, targets, chunk)
+    result = in_double_precision(method, model, images, targets, chunk)
     expected = in_double_precision(method, model, images, targets, 64)
     # Maps in single precision can round to neighbouring numbers.
-    assert_same_maps(found, expected, 1e-9 if found.dtype == torch.float64 else 2e-7, near_ties=0)
+    assert_same_maps(result, expected, 1e-9 if result.dtype == torch.float64 else 2e-7, near_ties=0)
 
 
 @pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode])
@@ -193,6 +195,29 @@ def test_targets_beyond_the_models_classes_are_refused(method: Method) -> None:
     targets[1] = NUM_CLASSES
     with pytest.raises(ValueError, match=rf"`targets`.* {NUM_CLASSES}"):
         explained(method, model, images, targets)
+
+
+class Regression(nn.Module):
+    """Returns its outputs in a dictionary, as networks that are no classifiers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = small_cnn()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"values": self.network(images)}
+
+
+def test_it_explains_any_target_of_any_output_unless_it_compares_classes(method: Method) -> None:
+    images, _ = pictures(3)
+    model, target = Regression(), Column(1, 3)
+    if any(reading.statistic.rivals is not None for reading in method.readings):
+        with pytest.raises(TypeError, match=rf"rivals.*'{method.name}'.*Column"):
+            method(model, images, target)
+        return
+    expected = method(model.network, images, torch.ones(3, dtype=torch.int64))
+    assert torch.equal(method(model, images, target), expected)
+    assert_same_maps(explained(method, model, images, target, chunk=2), expected)
 
 
 def test_it_is_frozen_equal_by_value_and_hashable(kind: type, method: Method) -> None:

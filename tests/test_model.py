@@ -1,4 +1,4 @@
-"""The no-trace core: a model is borrowed for an explanation and given back exactly as it was."""
+"""A model is borrowed for an explanation and restored exactly as it was."""
 
 import copy
 import random
@@ -411,8 +411,8 @@ class Normalising(nn.Module):
 @pytest.mark.parametrize("method", [Gradient(), GradCAM(), SmoothGrad(2)])
 def test_a_model_that_works_in_place_leaves_the_images_alone(method: Callable[..., Tensor]) -> None:
     model, (images, _) = Normalising(), pictures(3)
-    kept = images.clone()
+    copies = images.clone()
     maps = method(model, images)
-    assert torch.equal(images, kept)
+    assert torch.equal(images, copies)
     predicted = model.eval()(images.clone()).argmax(dim=1)
     assert torch.equal(maps, method(model, images, predicted))

@@ -55,17 +55,17 @@ def relu_network() -> nn.Sequential:
 
 
 @pytest.mark.parametrize(
-    ("aggregation", "own", "opposite"),
+    ("aggregation", "first", "second"),
     [
         ("signed", [[0, 0], [1.5, 0]], [[0.5, 0.5], [0, 0.5]]),
         ("positive", [[0.75, 2.25], [2.25, 0.75]], [[1.25, 2.75], [0.75, 1.25]]),
         ("absolute", [[2, 5], [3, 2]], [[2, 5], [3, 2]]),
     ],
 )
-def test_the_worked_example_of_positive_aggregation(aggregation: Any, own: list[Any], opposite: list[Any]) -> None:
+def test_the_worked_example_of_positive_aggregation(aggregation: Any, first: list[Any], second: list[Any]) -> None:
     method = GradCAM("layer", aggregation=aggregation)
-    assert by_hand(method, 0) == own
-    assert by_hand(method, 1) == opposite
+    assert by_hand(method, 0) == first
+    assert by_hand(method, 1) == second
 
 
 def test_signed_maps_of_opposite_classes_are_disjoint_and_positive_ones_overlap() -> None:
@@ -128,9 +128,9 @@ def test_before_average_pooling_and_a_linear_layer_hi_res_cam_is_grad_cam() -> N
 
 def test_eigen_cam_projects_on_the_direction_that_explains_most() -> None:
     model, (images, targets) = relu_network(), pictures(4)
-    found = EigenCAM("2")(model, images, targets)
+    result = EigenCAM("2")(model, images, targets)
     activation = model[:3](images).detach().double()
-    for image, map_ in zip(activation, found, strict=True):
+    for image, map_ in zip(activation, result, strict=True):
         rows = image.flatten(1).T
         values, vectors = torch.linalg.eigh(rows.T @ rows)
         projected = (rows @ vectors[:, -1]).abs().reshape(8, 8)  # of one sign, since activations are not negative
@@ -227,8 +227,8 @@ def test_it_is_pytorch_grad_cams(name: str, layer: int) -> None:
             images, model[layer], None, activation.detach().numpy(), gradient.numpy(), eigen_smooth=False
         )
     expected = functional.interpolate(torch.tensor(small)[:, None].relu(), size=(8, 8), mode="bilinear")[:, 0]
-    found = getattr(methods, name)(str(layer))(model, images, targets)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
+    result = getattr(methods, name)(str(layer))(model, images, targets)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4 * float(expected.max()))
 
 
 @pytest.mark.parametrize("layer", ["2", "5"])
@@ -239,8 +239,8 @@ def test_it_is_torchcams(name: str, layer: str) -> None:
     with getattr(library, name)(model, layer, input_shape=(3, 8, 8)) as theirs:
         (small,) = theirs(targets.tolist(), model(images.requires_grad_()), normalized=False)
     expected = functional.interpolate(small[:, None].detach(), size=(8, 8), mode="bilinear")[:, 0]
-    found = getattr(methods, name)(layer)(model, images, targets)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6)
+    result = getattr(methods, name)(layer)(model, images, targets)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -267,6 +267,6 @@ def test_maps_of_timms_networks_are_not_constant(network: str, size: tuple[int, 
     maps = explain(model, images, targets, [kind() for kind in kinds])
     # With random weights a rectified map may be blank, the other class's is not where it is signed.
     opposite = explain(model, images, 1 - targets, [kind() for kind in kinds])
-    for name, found in maps.items():
-        assert found.shape == (2, *size)
-        assert (found.std(dim=(1, 2)) + opposite[name].std(dim=(1, 2)) > 0).all(), name
+    for name, result in maps.items():
+        assert result.shape == (2, *size)
+        assert (result.std(dim=(1, 2)) + opposite[name].std(dim=(1, 2)) > 0).all(), name

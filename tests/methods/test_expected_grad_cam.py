@@ -61,22 +61,23 @@ def test_the_attribution_is_complete(layer: str) -> None:
     model, (images, targets) = smooth_network(), pictures(3)
     images, references = images.double(), pictures(4, seed=9)[0].double()
     mean = logits_of_targets(model, references.repeat_interleave(3, dim=0), targets.repeat(4)).reshape(4, 3).mean(0)
-    wanted = logits_of_targets(model, images, targets) - mean
+    expected = logits_of_targets(model, images, targets) - mean
     gaps = []
     for num_samples in (40, 4000):
         method = ExpectedGradCAM(layer, references, num_samples)
-        found = method.attribute(model, images, targets)
-        assert found.shape[:2] == (3, 6 if layer == "1" else 5)
-        gaps.append((found.flatten(1).sum(dim=1) - wanted).abs().max() / wanted.abs().max())
+        result = method.attribute(model, images, targets)
+        assert result.shape[:2] == (3, 6 if layer == "1" else 5)
+        gaps.append((result.flatten(1).sum(dim=1) - expected).abs().max() / expected.abs().max())
     assert gaps[0] < 0.05
     assert gaps[1] < 2e-3
 
 
-def test_weights_of_noisy_gradients_are_not_complete_behind_a_curved_head() -> None:
+def test_weights_of_noisy_gradients_are_not_complete_before_a_curved_head() -> None:
     """The separating example: gradients around the image miss what happened on the way."""
     model, (images, targets) = smooth_network(), pictures(3)
     images, reference = images.double(), pictures(1, seed=9)[0].double()
-    wanted = logits_of_targets(model, images, targets) - logits_of_targets(model, reference.repeat(3, 1, 1, 1), targets)
+    start = logits_of_targets(model, reference.repeat(3, 1, 1, 1), targets)
+    change = logits_of_targets(model, images, targets) - start
     expected = ExpectedGradCAM("3", reference, 400).attribute(model, images, targets)
     ends = [model[:4](x).detach() for x in (images, reference)]
     smooth = torch.zeros_like(ends[0])
@@ -86,7 +87,7 @@ def test_weights_of_noisy_gradients_are_not_complete_behind_a_curved_head() -> N
         point = model[:4](images + noise).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(model[4:](point).gather(1, targets[:, None]).sum(), point)
         smooth += gradient * (ends[0] - ends[1]) / 400
-    gap, smooth_gap = ((found.flatten(1).sum(1) - wanted).abs().max() for found in (expected, smooth))
+    gap, smooth_gap = ((values.flatten(1).sum(1) - change).abs().max() for values in (expected, smooth))
     assert gap < 1e-4
     assert smooth_gap > 100 * gap
 
@@ -228,7 +229,7 @@ def test_references_of_another_shape_are_refused() -> None:
     ("options", "error", "message"),
     [
         ({"references": 0}, ValueError, "`references` to be at least 1"),
-        ({"references": "many"}, TypeError, "`references` to be a whole number"),
+        ({"references": "many"}, TypeError, "`references`"),
         ({"num_samples": 0}, ValueError, "`num_samples` to be at least 1"),
         ({"smoothing": -1}, ValueError, "`smoothing` to lie in"),
         ({"path": "output"}, ValueError, "`path` to be one of"),

@@ -16,24 +16,24 @@ from tests.models import pictures
 @pytest.mark.parametrize(("library", "name"), [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn")])
 def test_the_attribution_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str) -> None:
     model, images, targets = network(library, name), torch.randn(2, 3, 64, 64), torch.tensor([0, 3])
-    found = FullGrad().attribute(model, images, targets)
-    assert found.shape == (2, 64, 64)
+    result = FullGrad().attribute(model, images, targets)
+    assert result.shape == (2, 64, 64)
     torch.testing.assert_close(
-        found.flatten(1).sum(dim=1), logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-4
+        result.flatten(1).sum(dim=1), logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-4
     )
 
 
 def test_it_does_not_leave_out_biases_on_odd_grids() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images, targets = torch.rand(2, 3, 11, 7), torch.tensor([0, 3])
-    found = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
-    torch.testing.assert_close(found, logits_of_targets(model, images, targets))
+    result = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
+    torch.testing.assert_close(result, logits_of_targets(model, images, targets))
 
 
 def test_without_biases_it_is_input_times_gradient() -> None:
     model, (images, targets) = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.Flatten()), pictures(3)
-    found = FullGrad("signed")(model, images, targets)
-    torch.testing.assert_close(found, InputXGradient(signed=True)(model, images, targets))
+    result = FullGrad("signed")(model, images, targets)
+    torch.testing.assert_close(result, InputXGradient(signed=True)(model, images, targets))
 
 
 def terms_by_hand(model: nn.Sequential, images: Tensor, targets: Tensor) -> list[Tensor]:
@@ -90,8 +90,8 @@ def test_functional_layers_in_place_activations_and_shared_modules_are_seen() ->
             return self.shared(features).relu_().mean(dim=(2, 3))
 
     model, images, targets = Functional(), pictures(3)[0], torch.tensor([0, 1, 2])
-    found = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
-    torch.testing.assert_close(found, logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-5)
+    result = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
+    torch.testing.assert_close(result, logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_psi_is_refused() -> None:

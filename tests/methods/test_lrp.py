@@ -19,7 +19,7 @@ def logits_of_targets(model: nn.Module, images: Tensor, targets: Tensor) -> Tens
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
-    """Give every BatchNorm statistics, weights and biases of its own, as training does."""
+    """Give every BatchNorm other statistics, weights and biases, as training does."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -46,9 +46,9 @@ def test_relevance_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str
     model = network(library, name).double()
     images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
     logits = logits_of_targets(model, images, targets)
-    found = LRP(rule).attribute(model, images, targets)
-    assert found.shape == images.shape
-    torch.testing.assert_close(found.flatten(1).sum(dim=1), logits, rtol=1e-4, atol=0)
+    result = LRP(rule).attribute(model, images, targets)
+    assert result.shape == images.shape
+    torch.testing.assert_close(result.flatten(1).sum(dim=1), logits, rtol=1e-4, atol=0)
 
 
 @pytest.mark.parametrize(("library", "name"), [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn")])
@@ -56,9 +56,9 @@ def test_epsilon_is_image_times_gradient_by_another_way(library: str, name: str)
     """Ancona et al. 2018, for networks of ReLUs. It is computed layer by layer, and not by falling back."""
     model = network(library, name).double()
     images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
-    found = LRP("epsilon", epsilon=1e-13).attribute(model, images, targets)
+    result = LRP("epsilon", epsilon=1e-13).attribute(model, images, targets)
     expected = InputXGradient().attribute(model, images, targets)
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
     larger = LRP("epsilon", epsilon=0.5).attribute(model, images, targets)
     assert not torch.allclose(larger, expected, rtol=0.1)
 
@@ -66,9 +66,9 @@ def test_epsilon_is_image_times_gradient_by_another_way(library: str, name: str)
 def test_the_composite_loses_what_the_last_biases_keep() -> None:
     model = network("torchvision", "resnet18").double()
     images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
-    found = LRP().attribute(model, images, targets).flatten(1).sum(dim=1)
+    result = LRP().attribute(model, images, targets).flatten(1).sum(dim=1)
     expected = logits_of_targets(model, images, targets) - model.fc.bias.detach()[targets]
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=0)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=0)
 
 
 class Plain(nn.Module):
@@ -96,8 +96,8 @@ def test_it_is_captums_with_epsilon() -> None:
         for layer in (model.first, model.second, model.head):
             layer.rule = rules.EpsilonRule(epsilon)
         expected = captum.LRP(model).attribute(images.clone().requires_grad_(), targets)
-        found = LRP("epsilon", epsilon=epsilon).attribute(Plain(), images, targets)
-        torch.testing.assert_close(found, expected.detach(), rtol=1e-3, atol=1e-5)
+        result = LRP("epsilon", epsilon=epsilon).attribute(Plain(), images, targets)
+        torch.testing.assert_close(result, expected.detach(), rtol=1e-3, atol=1e-5)
 
 
 def test_a_rule_from_outside_is_data_and_is_captums_gamma() -> None:
@@ -177,11 +177,11 @@ def test_rules_of_positive_contributions_by_hand(rule: Any, alpha: float) -> Non
     layers = [nn.Linear(48, 20, bias=False), nn.Linear(20, 10, bias=False), nn.Linear(10, 4, bias=False)]
     model = nn.Sequential(nn.Flatten(), layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2])
     images, targets = pictures(3, size=4)
-    found = LRP(rule, alpha=alpha).attribute(model, images - 0.5, targets)
+    result = LRP(rule, alpha=alpha).attribute(model, images - 0.5, targets)
     weights = [layer.weight.detach() for layer in layers]
-    for image, target, own in zip(images - 0.5, targets, found, strict=True):
+    for image, target, relevance in zip(images - 0.5, targets, result, strict=True):
         expected = relevance_by_hand(weights, image.flatten(), int(target), alpha).reshape(image.shape)
-        torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(relevance, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_normalisation_is_folded_into_the_layer_before_it() -> None:
@@ -195,8 +195,8 @@ def test_a_normalisation_is_folded_into_the_layer_before_it() -> None:
         folded[convolution].bias.data = bias.detach()
         folded[norm] = nn.Identity()
     for rule in ("epsilon", "z_plus", "alpha_beta", "epsilon_plus"):
-        found, expected = (LRP(rule).attribute(network, images, targets) for network in (model, folded))
-        torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)
+        result, expected = (LRP(rule).attribute(network, images, targets) for network in (model, folded))
+        torch.testing.assert_close(result, expected, rtol=1e-3, atol=1e-5)
 
 
 def test_a_map_of_positive_contributions_is_not_blank_where_the_logit_is_negative() -> None:
@@ -216,9 +216,9 @@ def plain_classifier() -> nn.Sequential:
 
 def test_it_depends_on_the_network_as_it_is_and_leaves_it_so() -> None:
     model, (images, targets) = small_cnn(), pictures(3)
-    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    before = {name: value.clone() for name, value in model.state_dict().items()}
     LRP()(model, images, targets)
-    assert all(torch.equal(value, kept[name]) for name, value in model.state_dict().items())
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert model[2].inplace
 
 

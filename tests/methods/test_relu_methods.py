@@ -129,9 +129,9 @@ def test_rect_grad_by_hand() -> None:
     for magnitude in (False, True):
         rule = relu_rules.ReluRule("rectified_magnitude" if magnitude else "rectified", 0.8)
         expected = (images * hidden_signals(model, images, targets, rule)).abs().sum(dim=1)
-        found = RectGrad(0.8, magnitude=magnitude)(model, images, targets)
-        assert found.any()
-        torch.testing.assert_close(found, expected)
+        result = RectGrad(0.8, magnitude=magnitude)(model, images, targets)
+        assert result.any()
+        torch.testing.assert_close(result, expected)
 
 
 def test_with_threshold_zero_rect_grad_is_guided_backprop_and_its_magnitude_the_gradient() -> None:
