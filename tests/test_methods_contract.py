@@ -156,11 +156,11 @@ def test_it_works_where_gradients_are_off(method: Method, ambient: Callable[[], 
 def test_it_takes_tensors_made_in_inference_mode(method: Method) -> None:
     model, (images, targets) = small_cnn(), pictures(3)
     with torch.inference_mode():
-        made, made_targets = images.clone(), targets.clone()
+        copies, copied_targets = images.clone(), targets.clone()
     expected = method(model, images, targets)
-    assert torch.equal(method(model, made, made_targets), expected)
+    assert torch.equal(method(model, copies, copied_targets), expected)
     with torch.inference_mode():
-        assert torch.equal(method(model, made, made_targets), expected)
+        assert torch.equal(method(model, copies, copied_targets), expected)
 
 
 def test_maps_are_not_constant_on_a_trained_network(kind: type) -> None:

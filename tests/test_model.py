@@ -252,10 +252,10 @@ def test_a_buffer_that_was_made_in_inference_mode_can_be_explained() -> None:
     expected = Gradient()(copy.deepcopy(model), images, targets % 2)
     with torch.inference_mode():
         model(images)
-        made = model.table
+        table = model.table
         maps = Gradient()(model, images, targets % 2)
     assert torch.equal(maps, expected)
-    assert model.table is made
+    assert model.table is table
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -1,4 +1,4 @@
-"""What of a network's output is explained."""
+"""Targets: the values of a network's output that are explained."""
 
 from typing import Any
 

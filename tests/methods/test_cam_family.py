@@ -37,7 +37,7 @@ def by_hand(method: Method, target: int = 0, activation: Tensor = A, gradient: T
 
 
 def relu_network() -> nn.Sequential:
-    """Convolutions whose rectified outputs the layers "2" and "5" are, behind which the network is curved."""
+    """Convolutions whose rectified outputs the layers "2" and "5" are, after which the network is curved."""
     with torch.random.fork_rng([]):
         torch.manual_seed(3)
         return nn.Sequential(

@@ -20,7 +20,7 @@ from tests.models import pictures, small_cnn, tiny_vit
 
 
 def smooth_network() -> nn.Sequential:
-    """Curved behind every layer, and smooth, so that a quadrature can be exact."""
+    """Curved after every layer, and smooth, so that a quadrature can be exact."""
     with torch.random.fork_rng([]):
         torch.manual_seed(5)
         return (

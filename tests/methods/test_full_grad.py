@@ -59,11 +59,11 @@ def test_layers_are_scaled_and_summed(psi: Any, part: Any) -> None:
     model[4].bias.data.normal_()
     expected = torch.zeros(3, 8, 8)
     for term in terms_by_hand(model, images, targets):
-        shown = term
+        scaled = term
         if part is not None:
-            shown = part(term)
-            shown = torch.stack([(one - one.min()) / (one.max() - one.min()) for one in shown])
-        small = shown.sum(dim=1, keepdim=True)
+            scaled = part(term)
+            scaled = torch.stack([(one - one.min()) / (one.max() - one.min()) for one in scaled])
+        small = scaled.sum(dim=1, keepdim=True)
         expected += functional.interpolate(small, size=(8, 8), mode="bilinear")[:, 0]
     torch.testing.assert_close(FullGrad(psi)(model, images, targets), expected, rtol=1e-4, atol=1e-5)
 

@@ -18,8 +18,8 @@ class ByHand(nn.Module):
         self.layer = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        shown = self.layer(self.activation + 0 * images.sum())
-        logit = (shown * self.gradient).sum(dim=(1, 2, 3))
+        activation = self.layer(self.activation + 0 * images.sum())
+        logit = (activation * self.gradient).sum(dim=(1, 2, 3))
         return torch.stack([logit, -logit], dim=1)
 
 

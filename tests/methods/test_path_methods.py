@@ -188,9 +188,9 @@ def naive_guided_path(gradient_of, image, start, steps, fraction, max_dist):
                 break
             ranked = torch.where((x - highest).abs() < 1e-12, math.inf, ranked)
             threshold = ranked.flatten().quantile(fraction, interpolation="lower")
-            chosen = (ranked <= threshold) & (ranked < math.inf)
-            gamma = float((left - goal) / ((x - highest).abs() * chosen).sum())
-            x = torch.where(chosen, highest if gamma > 1 else x + gamma * (highest - x), x)
+            moving = (ranked <= threshold) & (ranked < math.inf)
+            gamma = float((left - goal) / ((x - highest).abs() * moving).sum())
+            x = torch.where(moving, highest if gamma > 1 else x + gamma * (highest - x), x)
             attribution += (x - before) * actual
     return attribution
 

@@ -72,7 +72,7 @@ def test_the_layer_found_does_not_depend_on_the_images() -> None:
 
 
 class Rewriting(nn.Module):
-    """Goes on to write to what its last layer made."""
+    """Writes to the output of its last layer."""
 
     def __init__(self, is_view: bool) -> None:
         super().__init__()
@@ -80,9 +80,9 @@ class Rewriting(nn.Module):
         self.last = Turned() if is_view else nn.Conv2d(4, 4, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        made = self.last(self.features(images))
+        features = self.last(self.features(images))
         made += 1
-        return self.head(made.mean(dim=(2, 3)))
+        return self.head(features.mean(dim=(2, 3)))
 
 
 class Turned(nn.Module):
