@@ -81,7 +81,7 @@ class Rewriting(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         features = self.last(self.features(images))
-        made += 1
+        features += 1
         return self.head(features.mean(dim=(2, 3)))
 
 
