@@ -1,37 +1,62 @@
-"""Borrow a model for an explanation and give it back exactly as it was; read its logits."""
+"""Borrow a model for an explanation and restore it exactly as it was."""
 
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any, Final
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Final
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from lightning_saliency._random import private_random_state
 from lightning_saliency._types import Images, Logits, Model
+from lightning_saliency.targets import class_logits
 
-WAY_OUT: Final = (
-    "wrap the model so that it returns one row of class logits per image, "
-    "or tell the monitor where they are with its `model` and `output` arguments"
-)
+
+class _ForcedEager:
+    """Keeps compiled models eager while anyone explains, in any thread, and then restores what was set before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._count = 0
+        self._stance: AbstractContextManager[object] = nullcontext()
+
+    def __enter__(self) -> None:
+        """Force eager mode if this is the first of the explanations that run at the same time."""
+        with self._lock:
+            if not self._count:
+                # Constructed here and not earlier: the constructor alone already sets the stance.
+                self._stance = torch.compiler.set_stance("force_eager")
+                self._stance.__enter__()
+            self._count += 1
+
+    def __exit__(self, *error: object) -> None:
+        """Restore the stance if this was the last one."""
+        with self._lock:
+            self._count -= 1
+            if not self._count:
+                self._stance.__exit__(None, None, None)
+
+
+# The stance belongs to the process, not to a thread.
+_FORCED_EAGER: Final = _ForcedEager()
 
 
 @contextmanager
 def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
-    """Borrow a model: evaluation mode, gradients on, parameters frozen, buffers copied, eager, chance private.
+    """Borrow a model: evaluation mode, gradients on, parameters frozen, buffers copied, eager, private random state.
 
-    Everything is given back on leaving, also after an exception. Of a plain function nothing can be
-    borrowed but gradients and random state: pass an `nn.Module`, or a method of one, where there is one.
+    Everything is restored on leaving, also after an exception. Of a plain function nothing can be borrowed except
+    gradients and random state: pass an `nn.Module`, or a method of one, where there is one.
     """
-    module = _module_behind(model)
+    module = _module_of(model)
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(private_random_state(seed, _device_of(module)))
         if "torch._dynamo" in sys.modules:  # nothing can be compiled before it is imported, and importing is slow
-            # Constructed here and not earlier: the constructor alone already sets the stance.
-            stack.enter_context(torch.compiler.set_stance("force_eager"))
+            stack.enter_context(_FORCED_EAGER)
         if module is not None:
             stack.enter_context(_in_eval_mode(module))
             stack.enter_context(_frozen(module))
@@ -40,26 +65,11 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
 
 
 def logits_of(model: Model, images: Images) -> Logits:
-    """Run the model and read its logits; a single logit z becomes the pair (-z/2, z/2)."""
-    output = model(images)
-    if not isinstance(output, Tensor):
-        raise TypeError(f"Expected the model to return a tensor of logits, but got {_kind(output)}: {WAY_OUT}.")
-    if output.ndim != 2 or output.shape[0] != images.shape[0]:
-        raise ValueError(
-            f"Expected logits of shape (B, K) for a batch of {images.shape[0]}, but got {tuple(output.shape)}: "
-            f"{WAY_OUT}."
-        )
-    if output.shape[1] == 1:
-        return torch.cat([-output / 2, output / 2], dim=1)
-    return output
+    """Run the model and read the logits of its classes."""
+    return class_logits(model(images), len(images))
 
 
-def _kind(output: Any) -> str:
-    keys = f" with keys {list(output)}" if isinstance(output, dict) else ""
-    return type(output).__name__ + keys
-
-
-def _module_behind(model: Model) -> nn.Module | None:
+def _module_of(model: Model) -> nn.Module | None:
     owner = getattr(model, "__self__", model)
     return owner if isinstance(owner, nn.Module) else None
 
@@ -84,42 +94,42 @@ def _in_eval_mode(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _frozen(module: nn.Module) -> Iterator[None]:
-    """Turn off gradients of parameters, which the explanation never needs.
+    """Turn off gradients of parameters, which explanations never need.
 
-    Sharded parameters are left alone, and flags are given back by name as well as by object: a sharded
-    module may swap its parameter objects during a forward.
+    Sharded parameters are not touched, and flags are restored by name as well as by object: a sharded module may swap
+    its parameter objects during a forward.
     """
-    wanted = {
+    parameters = {
         name: parameter
         for name, parameter in module.named_parameters()
         if parameter.requires_grad and parameter.is_leaf and not _is_sharded(parameter)
     }
     try:
-        for parameter in wanted.values():
+        for parameter in parameters.values():
             parameter.requires_grad_(False)
         yield
     finally:
-        now = dict(module.named_parameters())
-        for name, parameter in wanted.items():
+        current = dict(module.named_parameters())
+        for name, parameter in parameters.items():
             parameter.requires_grad_(True)
-            now.get(name, parameter).requires_grad_(True)
+            current.get(name, parameter).requires_grad_(True)
 
 
 @contextmanager
 def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
-    """Lend copies: some modules write to their buffers in evaluation mode too (observers, lazy tables).
+    """Replace buffers by copies: some modules write to them in evaluation mode too (observers, lazy tables).
 
-    A copy also stands in for a buffer made in inference mode, which autograd could not save.
+    A copy also replaces a buffer made in inference mode, which autograd could not save.
     """
-    lent = [(part, name, buffer) for part in module.modules() for name, buffer in part._buffers.items()]
-    copies = {id(buffer): buffer.clone() for _, _, buffer in lent if buffer is not None}
+    buffers = [(part, name, buffer) for part in module.modules() for name, buffer in part._buffers.items()]
+    copies = {id(buffer): buffer.clone() for _, _, buffer in buffers if buffer is not None}
     try:
-        for part, name, buffer in lent:
+        for part, name, buffer in buffers:
             if buffer is not None:
                 part._buffers[name] = copies[id(buffer)]
         yield
     finally:
-        for part, name, buffer in lent:
+        for part, name, buffer in buffers:
             part._buffers[name] = buffer
 
 

@@ -1,21 +1,21 @@
-"""Explain and score with many methods and metrics at once, every pass that they share run once."""
+"""Explain and score with many methods and metrics; passes that they share are run once."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypeVar
 
 import torch
 
 from lightning_saliency._checks import check_choice, check_integer, check_maps
 from lightning_saliency._model import explaining
+from lightning_saliency._saliency_method import SaliencyMethod, as_method, differentiable, target_of
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.methods import Method
-from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod
-from lightning_saliency.methods._stream_method import StreamMethod, explain_streams, known_targets, own_images
-from lightning_saliency.methods._walking_method import WalkingMethod
+from lightning_saliency.methods._stream_method import explain_streams
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.passes.trials import Measured, Trial, visit_trials
+from lightning_saliency.targets import Target, TargetLike
 
 Methods: TypeAlias = Sequence[Method] | Mapping[str, Method]
 Metrics: TypeAlias = Sequence[ExplanationMetric] | Mapping[str, ExplanationMetric]
@@ -23,17 +23,17 @@ Named = TypeVar("Named")
 
 
 def explain(
-    model: Model, images: Images, targets: Targets | None, methods: Methods, max_batch_size: int = 64
+    model: Model, images: Images, targets: TargetLike | None, methods: Methods, max_batch_size: int = 64
 ) -> dict[str, Maps]:
-    """Explain images with several methods; those with equal points share their passes.
+    """Explain images with several methods; methods that need the same gradients share them.
 
-    The model is given back exactly as it was. A map depends on the model, its image and its target only,
-    not on the rest of the batch.
+    The model is restored exactly as it was. A map depends on the model, its image and its target only, not on the
+    rest of the batch.
 
     Args:
         model: Model with one row of logits per image; best an `nn.Module`, which can be borrowed.
         images: Images (B, C, *S) in the model's input space.
-        targets: Classes to explain (B,), or `None` for the predicted ones.
+        targets: Classes to explain (B,), a `Target`, or `None` for the predicted classes.
         methods: Methods with distinct names, or a mapping from names to methods; any callable
             `(model, images, targets) -> maps` is one.
         max_batch_size: Most images in one pass.
@@ -42,7 +42,7 @@ def explain(
         Raw float32 maps (B, *S) by method name.
 
     Raises:
-        TypeError: If an argument is not of the kind expected.
+        TypeError: If an argument is of the wrong kind, or the target lacks what a method needs.
         ValueError: If shapes disagree, or names are missing or repeated.
 
     Example:
@@ -53,16 +53,16 @@ def explain(
         >>> {name: tuple(method_maps.shape) for name, method_maps in maps.items()}
         {'gradient': (5, 2, 2), 'smooth_grad': (5, 2, 2)}
     """
-    named = by_name("methods", methods)
-    images = own_images(images)
+    named = {name: as_method(method, name) for name, method in by_name("methods", methods).items()}
+    images = differentiable(images)
     check_integer("max_batch_size", max_batch_size, minimum=1)
     with explaining(model):
-        targets = known_targets(model, images, targets, max_batch_size)
-        streams = {name: method for name, method in named.items() if isinstance(method, StreamMethod)}
-        maps = explain_streams(model, images, targets, streams, max_batch_size)
+        target = target_of(model, images, targets, max_batch_size)
+        shared = {name: method for name, method in named.items() if method.readings}
+        maps = explain_streams(model, images, target, shared, max_batch_size)
         for name, method in named.items():
-            if name not in streams:
-                maps[name] = _explain_alone(model, images, targets, name, method, max_batch_size)
+            if name not in shared:
+                maps[name] = _explain_alone(model, images, target, name, method, max_batch_size)
     return {name: maps[name] for name in named}
 
 
@@ -231,21 +231,14 @@ def _name_of(member: object, argument: str) -> str:
 
 
 def _explain_alone(
-    model: Model,
-    images: Images,
-    targets: Targets,
-    name: str,
-    method: Callable[..., Maps],
-    max_batch_size: int,
+    model: Model, images: Images, target: Target, name: str, method: SaliencyMethod, max_batch_size: int
 ) -> Maps:
-    max_batch_size = chunk_size(images, max_batch_size)
-    chunks = zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True)
+    size = chunk_size(images, max_batch_size)
     parts = []
-    # Ours may put several changed versions of a chunk into a pass.
-    options = {"max_batch_size": max_batch_size} if isinstance(method, WalkingMethod | PerturbedLayerMethod) else {}
-    with explaining(model):  # anew for each method, so that what it draws does not depend on what ran before
-        for chunk, chunk_targets in chunks:
-            maps = method(model, chunk.clone(), chunk_targets.clone(), **options)
+    with explaining(model):  # anew for each method, so that its random numbers do not depend on the others
+        for chunk, chunk_target in zip(images.split(size), target.split(size), strict=True):
+            # The method may put several changed versions of a chunk into a pass.
+            maps = method.maps(model, chunk, chunk_target, size)
             check_maps(name, maps, chunk)
             parts.append(maps.detach().float())
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Class activation maps whose channels are weighed by what is lost without them."""
+"""Class activation maps whose channel weights are the loss of the logit without the channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,19 +6,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_saliency._types import Images, Targets
-from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, target_logits
+from lightning_saliency._types import Images
+from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, values_of
 from lightning_saliency.passes.layers import channels_last
 from lightning_saliency.passes.recorder import Recorder
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
 class AblationCAM(PerturbedLayerMethod):
-    """A layer's channels, each weighed by the drop of the target's logit when that channel is set to zero.
+    """A layer's channels, each times the drop of the target's logit when that channel is set to zero.
 
-    The paper divides drops by the logit itself, which only scales a map where the logit is positive and turns
-    it around where it is negative: here they are not divided. Gradients play no part. Cost: K + 2 forwards per
-    image for a layer of K channels, in passes of at most `max_batch_size` images.
+    The paper divides drops by the logit itself. That only scales a map where the logit is positive, and inverts it
+    where the logit is negative, so drops are not divided here. No gradients are used. Cost: K + 2 forwards per image
+    for a layer of K channels, in passes of at most `max_batch_size` images.
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
@@ -26,7 +27,7 @@ class AblationCAM(PerturbedLayerMethod):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -44,17 +45,17 @@ class AblationCAM(PerturbedLayerMethod):
     layer: str | Sequence[str] | None = None
     name: str = "ablation_cam"
 
-    def weights(self, recorder: Recorder, images: Images, targets: Targets, layer: str, output: Tensor) -> Tensor:
+    def weights(self, recorder: Recorder, images: Images, target: Target, layer: str, output: Tensor) -> Tensor:
         """Set each channel to zero."""
         dimension = output.ndim - 1 if channels_last(output, images) else 1
-        intact = target_logits(recorder, images, targets)
+        intact = values_of(recorder, images, target)
         drops = []
         for channels in channel_chunks(recorder, images, output.shape[dimension]):
             without = []
             for channel in channels:
                 without.append(output.clone())
                 without[-1].select(dimension, channel).zero_()
-            repeated = images.repeat(len(channels), *[1] * (images.ndim - 1))
-            found = target_logits(recorder, repeated, targets.repeat(len(channels)), {layer: torch.cat(without)})
-            drops += [intact - scores for scores in found.split(len(images))]
+            repeated = torch.cat([images] * len(channels))
+            values = values_of(recorder, repeated, target.repeat(len(channels)), {layer: torch.cat(without)})
+            drops += [intact - value for value in values.split(len(images))]
         return torch.stack(drops, dim=1)

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
-from lightning_saliency._types import Images, Maps, Model, Targets
-from lightning_saliency.methods._stream_method import own_images
+from lightning_saliency._types import Images, Maps
+from lightning_saliency.methods._control import Control
 
 
 @dataclass(frozen=True)
-class EdgeMap:
-    """Magnitude of the image's Sobel gradient, of its channels' mean: looks right, and knows no model.
+class EdgeMap(Control):
+    """Edges of the image: magnitude of the Sobel gradient of its channels' mean, whatever the model.
 
-    An explanation that scores no better than this shows what is in the image, not what the model makes of it.
+    An explanation that scores no better than this shows what is in the image, not how the model uses it.
     Borders are replicated. Maps are in units of the normalised input. Cost: no pass.
 
     Args:
@@ -34,9 +34,8 @@ class EdgeMap:
 
     name: str = "edge_map"
 
-    def __call__(self, model: Model | None, images: Images, targets: Targets | None = None) -> Maps:
+    def draw(self, images: Images) -> Maps:
         """Filter the images; returns float32 maps (B, H, W)."""
-        images = own_images(images)
         if images.ndim != 4:
             raise ValueError(
                 f"Expected images of shape (B, C, H, W) for an edge map, but got {tuple(images.shape)}: "

@@ -1,32 +1,34 @@
-"""Maps of what the input and every bias of a network contribute to the logit."""
+"""Maps of the contributions of the input and of every bias to the logit."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from lightning_saliency._types import Images, Maps, Model, Targets
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
+from lightning_saliency._types import Images, Maps, Model, per_image
 from lightning_saliency.methods._layer_method import Pooled, check_pooled
-from lightning_saliency.methods._stream_method import DEFAULT_BATCH_SIZE, prepared
 from lightning_saliency.methods._upsampling import upsample
 from lightning_saliency.passes.biases import FullGradients, full_gradients
 from lightning_saliency.passes.statistics import part_of
+from lightning_saliency.targets import Target, TargetLike
 
 
 @dataclass(frozen=True)
-class FullGrad:
-    """Input times gradient plus, layer by layer, bias times gradient, brought to the image's size and summed.
+class FullGrad(SaliencyMethod):
+    """Input times gradient plus every layer's bias times gradient, upsampled to the image's size and summed.
 
-    Biases are those of convolutions, linear layers and BatchNorm in evaluation, wherever they run. With
-    `psi="absolute"`, the paper's, or `"positive"`, that part of each layer is scaled to [0, 1] in each image
-    before channels are summed, and layers without positions are left out. With `psi="signed"` nothing is
-    scaled. In networks of ReLUs `attribute` is complete: it sums to the target's logit, layers without
-    positions spread evenly over the image. Cost: one forward and one backward per image, which keeps the
+    Biases are those of convolutions, linear layers and BatchNorm in evaluation mode, in modules and in functions.
+    With `psi="absolute"`, the paper's, or `"positive"`, that part of each layer is scaled to [0, 1] in each image
+    before channels are summed, and layers without positions are left out. With `psi="signed"` nothing is scaled.
+    In networks of ReLUs `attribute` is complete: it sums to the target's logit, with the contributions of layers
+    without positions spread evenly over the image. Cost: one forward and one backward per image, which keeps the
     outputs of all layers.
 
     Args:
-        psi: What is done to each layer: `"absolute"`, `"positive"` or `"signed"`. All but the last lose
-            sight of the class: see `ClassSensitivity`.
+        psi: Part of each layer that is summed: `"absolute"`, `"positive"` or `"signed"`. Maps of the first two are
+            nearly the same for every class: see `ClassSensitivity`.
         name: Key in results and logs.
 
     Raises:
@@ -36,8 +38,8 @@ class FullGrad:
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2))
         >>> images = torch.rand(1, 1, 2, 2)
-        >>> found = FullGrad().attribute(model, images, torch.tensor([0])).sum()
-        >>> torch.allclose(found, model(images)[0, 0])
+        >>> total = FullGrad().attribute(model, images, torch.tensor([0])).sum()
+        >>> torch.allclose(total, model(images)[0, 0])
         True
 
     References:
@@ -47,59 +49,55 @@ class FullGrad:
 
     psi: Pooled = "absolute"
     name: str = "full_grad"
+    watches_operations: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_pooled(self.psi, "psi")
 
-    def __call__(
-        self,
-        model: Model,
-        images: Images,
-        targets: Targets | None = None,
-        *,
-        max_batch_size: int = DEFAULT_BATCH_SIZE,
-    ) -> Maps:
-        """Explain images; `targets=None` explains the predicted classes. Returns raw float32 maps (B, *S)."""
-        with prepared(model, images, targets, max_batch_size) as (own, known):
-            chunks = full_gradients(model, own, known, max_batch_size)
-            return torch.cat([self._map(*chunk) for chunk in chunks]).float()
+    def maps(self, model: Model, images: Images, target: Target, max_batch_size: int) -> Maps:
+        """Sum what the input and the biases contribute."""
+        return torch.cat([self._map(*chunk) for chunk in full_gradients(model, images, target, max_batch_size)])
+
+    @property
+    def has_attribution(self) -> bool:
+        """True."""
+        return True
 
     def attribute(
         self,
         model: Model,
         images: Images,
-        targets: Targets | None = None,
+        targets: TargetLike | None = None,
         *,
         max_batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> Tensor:
-        """Return what each pixel contributes with its sign, (B, *S), in units of logit."""
-        with prepared(model, images, targets, max_batch_size) as (own, known):
-            return torch.cat([_complete(*chunk) for chunk in full_gradients(model, own, known, max_batch_size)])
+        """Return each pixel's signed contribution (B, *S), in units of logit."""
+        with prepared(model, images, targets, max_batch_size) as (inputs, target):
+            return torch.cat([_complete(*chunk) for chunk in full_gradients(model, inputs, target, max_batch_size)])
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: nothing, since the whole logit is accounted for."""
+        """Return no baseline, since the attribution sums to the logit."""
         return ()
 
-    def _map(self, images: Images, found: FullGradients) -> Maps:
-        terms = [found.of_input, *(term for term in found.of_biases if term.ndim == images.ndim)]
-        return torch.stack([upsample(self._seen(term).sum(dim=1), images) for term in terms]).sum(dim=0)
+    def _map(self, images: Images, gradients: FullGradients) -> Maps:
+        terms = [gradients.of_input, *(term for term in gradients.of_biases if term.ndim == images.ndim)]
+        return torch.stack([upsample(self._psi(term).sum(dim=1), images) for term in terms]).sum(dim=0)
 
-    def _seen(self, term: Tensor) -> Tensor:
+    def _psi(self, term: Tensor) -> Tensor:
         if self.psi == "signed":
             return term
         part = part_of(term, self.psi)
         flat = part.flatten(1)
         low, high = flat.amin(dim=1), flat.amax(dim=1)
         spread = torch.where(high > low, high - low, 1.0)
-        shape = (-1, *[1] * (part.ndim - 1))
-        return (part - low.reshape(shape)) / spread.reshape(shape)
+        return (part - per_image(low, part)) / per_image(spread, part)
 
 
-def _complete(images: Images, found: FullGradients) -> Maps:
-    maps = found.of_input.sum(dim=1)
-    for term in found.of_biases:
-        total = term.flatten(1).sum(dim=1).reshape(-1, *[1] * (maps.ndim - 1))
+def _complete(images: Images, gradients: FullGradients) -> Maps:
+    maps = gradients.of_input.sum(dim=1)
+    for term in gradients.of_biases:
+        total = per_image(term.flatten(1).sum(dim=1), maps)
         if term.ndim == images.ndim:
             small = term.sum(dim=1)
             spread = upsample(small, images) * (small[0].numel() / maps[0].numel())

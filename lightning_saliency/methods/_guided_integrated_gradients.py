@@ -1,37 +1,41 @@
 """Gradients integrated along a path that each image chooses for itself."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_number
-from lightning_saliency._types import Images, Model, Targets
-from lightning_saliency.methods._aggregation import Aggregation, Guide, check_aggregation
-from lightning_saliency.methods._baseline import baseline_of
+from lightning_saliency._types import Images, Model
+from lightning_saliency.methods._aggregation import Aggregation, check_aggregation
+from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._walking_method import WalkingMethod
+from lightning_saliency.passes.colours import Canvas
 from lightning_saliency.passes.guided_path import GuidedPath, read_path
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
-from lightning_saliency.passes.references import Colours, References, Start
+from lightning_saliency.passes.references import PerChannel, References
 from lightning_saliency.passes.statistics import Part, Statistic
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
 class GuidedIntegratedGradients(WalkingMethod):
     """Integrated gradients along a path that moves the features with the smallest gradients first.
 
-    The path avoids the steep directions of noise: at each step the `fraction` of features with the smallest
-    gradients goes ahead, as far as `max_dist` from the straight path allows, until the step's share of the
-    way is done. With `fraction=1` it is the left Riemann sum on the straight path. `attribute` adds up to the
-    difference of the logits in the limit of small steps where the model is smooth; on networks with ReLUs
-    features that look flat meet kinks on their way, and the sum can stay far off even with thousands of
-    steps: wrap it in `IDGI` where completeness matters. Each image has its own path, so no pass is shared
-    with other methods. Maps are in units of logit. Cost: `num_steps` forwards and backwards per image.
+    The path avoids steep directions, which are often noise. At each step the `fraction` of features with the
+    smallest gradients moves on, at most `max_dist` away from the straight path, until the step's share of the way is
+    complete. With `fraction=1` it is the left Riemann sum on the straight path. If the model is smooth, `attribute`
+    sums to the difference of the logits in the limit of small steps. In networks with ReLUs a feature with a small
+    gradient can meet kinks on its way, and the sum can stay far off even with thousands of steps: use it inside
+    `IDGI` where completeness matters. Each image has its own path, so no pass is shared with other methods. Maps are
+    in units of logit. Cost: `num_steps` forwards and backwards per image.
 
     Args:
         num_steps: Number of steps.
         fraction: Share of features in (0, 1] that may move at a time.
-        max_dist: Most that a feature may be ahead of or behind the straight path, in shares of the way.
+        max_dist: Largest distance of a feature from the straight path, in shares of the way.
         baseline: Where the path starts, as in `IntegratedGradients`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
@@ -63,9 +67,9 @@ class GuidedIntegratedGradients(WalkingMethod):
     num_steps: int = 20
     fraction: float = 0.25
     max_dist: float = 0.1
-    baseline: Start | References | Tensor = "mean"
-    mean: Colours = None
-    std: Colours = None
+    baseline: Canvas | References | Tensor = "mean"
+    mean: PerChannel = None
+    std: PerChannel = None
     aggregation: Aggregation = "signed"
     guide: Guide | None = None
     percentile: float = 0.85
@@ -79,9 +83,11 @@ class GuidedIntegratedGradients(WalkingMethod):
             raise ValueError(f"Expected `fraction` to lie in (0, 1], but got {self.fraction}.")
         check_number("max_dist", self.max_dist, minimum=0)
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
-        checked = baseline_of(self.baseline, self.mean, self.std)
-        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
-            object.__setattr__(self, argument, value)
+        set_baseline(self)
+
+    def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
+        """Return a copy that knows how images were normalised, unless it does already."""
+        return replace(self, mean=mean, std=std) if self.mean is None else self
 
     def path(self) -> GuidedPath:
         """Return the rule by which images choose their paths."""
@@ -89,7 +95,7 @@ class GuidedIntegratedGradients(WalkingMethod):
         return GuidedPath(baseline, self.num_steps, float(self.fraction), float(self.max_dist))
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return (self.path().baseline.of(images),)
 
     def quantity(self, part: Part) -> Statistic:
@@ -97,7 +103,13 @@ class GuidedIntegratedGradients(WalkingMethod):
         return MeanContribution(part)
 
     def walk(
-        self, model: Model, images: Images, targets: Targets, statistics: tuple[Statistic, ...], max_batch_size: int
+        self, model: Model, images: Images, target: Target, statistics: tuple[Statistic, ...], max_batch_size: int
     ) -> Iterator[tuple[Tensor, ...]]:
-        """Walk each image's own path, the image itself left out, since nothing moves there."""
-        return read_path(self.path(), model, images, targets, statistics, max_batch_size)
+        """Walk each image's path up to the image, where nothing moves."""
+        return read_path(self.path(), model, images, target, statistics, max_batch_size)
+
+    def walk_to_end(
+        self, model: Model, images: Images, target: Target, statistics: tuple[Statistic, ...], max_batch_size: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Walk each image's path, the image included."""
+        return read_path(self.path(), model, images, target, statistics, max_batch_size, ends=True)

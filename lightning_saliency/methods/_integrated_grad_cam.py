@@ -1,27 +1,28 @@
 """Grad-CAM averaged along a path from a baseline to the image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Maps
-from lightning_saliency.methods._baseline import baseline_of
+from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._layer_method import LayerMethod, Pooled, Quantity, check_pooled
+from lightning_saliency.passes.colours import Canvas
 from lightning_saliency.passes.layer_statistics import MeanCAM
 from lightning_saliency.passes.paths import StraightPath
-from lightning_saliency.passes.references import Colours, References, Start
+from lightning_saliency.passes.references import PerChannel, References
 
 
 @dataclass(frozen=True)
 class IntegratedGradCAM(LayerMethod):
-    """Mean over a straight path of inputs of the Grad-CAM seen at each point.
+    """Mean of the Grad-CAM maps at the points of a straight path of inputs.
 
-    As in the authors' code each point has its own activation, and its map is rectified before the mean; they
-    take the sum over 50 left ends from black instead. On a path without length it is Grad-CAM. Cost:
-    `num_steps` forwards and backwards per image, shared with every method on an equal path.
+    As in the authors' code each point has its own activation, and its map is rectified before the mean. The authors
+    sum over 50 left ends from black instead. On a path without length it is Grad-CAM. Cost: `num_steps` forwards and
+    backwards per image, shared with every method on an equal path.
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
@@ -29,13 +30,13 @@ class IntegratedGradCAM(LayerMethod):
         baseline: Where the path starts, as in `IntegratedGradients`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
-        rule: How the integral is taken: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
+        rule: Rule of the integral: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of the gradient is averaged over positions, as in `GradCAM`.
         name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If a number is out of range or a choice unknown, or the layer is unknown, or none is found.
+        ValueError: If a number is out of range or a choice unknown, or the layer is unknown, or there is none.
 
     Example:
         >>> import torch
@@ -52,9 +53,9 @@ class IntegratedGradCAM(LayerMethod):
 
     layer: str | Sequence[str] | None = None
     num_steps: int = 20
-    baseline: Start | References | Tensor = "mean"
-    mean: Colours = None
-    std: Colours = None
+    baseline: Canvas | References | Tensor = "mean"
+    mean: PerChannel = None
+    std: PerChannel = None
     rule: Literal["gauss_legendre", "left"] = "gauss_legendre"
     aggregation: Pooled = "signed"
     name: str = "integrated_grad_cam"
@@ -65,9 +66,11 @@ class IntegratedGradCAM(LayerMethod):
         check_integer("num_steps", self.num_steps, minimum=1)
         check_choice("rule", self.rule, ("gauss_legendre", "left"))
         check_pooled(self.aggregation)
-        checked = baseline_of(self.baseline, self.mean, self.std)
-        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
-            object.__setattr__(self, argument, value)
+        set_baseline(self)
+
+    def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
+        """Return a copy that knows how images were normalised, unless it does already."""
+        return replace(self, mean=mean, std=std) if self.mean is None else self
 
     def quantities(self, layer: str) -> tuple[Quantity, ...]:
         """The mean map over the path."""

@@ -1,24 +1,29 @@
 """Gradients integrated along a straight path from a baseline."""
 
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer
-from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
-from lightning_saliency.methods._baseline import baseline_of
+from lightning_saliency._types import Images, Maps, Model
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.colours import Canvas
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import Rule, StraightPath
-from lightning_saliency.passes.references import Colours, References, Start
-from lightning_saliency.passes.stream import Reading
+from lightning_saliency.passes.references import PerChannel, References
+from lightning_saliency.passes.statistics import Statistic
+from lightning_saliency.passes.stream import Reading, read_points
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
 class IntegratedGradients(CompleteMethod):
-    """Movement from a baseline times the mean gradient on the way, its magnitudes summed over channels.
+    """Difference from a baseline times the mean gradient on the path, its magnitudes summed over channels.
 
     `attribute` is complete: its sum over an image is the target's logit there minus the logit at the
     baseline, up to the error of the quadrature. An image equal to the baseline has a zero map. Maps are in
@@ -26,13 +31,12 @@ class IntegratedGradients(CompleteMethod):
 
     Args:
         num_steps: Number of points on the path.
-        baseline: Where the path starts, `"mean"`, the data set's mean colour,
-            which is zero in normalised images (with `mean=None` it is each image's own mean colour);
-            `"black"` or `"white"` of raw pixel space; `"blur"`, the image blurred by a tenth of its longest
-            side; or one image (C, *S) in the model's input space.
+        baseline: Start of the path: `"mean"`, the data set's mean colour, which is zero in normalised images (with
+            `mean=None` each image's mean colour); `"black"` or `"white"` of raw pixel space; `"blur"`, the image
+            blurred by a tenth of its longest side; or one image (C, *S) in the model's input space.
         mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
-        rule: How the integral is taken: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
+        rule: Rule of the integral: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of each step's product of gradient and movement is summed: `"signed"`,
             `"positive"`, `"negative"` or `"absolute"`.
         guide: Weight of features whose gradients vary little along the path, as in `GuidedAbsoluteGrad`.
@@ -60,9 +64,9 @@ class IntegratedGradients(CompleteMethod):
     """
 
     num_steps: int = 20
-    baseline: Start | References | Tensor = "mean"
-    mean: Colours = None
-    std: Colours = None
+    baseline: Canvas | References | Tensor = "mean"
+    mean: PerChannel = None
+    std: PerChannel = None
     rule: Literal["gauss_legendre", "left"] = "gauss_legendre"
     aggregation: Aggregation = "signed"
     guide: Guide | None = None
@@ -74,16 +78,18 @@ class IntegratedGradients(CompleteMethod):
         check_integer("num_steps", self.num_steps, minimum=1)
         check_choice("rule", self.rule, ("gauss_legendre", "left"))
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
-        checked = baseline_of(self.baseline, self.mean, self.std)
-        for argument, value in (("baseline", checked.start), ("mean", checked.mean), ("std", checked.std)):
-            object.__setattr__(self, argument, value)
+        set_baseline(self)
+
+    def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
+        """Return a copy that knows how images were normalised, unless it does already."""
+        return replace(self, mean=mean, std=std) if self.mean is None else self
 
     def path(self, rule: Rule) -> StraightPath:
         """Return the points on the path, spaced as the rule says."""
         return StraightPath(baseline_of(self.baseline, self.mean, self.std), self.num_steps, rule)
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return (self.path(self.rule).baseline.of(images),)
 
     @property
@@ -99,3 +105,9 @@ class IntegratedGradients(CompleteMethod):
     def formula(self, images: Images, *values: Tensor) -> Maps:
         """Guide, and sum the channels' magnitudes."""
         return aggregate(values, self.guide, self.percentile)
+
+    def walk_to_end(
+        self, model: Model, images: Images, target: Target, statistics: tuple[Statistic, ...], max_batch_size: int
+    ) -> Iterator[tuple[Tensor, ...]]:
+        """Yield, chunk after chunk, the value of every statistic on the path with both ends."""
+        return read_points(self.path("ends"), model, images, target, statistics, max_batch_size)

@@ -1,4 +1,4 @@
-"""What all class activation maps share: one map for each layer, brought to the image's size and averaged."""
+"""Base of the class activation maps: one map for each layer, upsampled to the image's size and averaged."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ POOLED: Final = ("signed", "positive", "absolute")
 Quantity: TypeAlias = tuple[Points, Statistic]
 
 
-def own_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+def checked_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
     """Check names of layers, and make a tuple of a list, so that the method can be hashed."""
     if layer is None or isinstance(layer, str):
         return layer
@@ -32,7 +32,7 @@ def own_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] | Non
 
 
 def names_of(layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    """List the names of layers that are meant."""
+    """List the layers' names; `None` means the last spatial layer."""
     if layer is None:
         return (LAST_SPATIAL,)
     return (layer,) if isinstance(layer, str) else tuple(layer)
@@ -48,11 +48,11 @@ class LayerMethod(StreamMethod):
 
     def __post_init__(self) -> None:
         """Check the layers."""
-        object.__setattr__(self, "layer", own_layers(self.layer))
+        object.__setattr__(self, "layer", checked_layers(self.layer))
 
     @abstractmethod
     def quantities(self, layer: str) -> tuple[Quantity, ...]:
-        """What has to be read at a layer, and at which points."""
+        """Quantities that are read at a layer, and at which points."""
 
     @abstractmethod
     def cam(self, *values: Any) -> Maps:

@@ -1,6 +1,8 @@
 """Layer-wise relevance propagation."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar, Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -9,31 +11,52 @@ from lightning_saliency._checks import check_choice, check_number
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.propagation import Ruled
-from lightning_saliency.passes.relevance import RelevanceRule
-from lightning_saliency.passes.relevance_shares import Kind
+from lightning_saliency.passes.relevance import Relevance
+from lightning_saliency.passes.relevance_rules import Portion, RelevanceRule
 from lightning_saliency.passes.statistics import MeanTimesScore
 from lightning_saliency.passes.stream import Reading
+
+Kind: TypeAlias = Literal["epsilon", "z_plus", "alpha_beta", "epsilon_plus"]
+POSITIVE: Final = Portion(negative=0.0)
+RULES: Final[dict[str, Callable[[float, float], RelevanceRule]]] = {
+    "epsilon": lambda epsilon, _: RelevanceRule((_epsilon(epsilon),)),
+    "z_plus": lambda _, __: RelevanceRule((POSITIVE,)),
+    "alpha_beta": lambda _, alpha: RelevanceRule(
+        (Portion(negative=0.0, share=alpha), Portion(positive=0.0, share=1 - alpha))
+    ),
+    "epsilon_plus": lambda epsilon, _: RelevanceRule((POSITIVE,), dense=(_epsilon(epsilon),)),
+}
+"""Rules by name, made from `epsilon` and `alpha`."""
+
+
+def _epsilon(epsilon: float) -> Portion:
+    return Portion(epsilon=epsilon, biases=True)
 
 
 @dataclass(frozen=True)
 class LRP(CompleteMethod):
-    """The target's logit, handed back layer by layer to what contributed to it; positive relevance of each pixel.
+    """Positive relevance of each pixel: the target's logit, passed back layer by layer to what contributed to it.
 
-    Rules: `"epsilon"` deals out in proportion to all contributions; `"z_plus"` to the positive ones alone;
-    `"alpha_beta"` counts those alpha times and the negative ones alpha - 1 times against them;
-    `"epsilon_plus"` is epsilon at linear layers and z-plus before. Layers are convolutions, linear layers with
-    a BatchNorm behind them folded in, averages, and sums of two branches; maxima hand relevance to the largest
-    and activations pass it on. An operation without a rule (attention, LayerNorm, gates) is refused.
+    `"epsilon"` distributes a unit's relevance in proportion to all contributions, `"z_plus"` in proportion to the
+    positive ones. `"alpha_beta"` gives alpha times the relevance to the positive and takes alpha - 1 times the
+    relevance from the negative ones. `"epsilon_plus"` is epsilon at linear layers and z-plus at all others. Layers
+    are convolutions, linear layers (a BatchNorm directly after either is folded in), averages, and sums of two
+    branches. Maxima pass relevance to the largest input, and activations pass all of it on. An operation without a
+    rule (attention, LayerNorm, gates) is refused.
 
-    `attribute` is conserving for z-plus and alpha-beta: relevance sums to the logit, since biases have no
-    share, but for units that nothing contributed to with the right sign. With epsilon biases keep theirs, and with
-    a small `epsilon` it is, in networks of ReLUs, image times gradient by another way. The map sums
-    channels and is rectified. Since z-plus and alpha-beta would hand a negative logit to what speaks for the
-    class, their maps, but not their attributions, start with its magnitude. Cost: one forward and about three
-    backwards per image.
+    A unit whose contributions all have one sign is a special case. With z-plus it passes nothing on if none is
+    positive: its relevance is lost. With alpha-beta the sign that is there gets the unit's relevance once, not
+    alpha or 1 - alpha times, so that nothing is lost. With epsilon there is no special case. A unit without any
+    contribution passes nothing on.
+
+    `attribute` sums to the logit for z-plus and alpha-beta, except for the relevance lost as above, since biases get
+    no share. With epsilon biases keep theirs; with a small `epsilon` the attribution is image times gradient in
+    networks of ReLUs. The map sums channels and is rectified. Z-plus and alpha-beta would pass a negative logit to
+    the pixels that support the class, so their maps start with its magnitude (their attributions do not). Cost: one
+    forward and about three backwards per image.
 
     Args:
-        rule: Which rule deals relevance out.
+        rule: Which rule distributes relevance: a name, or a `RelevanceRule` for any other.
         epsilon: How far denominators of the epsilon rule are kept away from zero.
         alpha: Weight of the positive contributions of the alpha-beta rule, at least 1.
         name: Key in results and logs.
@@ -55,27 +78,29 @@ class LRP(CompleteMethod):
         Propagation", 2015. https://doi.org/10.1371/journal.pone.0130140
     """
 
-    rule: Kind = "epsilon_plus"
+    rule: Kind | RelevanceRule = "epsilon_plus"
     epsilon: float = 1e-6
     alpha: float = 2.0
     name: str = "lrp"
+    watches_operations: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the arguments."""
-        check_choice("rule", self.rule, ("epsilon", "z_plus", "alpha_beta", "epsilon_plus"))
+        if not isinstance(self.rule, RelevanceRule):
+            check_choice("rule", self.rule, tuple(RULES))
         check_number("epsilon", self.epsilon, minimum=0)
         check_number("alpha", self.alpha, minimum=1)
         if self.epsilon == 0:
-            raise ValueError("Expected `epsilon` to be above 0, but got 0: denominators may vanish.")
+            raise ValueError("`epsilon` must be above 0, but got 0. Denominators may vanish.")
 
     def baselines(self, images: Images) -> tuple[Images, ...] | None:
-        """Return what the attribution is complete against: nothing; None where biases keep a share."""
-        return () if self.rule in ("z_plus", "alpha_beta") else None
+        """Return no baseline, since the attribution sums to the logit, or None where biases keep a share."""
+        return () if self._rule.conserves else None
 
     @property
     def readings(self) -> tuple[Reading, ...]:
         """The relevance that arrives at the image."""
-        return (Reading(self._points, MeanTimesScore(magnitude=self.rule in ("z_plus", "alpha_beta"))),)
+        return (Reading(self._points, MeanTimesScore(magnitude=self._rule.conserves)),)
 
     @property
     def contribution(self) -> Reading:
@@ -84,7 +109,13 @@ class LRP(CompleteMethod):
 
     @property
     def _points(self) -> Ruled:
-        return Ruled(RelevanceRule(self.rule, float(self.epsilon), float(self.alpha)))
+        return Ruled(Relevance(self._rule))
+
+    @property
+    def _rule(self) -> RelevanceRule:
+        if isinstance(self.rule, RelevanceRule):
+            return self.rule
+        return RULES[self.rule](float(self.epsilon), float(self.alpha))
 
     def formula(self, images: Images, relevance: Tensor) -> Maps:
         """Sum channels and rectify."""

@@ -1,4 +1,4 @@
-"""A control: a map without meaning."""
+"""A control: random maps."""
 
 import zlib
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ import torch
 
 from lightning_saliency._checks import check_integer
 from lightning_saliency._random import keyed_generator
-from lightning_saliency._types import Images, Maps, Model, Targets
-from lightning_saliency.methods._stream_method import own_images
+from lightning_saliency._types import Images, Maps
+from lightning_saliency.methods._control import Control
 
 
 @dataclass(frozen=True)
-class RandomMap:
-    """Uniform noise in [0, 1), drawn for each image by its content: what a good explanation has to beat.
+class RandomMap(Control):
+    """Uniform noise in [0, 1), seeded by the image's content: a good explanation has to score better.
 
-    The same image gets the same map, alone, in any batch and in any process; the model and the target play
-    no part. Cost: no pass.
+    The same image gets the same map, alone, in any batch and in any process, whatever the model and the target.
+    Cost: no pass.
 
     Args:
         seed: Seed of the noise.
@@ -43,12 +43,11 @@ class RandomMap:
         """Check the arguments."""
         check_integer("seed", self.seed, minimum=0)
 
-    def __call__(self, model: Model | None, images: Images, targets: Targets | None = None) -> Maps:
-        """Draw float32 maps (B, *S)."""
-        images = own_images(images)
-        return torch.stack([self._draw(image) for image in images]).to(images.device)
+    def draw(self, images: Images) -> Maps:
+        """Draw a map for each image."""
+        return torch.stack([self._noise(image) for image in images]).to(images.device)
 
-    def _draw(self, image: torch.Tensor) -> torch.Tensor:
+    def _noise(self, image: torch.Tensor) -> torch.Tensor:
         content = zlib.crc32(image.float().cpu().numpy().tobytes())
         generator = keyed_generator("random_map", self.seed, content)
         return torch.rand(image.shape[1:], generator=generator, dtype=torch.float32, device="cpu")

@@ -1,7 +1,8 @@
-"""Maps of what flows back when ReLUs let other signals pass than the gradient."""
+"""Maps of what flows back when ReLUs pass other signals than the gradient."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -15,16 +16,18 @@ from lightning_saliency.passes.stream import Reading
 
 
 class ReluMethod(StreamMethod):
-    """A method that only says what passes a ReLU; subclasses are frozen dataclasses."""
+    """A method that only declares what passes a ReLU; subclasses are frozen dataclasses."""
+
+    watches_operations: ClassVar[bool] = True
 
     @property
     @abstractmethod
     def rule(self) -> ReluRule:
-        """What passes a ReLU."""
+        """The rule for what passes a ReLU."""
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What arrives at the image."""
+        """The signal that arrives at the image."""
         return (Reading(Ruled(self.rule), Mean()),)
 
     def formula(self, images: Images, signal: Tensor) -> Maps:
@@ -34,12 +37,12 @@ class ReluMethod(StreamMethod):
 
 @dataclass(frozen=True)
 class GuidedBackprop(ReluMethod):
-    """Largest magnitude over channels of a gradient that only its positive part passes ReLUs.
+    """Largest magnitude over channels of a gradient of which only the positive part passes ReLUs.
 
-    Signals pass where both the activation and the signal are positive. The maps are sharp and hardly depend
-    on the class or the parameters: see `ClassSensitivity` and `ParameterRandomization`. ReLUs are caught
-    wherever they are, as modules or functions, in place or not; ReLU6 and other activations keep their own
-    gradient. Cost: one forward and one backward per image.
+    Signals pass where both the activation and the signal are positive. The maps are sharp and hardly depend on the
+    class or the parameters: see `ClassSensitivity` and `ParameterRandomization`. The rule applies to ReLUs in modules
+    and in functions, in place or not; ReLU6 and other activations keep their gradient. Cost: one forward and one
+    backward per image.
 
     Args:
         name: Key in results and logs.
@@ -71,7 +74,8 @@ class GuidedBackprop(ReluMethod):
 class Deconvolution(ReluMethod):
     """Largest magnitude over channels of a signal that passes ReLUs where it is positive, whatever the activation.
 
-    ReLUs are caught wherever they are, as in `GuidedBackprop`. Cost: one forward and one backward per image.
+    The rule applies to ReLUs in modules and in functions, as in `GuidedBackprop`. Cost: one forward and
+    one backward per image.
 
     Args:
         name: Key in results and logs.
@@ -102,15 +106,15 @@ class Deconvolution(ReluMethod):
 
 @dataclass(frozen=True)
 class RectGrad(ReluMethod):
-    """Magnitude, summed over channels, of the image times a gradient that only its important part passes ReLUs.
+    """Magnitude, summed over channels, of the image times a gradient of which only the important part passes ReLUs.
 
     At each ReLU a signal passes where activation times signal exceeds its quantile over the image's layer,
-    mostly where it is positive. With `magnitude` the signal counts by its magnitude, so that negative ones
-    pass as well (RectGradAbs). ReLUs are caught wherever they are, as in `GuidedBackprop`. Cost: one forward
-    and one backward per image.
+    mostly where it is positive. With `magnitude` the signal counts by its magnitude, so that negative signals pass as
+    well (RectGradAbs). The rule applies to ReLUs in modules and in functions, as in `GuidedBackprop`. Cost: one
+    forward and one backward per image.
 
     Args:
-        percentile: Quantile in [0, 1); the authors use 0.98, which lets 2 % of each layer pass.
+        percentile: Quantile in [0, 1); with the authors' 0.98, 2 % of each layer pass.
         magnitude: Whether signals count by their magnitude.
         name: Key in results and logs.
 

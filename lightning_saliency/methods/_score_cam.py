@@ -1,4 +1,4 @@
-"""Class activation maps whose channels are weighed by what they show of the image."""
+"""Class activation maps whose channel weights are logits of the image masked by the channel."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,22 +6,23 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lightning_saliency._types import Images, Targets
-from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, target_logits
+from lightning_saliency._types import Images
+from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, values_of
 from lightning_saliency.methods._upsampling import upsample
 from lightning_saliency.passes import normalize
 from lightning_saliency.passes.layers import as_grid
 from lightning_saliency.passes.recorder import Recorder
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
 class ScoreCAM(PerturbedLayerMethod):
-    """A layer's channels, each weighed by the target's logit of the image seen through that channel.
+    """A layer's channels, each weighted by the target's logit for the image masked by that channel.
 
-    Channels are upsampled, scaled to [0, 1] and multiplied with the image, which hides to zero in the model's
-    input space, the mean colour of normalised images. Weights are the softmax over channels of the logits,
-    so that all are positive. Gradients play no part. Cost: K + 1 forwards per image for a layer of K
-    channels, in passes of at most `max_batch_size` images.
+    Channels are upsampled, scaled to [0, 1] and multiplied with the image. Masked pixels are zero in the model's
+    input space, the mean colour of normalised images. Weights are the softmax of the logits over channels, so that
+    all are positive. No gradients are used. Cost: K + 1 forwards per image for a layer of K channels, in passes of
+    at most `max_batch_size` images.
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
@@ -29,7 +30,7 @@ class ScoreCAM(PerturbedLayerMethod):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -47,12 +48,12 @@ class ScoreCAM(PerturbedLayerMethod):
     layer: str | Sequence[str] | None = None
     name: str = "score_cam"
 
-    def weights(self, recorder: Recorder, images: Images, targets: Targets, layer: str, output: Tensor) -> Tensor:
-        """Show the image through each channel."""
+    def weights(self, recorder: Recorder, images: Images, target: Target, layer: str, output: Tensor) -> Tensor:
+        """Mask the image by each channel."""
         activation = as_grid(output, images)
         scores = []
         for channels in channel_chunks(recorder, images, activation.shape[1]):
-            shown = [images * normalize(upsample(activation[:, channel], images))[:, None] for channel in channels]
-            found = target_logits(recorder, torch.cat(shown), targets.repeat(len(channels)))
-            scores += found.split(len(images))
+            masked = [images * normalize(upsample(activation[:, channel], images))[:, None] for channel in channels]
+            values = values_of(recorder, torch.cat(masked), target.repeat(len(channels)))
+            scores += values.split(len(images))
         return torch.stack(scores, dim=1).softmax(dim=1)

@@ -1,4 +1,4 @@
-"""What every layer's bias contributes to the logit: the full gradient of the network."""
+"""Contributions of every layer's bias to the target's value: the full gradient of the network."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -6,10 +6,9 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_classes
-from lightning_saliency._model import WAY_OUT, logits_of
-from lightning_saliency._types import Images, Model, Targets
+from lightning_saliency._types import Images, Model, per_image
 from lightning_saliency.passes.propagation import Operation, Watching
+from lightning_saliency.targets import WAY_OUT, Target
 
 BIASED: Final = frozenset(
     {"linear", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d"}
@@ -17,7 +16,7 @@ BIASED: Final = frozenset(
 
 
 class FullGradients(NamedTuple):
-    """What the input and the biases contribute to the target's logit.
+    """Contributions of the input and of the biases to the target's value.
 
     Attributes:
         of_input: Input times gradient, (B, C, *S).
@@ -29,28 +28,26 @@ class FullGradients(NamedTuple):
 
 
 def full_gradients(
-    model: Model, images: Images, targets: Targets, max_batch_size: int
+    model: Model, images: Images, target: Target, max_batch_size: int
 ) -> Iterator[tuple[Images, FullGradients]]:
-    """Yield chunk after chunk of the images with what the input and all biases contribute."""
-    for chunk, chunk_targets in zip(images.split(max_batch_size), targets.split(max_batch_size), strict=True):
+    """Yield chunk after chunk of the images with the contributions of the input and of all biases."""
+    for chunk, chunk_target in zip(images.split(max_batch_size), target.split(max_batch_size), strict=True):
         inputs = chunk.detach().clone().requires_grad_()
-        with _WatchingBiases() as seen:
+        with _WatchingBiases() as layers:
             # The network gets a copy, because in-place operations are refused on what gradients are taken of.
-            logits = logits_of(model, inputs.clone())
-        check_classes(chunk_targets, logits.shape[1])
-        score = logits.gather(1, chunk_targets[:, None].clone()).sum()
-        if not score.requires_grad:
+            value = chunk_target.value(model(inputs.clone())).sum()
+        if not value.requires_grad:
             raise ValueError(
                 f"Expected a differentiable path from the images to the logits, but there is none: {WAY_OUT}."
             )
-        outputs = [output for output, _ in seen.found]
-        gradients = torch.autograd.grad(score, [inputs, *outputs], allow_unused=True)
-        own, *others = (_known(gradient, to) for gradient, to in zip(gradients, [inputs, *outputs], strict=True))
-        biases = [gradient * bias for gradient, (_, bias) in zip(others, seen.found, strict=True)]
-        yield chunk, FullGradients(chunk * own, biases)
+        tensors = [inputs, *(output for output, _ in layers.biased)]
+        gradients = torch.autograd.grad(value, tensors, allow_unused=True)
+        of_input, *of_outputs = (_or_zeros(gradient, of) for gradient, of in zip(gradients, tensors, strict=True))
+        biases = [gradient * bias for gradient, (_, bias) in zip(of_outputs, layers.biased, strict=True)]
+        yield chunk, FullGradients(chunk * of_input, biases)
 
 
-def _known(gradient: Tensor | None, of: Tensor) -> Tensor:
+def _or_zeros(gradient: Tensor | None, of: Tensor) -> Tensor:
     return torch.zeros_like(of) if gradient is None else gradient
 
 
@@ -59,33 +56,33 @@ class _WatchingBiases(Watching):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[tuple[Tensor, Tensor]] = []
+        self.biased: list[tuple[Tensor, Tensor]] = []
 
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         output = operation(*args, **options)
         if name in BIASED:
-            return self._kept(output, args[2] if len(args) > 2 else options.get("bias"), last=name == "linear")
+            return self._recorded(output, args[2] if len(args) > 2 else options.get("bias"), last=name == "linear")
         if name == "batch_norm":
-            return self._kept(output, _bias_of_norm(args, options), last=False)
+            return self._recorded(output, _bias_of_norm(args, options), last=False)
         return output
 
-    def _kept(self, output: Tensor, bias: Tensor | None, *, last: bool) -> Tensor:
+    def _recorded(self, output: Tensor, bias: Tensor | None, *, last: bool) -> Tensor:
         if bias is None or not output.requires_grad:
             return output
-        shape = [1] * (output.ndim - 1) + [-1] if last else [1, -1] + [1] * (output.ndim - 2)
-        self.found.append((output, bias.detach().reshape(shape)))
-        # The network gets a copy, since a later in-place activation would overwrite what was kept.
+        shaped = bias.detach() if last else per_image(bias.detach()[None], output)
+        self.biased.append((output, shaped))
+        # The network gets a copy, since a later in-place activation would overwrite the recorded output.
         return output.clone()
 
 
 def _bias_of_norm(args: tuple[Any, ...], options: dict[str, Any]) -> Tensor | None:
-    """Return what normalisation in evaluation adds: bias - mean * weight / deviation."""
+    """Return the constant that normalisation adds in evaluation mode: bias - mean * weight / deviation."""
     names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-    given = dict(zip(names, args, strict=False)) | options
-    mean, variance = given.get("running_mean"), given.get("running_var")
-    if given.get("training") or mean is None or variance is None:
+    arguments = dict(zip(names, args, strict=False)) | options
+    mean, variance = arguments.get("running_mean"), arguments.get("running_var")
+    if arguments.get("training") or mean is None or variance is None:
         return None
-    scale = (variance + given.get("eps", 1e-5)).rsqrt()
-    scale = scale if given.get("weight") is None else scale * given["weight"]
+    scale = (variance + arguments.get("eps", 1e-5)).rsqrt()
+    scale = scale if arguments.get("weight") is None else scale * arguments["weight"]
     shift: Tensor = -mean * scale
-    return shift if given.get("bias") is None else shift + given["bias"]
+    return shift if arguments.get("bias") is None else shift + arguments["bias"]

@@ -1,4 +1,4 @@
-"""Points on paths from references to the image that a layer describes, at its output or at the input."""
+"""Points on paths from references to the image, at a layer's output or at the input."""
 
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
+from lightning_saliency.passes.noise import noise_like
 from lightning_saliency.passes.paths import draws, fitting
-from lightning_saliency.passes.points import Points, Sample, noise_like
+from lightning_saliency.passes.points import Points, Sample
 from lightning_saliency.passes.recorder import Recorder
 from lightning_saliency.passes.references import References
 
@@ -16,14 +17,14 @@ Space: TypeAlias = Literal["activation", "input"]
 
 
 @dataclass(frozen=True)
-class LayerPath:
+class LayerPath(Points):
     """Random points between references and the image; they move by the difference of the layer's outputs.
 
-    In `"activation"` space a point is a mixture of the two outputs, from which the network goes on; the
-    rest of the network, where paths bypass the layer, sees the image. In `"input"` space it is a mixture of
-    the two inputs. References and positions are drawn as in `ReferencePath`. The noise is Gaussian, in units
-    of the range of what it is added to: of the references in activation space, so that a path still ends at
-    the image; of the points in input space.
+    In `"activation"` space a point is a mixture of the two outputs, from which the network continues; connections
+    that bypass the layer carry the image. In `"input"` space it is a mixture of the two inputs. References and
+    positions are drawn as in `ReferencePath`. The noise is Gaussian. In activation space it is added to the
+    references in units of their range, so that a path still ends at the image; in input space to the points, in
+    units of the image's range.
     """
 
     references: References
@@ -35,18 +36,18 @@ class LayerPath:
 
     @property
     def num_steps(self) -> int:
-        """One step a draw."""
+        """One step for each draw."""
         return self.num_samples
 
-    def seen_by(self, recorder: Recorder, images: Images) -> Points:
-        """Record what the layer makes of the images, and once what it makes of the references."""
+    def prepared(self, recorder: Recorder, images: Images) -> Points:
+        """Record the layer's outputs for the images, and once for the references."""
         key = (self.references, self.layer, self.num_samples, self.noise_level, self.seed, self.space)
         starts = recorder.once(key, lambda: recorder.outputs(self._starts(images), self.layer))
         return _Between(self, recorder.outputs(images, self.layer), starts)
 
     def sample(self, images: Images, step: int) -> Sample:
-        """Refuse: the layer has to be looked at first."""
-        raise TypeError("Expected points of a layer to be read through a recorder: call `seen_by` first.")
+        """Refuse, because the layer's outputs have to be recorded first."""
+        raise TypeError("Points of a layer must be read through a recorder. Call `prepared` first.")
 
     def reference(self, images: Images, step: int) -> tuple[Tensor, float]:
         """Return this step's reference, one image, and its position on the path."""
@@ -61,7 +62,7 @@ class LayerPath:
         return tuple(self.reference(images, step)[0].expand_as(images) for step in range(self.num_steps))
 
     def slot(self, step: int) -> int:
-        """Where the step's reference is found among the distinct ones."""
+        """Return the index of the step's reference among the distinct ones."""
         return step if self.noise_level and self.space == "activation" else step % self._distinct
 
     @property
@@ -74,8 +75,8 @@ class LayerPath:
 
 
 @dataclass(frozen=True, eq=False)
-class _Between:
-    """The points of one chunk of images, whose outputs are known."""
+class _Between(Points):
+    """The points of one chunk of images, with the layer's outputs."""
 
     path: LayerPath
     ends: Tensor

@@ -1,22 +1,22 @@
-"""What is kept of a layer's gradients along a stream pooled over positions or not."""
+"""Running values of a layer's gradients along a stream, pooled over positions or not."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from lightning_saliency.passes.statistics import OfTarget, Part, Seen, part_of
+from lightning_saliency.passes.statistics import Observation, OfTarget, Part, part_of
 
 
 @dataclass(frozen=True)
 class MeanCAM(OfTarget):
-    """Weighted mean of each point's own class activation map: gradients pooled over positions, times activation."""
+    """Weighted mean of the points' class activation maps: gradients pooled over positions, times activation."""
 
     part: Part = "signed"
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the point's weighted map."""
-        weights = pooled(part_of(seen.gradient, self.part))
-        term = (weights * seen.activation).sum(dim=1).relu() * seen.weight
+        weights = pooled(part_of(observation.gradient, self.part))
+        term = (weights * observation.activation).sum(dim=1).relu() * observation.weight
         return term if state is None else state.add_(term)
 
     def value(self, state: Tensor) -> Tensor:
@@ -26,16 +26,16 @@ class MeanCAM(OfTarget):
 
 @dataclass(frozen=True)
 class MeanLayerContribution(OfTarget):
-    """Weighted mean of gradient times movement, the gradient averaged over positions first if it is to be pooled."""
+    """Weighted mean of gradient times movement; with `pool` the gradient is averaged over positions first."""
 
     pool: bool = False
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted product."""
-        if seen.direction is None:
+        if observation.direction is None:
             raise TypeError("Expected points on a path, but got points without direction: read a mean gradient.")
-        gradient = pooled(seen.gradient) if self.pool else seen.gradient
-        term = gradient * seen.direction * seen.weight
+        gradient = pooled(observation.gradient) if self.pool else observation.gradient
+        term = gradient * observation.direction * observation.weight
         return term if state is None else state.add_(term)
 
     def value(self, state: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Find layers by name or by what reaches the logits, record their outputs, and lay these out as grids."""
+"""Find layers by name or by their influence on the output, record their outputs, and lay these out as grids."""
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,34 +9,35 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
-from lightning_saliency._model import logits_of
 from lightning_saliency._random import keyed_normal
 from lightning_saliency._types import Activations, Images, Model
+from lightning_saliency.targets import Target
 
 LAST_SPATIAL: Final = "<last spatial layer>"
 MOST_PREFIX_TOKENS: Final = 16
 
 
-def find_layers(model: Model, images: Images, names: Iterable[str]) -> dict[str, nn.Module]:
+def find_layers(model: Model, images: Images, names: Iterable[str], target: Target) -> dict[str, nn.Module]:
     """Look up layers; `LAST_SPATIAL` costs one forward and one backward of a single image of noise.
 
-    Noise and not the first image, because with pooling by maximum the layer found can depend on the image.
+    Noise and not the first image, because with pooling by maximum the layer can depend on the image.
 
     Raises:
         TypeError: If the model has no layers because it is a plain function.
-        ValueError: If a name is unknown or ambiguous, or no layer's positions reach the logits.
+        ValueError: If a name is unknown or ambiguous, or no layer's positions influence the target's values.
     """
-    wanted = list(names)
-    if not wanted:
+    listed = list(names)
+    if not listed:
         return {}
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"Expected an `nn.Module` to look for layer {wanted[0]!r}, but got {type(model).__name__}: "
+            f"Expected an `nn.Module` to look for layer {listed[0]!r}, but got {type(model).__name__}: "
             "pass the module itself, or use methods that need no layer."
         )
     image = _noise_like(images)
     return {
-        name: _last_spatial(model, image) if name == LAST_SPATIAL else _named(model, name, image) for name in wanted
+        name: _last_spatial(model, image, target) if name == LAST_SPATIAL else _named(model, name, image)
+        for name in listed
     }
 
 
@@ -46,8 +47,8 @@ def recording(
 ) -> Iterator[dict[str, Tensor]]:
     """Record the layers' outputs while the block runs: the last one where a layer runs repeatedly.
 
-    Where a layer has a replacement, that is recorded and used instead of its output. The network goes on with
-    a copy, since a later in-place activation would overwrite what was recorded.
+    Where a layer has a replacement, that is recorded and used instead of its output. The network continues with
+    a copy, since a later in-place activation would overwrite the recorded output.
     """
     outputs: dict[str, Tensor] = {}
     instead = replacements or {}
@@ -60,9 +61,9 @@ def recording(
                         f"Expected layer {name!r} to return a tensor, but got {type(output).__name__}: "
                         "name a layer inside it."
                     )
-                taken: Tensor = instead.get(name, output)
-                outputs[name] = taken if taken.requires_grad else taken.requires_grad_()
-                return taken.clone()
+                result: Tensor = instead.get(name, output)
+                outputs[name] = result if result.requires_grad else result.requires_grad_()
+                return result.clone()
 
             stack.callback(layer.register_forward_hook(keep).remove)
         yield outputs
@@ -71,8 +72,8 @@ def recording(
 def as_grid(output: Tensor, images: Images) -> Activations:
     """Lay a layer's output or its gradient out as (B, C, *grid), whatever its own order is.
 
-    Understood are channels first, channels last, and tokens of shape (B, N, C) whose class and register
-    tokens come before the patches.
+    The order may be channels first, channels last, or tokens of shape (B, N, C) whose class and register tokens
+    come before the patches.
     """
     spatial = images.shape[2:]
     if _matches(output.shape[2:], spatial):
@@ -98,11 +99,11 @@ def _matches(grid: torch.Size, spatial: torch.Size) -> bool:
     """Whether a grid has more than one position and the image's proportions, up to rounding."""
     if len(grid) != len(spatial) or math.prod(grid) <= 1:
         return False
-    return all(abs(size - grid[0] * whole / spatial[0]) <= 1 for size, whole in zip(grid, spatial, strict=True))
+    return all(abs(size - grid[0] * full / spatial[0]) <= 1 for size, full in zip(grid, spatial, strict=True))
 
 
 def _matches_last(output: Tensor, spatial: torch.Size) -> bool:
-    """Whether an output has positions before its features, of which one alone would be a pooled (B, C, 1...)."""
+    """Whether an output has positions before its features; a single feature would be a pooled (B, C, 1...)."""
     return output.shape[-1] > 1 and _matches(output.shape[1:-1], spatial)
 
 
@@ -126,10 +127,10 @@ def _noise_like(images: Images) -> Tensor:
 
 def _named(model: nn.Module, name: str, image: Images) -> nn.Module:
     modules: dict[str, nn.Module] = {_plain(path): module for path, module in model.named_modules() if path}
-    wanted = _plain(name)
-    if wanted in modules:
-        return modules[wanted]
-    ends = [path for path in modules if path.endswith("." + wanted)]
+    plain = _plain(name)
+    if plain in modules:
+        return modules[plain]
+    ends = [path for path in modules if path.endswith("." + plain)]
     if len(ends) == 1:
         return modules[ends[0]]
     problem = "is the end of several" if ends else "is not one of the model's layers; those with positions are"
@@ -145,26 +146,27 @@ class _Candidate(NamedTuple):
     name: str
     module: nn.Module
     shape: torch.Size
-    # Stands for the output in the graph, also when the network has gone on to overwrite it.
+    # Stands for the output in the graph, also when the network overwrites the output later.
     edge: GradientEdge
 
 
-def _last_spatial(model: nn.Module, image: Images) -> nn.Module:
-    """The last layer to finish whose output has positions that the logits still depend on.
+def _last_spatial(model: nn.Module, image: Images, target: Target) -> nn.Module:
+    """Return the last layer to finish whose output has positions that still influence the target's value.
 
-    Looked for from the end, so that most of the network is spared the backward.
+    The search starts at the end, so that most of the network needs no backward.
     """
-    candidates, logits = _trace(model, image)
+    candidates, output = _trace(model, image)
+    value = target.take(torch.zeros(1, dtype=torch.int64, device="cpu")).strongest(output).sum()
     connected = []
     for candidate in reversed(candidates):
-        (gradient,) = torch.autograd.grad(logits.max(), candidate.edge, retain_graph=True, allow_unused=True)
+        (gradient,) = torch.autograd.grad(value, candidate.edge, retain_graph=True, allow_unused=True)
         if gradient is None:
             continue
         if _positions(gradient, image) > 1:
             return candidate.module
         connected.append((candidate, bool(gradient.any())))
     if connected and not any(is_alive for _, is_alive in connected):
-        # Every gradient vanishes (dead activations): where positions are is all that is left to go by.
+        # Every gradient vanishes (dead activations): only the shapes still show where positions are.
         return connected[0][0].module
     raise ValueError(
         "Expected the model to have a layer whose positions influence the logits, but found none: "
@@ -177,7 +179,7 @@ def _listed(candidates: list[_Candidate]) -> str:
     return ", ".join(f"{_plain(c.name)} {tuple(c.shape)}" for c in candidates) or "none"
 
 
-def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
+def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Any]:
     candidates: list[_Candidate] = []
     with ExitStack() as stack:
         for name, module in model.named_modules():
@@ -188,13 +190,13 @@ def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Tensor]:
                 ):
                     return None
                 candidates.append(_Candidate(name, module, output.shape, get_gradient_edge(output)))
-                # Whoever writes to a view gives it a new place in the graph.
+                # An operation that writes to a view gives the view a new place in the graph.
                 return output.clone() if output._is_view() else None
 
             stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.
-        logits = logits_of(model, image.detach().requires_grad_().clone())
-    return candidates, logits
+        final = model(image.detach().requires_grad_().clone())
+    return candidates, final
 
 
 def _has_grid(module: nn.Module, output: Tensor, image: Tensor) -> bool:
@@ -204,7 +206,7 @@ def _has_grid(module: nn.Module, output: Tensor, image: Tensor) -> bool:
         return False
     if _matches(output.shape[2:], spatial) or _matches_last(output, spatial):
         return True
-    # Of token layers only norms and blocks: queries, keys and hidden features are no description of a patch.
+    # Of token layers only norms and blocks: queries, keys and hidden features do not describe a patch.
     return ("Norm" in type(module).__name__ or any(module.children())) and _token_grid(output, spatial) is not None
 
 

@@ -1,4 +1,4 @@
-"""What is kept of gradients along a path: what each step's movement contributes to the logit."""
+"""Running values of gradients along a path: contributions of each step to the target's value."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,7 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from lightning_saliency.passes.statistics import OfTarget, Part, Seen, part_of
+from lightning_saliency._types import per_image
+from lightning_saliency.passes.statistics import Observation, OfTarget, Part, part_of
 
 
 @dataclass(frozen=True)
@@ -15,11 +16,11 @@ class MeanContribution(OfTarget):
 
     part: Part = "signed"
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted product."""
-        if seen.direction is None:
+        if observation.direction is None:
             raise TypeError("Expected points on a path, but got points without direction: read a mean gradient.")
-        term = part_of(seen.gradient * seen.direction, self.part) * seen.weight
+        term = part_of(observation.gradient * observation.direction, self.part) * observation.weight
         return term if state is None else state.add_(term)
 
     def value(self, state: Tensor) -> Tensor:
@@ -35,21 +36,21 @@ class _Step(NamedTuple):
 
 @dataclass(frozen=True)
 class ImportantDirections(OfTarget):
-    """Change of the logit from point to point, dealt out by the squared gradient at the earlier one.
+    """Change of the target's value from point to point, distributed by the squared gradient at the earlier one.
 
-    Points must come in the path's order, both ends included. A step at whose start the gradient vanishes
-    everywhere deals out nothing.
+    Points must come in the path's order, both ends included. If the gradient vanishes everywhere at the start of a
+    step, that step distributes nothing.
     """
 
     part: Part = "signed"
 
-    def update(self, state: _Step | None, seen: Seen) -> _Step:
-        """Deal out the change since the last point."""
-        score = seen.score.to(seen.gradient.dtype)
-        shares = _shares(seen.gradient)
+    def update(self, state: _Step | None, observation: Observation) -> _Step:
+        """Distribute the change since the last point."""
+        score = observation.score.to(observation.gradient.dtype)
+        shares = _shares(observation.gradient)
         if state is None:
             return _Step(shares, score, torch.zeros_like(shares))
-        change = (score - state.score).reshape(-1, *[1] * (shares.ndim - 1))
+        change = per_image(score - state.score, shares)
         return _Step(shares, score, state.total.add_(part_of(state.shares * change, self.part)))
 
     def value(self, state: _Step) -> Tensor:

@@ -11,7 +11,8 @@ from torch import Tensor
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images
 from lightning_saliency.passes.blur import gaussian_blur
-from lightning_saliency.passes.points import Sample, noise_like
+from lightning_saliency.passes.noise import noise_like
+from lightning_saliency.passes.points import Points, Sample
 from lightning_saliency.passes.references import Baseline, References
 
 Rule: TypeAlias = Literal["gauss_legendre", "left", "ends"]
@@ -33,7 +34,7 @@ def quadrature(rule: Rule, num_steps: int) -> tuple[tuple[float, float], ...]:
 
 
 @dataclass(frozen=True)
-class StraightPath:
+class StraightPath(Points):
     """Points on the straight line from a baseline to the image."""
 
     baseline: Baseline
@@ -42,7 +43,7 @@ class StraightPath:
 
     @property
     def num_steps(self) -> int:
-        """One step a position."""
+        """One step for each position."""
         return len(quadrature(self.rule, self.num_intervals))
 
     def sample(self, images: Images, step: int) -> Sample:
@@ -53,12 +54,12 @@ class StraightPath:
 
 
 @dataclass(frozen=True)
-class ReferencePath:
+class ReferencePath(Points):
     """Random points between references and the image, with Gaussian noise around them.
 
-    References are drawn without repetition until all had their turn. Positions are drawn one from each of
-    `num_samples` equal parts of the path and shuffled: uniform one by one, yet spread evenly together.
-    The draws are the same for every image.
+    References are drawn without repetition until each was drawn once. One position is drawn from each of
+    `num_samples` equal parts of the path, and positions are shuffled: each is uniform, and together they are spread
+    evenly. The draws are the same for every image.
     """
 
     references: References
@@ -68,7 +69,7 @@ class ReferencePath:
 
     @property
     def num_steps(self) -> int:
-        """One step a draw."""
+        """One step for each draw."""
         return self.num_samples
 
     def sample(self, images: Images, step: int) -> Sample:
@@ -82,20 +83,19 @@ class ReferencePath:
 
     def starts(self, images: Images) -> tuple[Images, ...]:
         """Return every step's reference, repeated for every image."""
-        found = fitting(self.references, images).to(images)
-        drawn = draws(len(self.references), self.num_samples, self.seed)
-        return tuple(found[index].expand_as(images) for index, _ in drawn)
+        references = fitting(self.references, images).to(images)
+        indices = [index for index, _ in draws(len(self.references), self.num_samples, self.seed)]
+        return tuple(references[index].expand_as(images) for index in indices)
 
 
 def fitting(references: References, images: Images) -> Tensor:
     """Return the reference images, checked against those explained."""
-    found = references.images
-    if found.shape[1:] != images.shape[1:]:
+    if references.images.shape[1:] != images.shape[1:]:
         raise ValueError(
             f"Expected references of shape (R, {', '.join(map(str, images.shape[1:]))}), "
-            f"but got {tuple(found.shape)}: they have to look like the images."
+            f"but got {tuple(references.images.shape)}: they have to look like the images."
         )
-    return found
+    return references.images
 
 
 @functools.lru_cache(maxsize=64)
@@ -109,11 +109,11 @@ def draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, 
 
 
 @dataclass(frozen=True)
-class BlurPath:
-    """Points on the way from the blurred to the sharp image.
+class BlurPath(Points):
+    """Points on the path from the blurred to the sharp image.
 
-    Blur shrinks with the cube of the way left, since fine blur changes an image most. A step looks at
-    the middle of an interval and moves by that interval's whole difference, so that all moves add up to the
+    Blur shrinks with the cube of the remaining path, since fine blur changes an image most. A step is taken at
+    the middle of an interval and moves by that interval's full difference, so that all moves add up to the
     difference between the sharp and the blurred image. With `ends`, points are the intervals' borders.
     """
 
@@ -123,7 +123,7 @@ class BlurPath:
 
     @property
     def num_steps(self) -> int:
-        """One step an interval, or a border."""
+        """One step for each interval, or for each border."""
         return self.num_intervals + self.ends
 
     def sample(self, images: Images, step: int) -> Sample:

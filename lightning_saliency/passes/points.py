@@ -1,26 +1,28 @@
-"""Where gradients are taken: frozen descriptions of points, equal ones of which share their passes."""
+"""Points at which gradients are taken: frozen descriptions; equal points share their passes."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 from torch import Tensor
 
-from lightning_saliency._random import keyed_normal
 from lightning_saliency._types import Images
+from lightning_saliency.passes.noise import noise_like
+from lightning_saliency.passes.recorder import Recorder
 
 
 class Sample(NamedTuple):
     """One point for every image of a batch.
 
     Attributes:
-        inputs: What the model is fed, of the images' shape.
-        weight: What the point counts in an average over all points of its images.
+        inputs: Inputs of the model, of the images' shape.
+        weight: Weight of the point in an average over all points of its images.
         direction: How the inputs, or the layer's output, move along a path here; `None` where there is no path.
         layer: The layer that `direction` and `replacement` belong to; `None` for the input.
-        replacement: What the network goes on with after that layer, instead of what the layer made of the inputs.
-        around: What the forward runs inside, the same at every point of a rule.
+        replacement: Output that the network continues with after that layer, instead of the layer's own.
+        around: Context in which the forward runs, the same at every point of a rule.
     """
 
     inputs: Tensor
@@ -31,20 +33,28 @@ class Sample(NamedTuple):
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 
 
-@runtime_checkable
-class Points(Protocol):
-    """A rule that gives every image its `num_steps` points; equal rules must give equal points."""
+class Points(ABC):
+    """A rule that gives every image its `num_steps` points; equal rules must give equal points.
+
+    Subclasses are frozen dataclasses.
+    """
 
     @property
+    @abstractmethod
     def num_steps(self) -> int:
         """How many points each image has."""
 
+    @abstractmethod
     def sample(self, images: Images, step: int) -> Sample:
         """Make the point of this step for every image, from that image alone."""
 
+    def prepared(self, recorder: Recorder, images: Images) -> "Points":
+        """Return the rule for these images; rules that depend on a layer's output record it here."""
+        return self
+
 
 @dataclass(frozen=True)
-class Clean:
+class Clean(Points):
     """The image itself."""
 
     @property
@@ -58,10 +68,10 @@ class Clean:
 
 
 @dataclass(frozen=True)
-class Noise:
+class Noise(Points):
     """Gaussian noise around the image, of standard deviation `noise_level` times that image's own range.
 
-    A step draws once, for all images alike, so that a map does not depend on the image's neighbours.
+    Each step has one draw for all images, so that a map does not depend on the image's neighbours.
     """
 
     num_samples: int
@@ -70,18 +80,9 @@ class Noise:
 
     @property
     def num_steps(self) -> int:
-        """One step a draw."""
+        """One step for each draw."""
         return self.num_samples
 
     def sample(self, images: Images, step: int) -> Sample:
         """Add this step's draw to every image."""
         return Sample(images + noise_like(images, self.noise_level, self.seed, step), weight=1 / self.num_samples)
-
-
-def noise_like(images: Images, noise_level: float, seed: int, step: int) -> Tensor:
-    """Draw Gaussian noise once for all images, of standard deviation `noise_level` times each one's own range."""
-    draw = keyed_normal(images.shape[1:], "noise", seed, step)
-    flat = images.flatten(1)
-    spread = flat.amax(dim=1) - flat.amin(dim=1)
-    scale = (noise_level * spread).reshape(-1, *[1] * (images.ndim - 1))
-    return scale * draw.to(images)

@@ -1,4 +1,4 @@
-"""Replace what flows back through a network: operations are seen wherever they are, as modules or functions."""
+"""Replace what flows back through a network: every operation is watched, in modules and in functions."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from lightning_saliency._types import Images
-from lightning_saliency.passes.points import Sample
+from lightning_saliency.passes.points import Points, Sample
 
 Propagate: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
 Operation: TypeAlias = Callable[..., Any]
@@ -18,15 +18,15 @@ Operation: TypeAlias = Callable[..., Any]
 
 @runtime_checkable
 class Rule(Protocol):
-    """A frozen description of what flows back; equal ones must do the same."""
+    """A frozen description of what flows back; equal rules must do the same."""
 
     def watching(self) -> "Watching":
         """Start to watch the operations of one forward."""
 
 
 @dataclass(frozen=True)
-class Ruled:
-    """The image itself, from whose logits something else than gradients flows back."""
+class Ruled(Points):
+    """The image itself; what flows back to it follows a rule instead of the gradient's."""
 
     rule: Rule
 
@@ -41,17 +41,17 @@ class Ruled:
 
 
 class Watching(TorchFunctionMode, ABC):
-    """Sees every operation of a forward by its name, `"relu"` for `nn.ReLU`, `F.relu` and `Tensor.relu_` alike."""
+    """Watches every operation of a forward by its name: `"relu"` for `nn.ReLU`, `F.relu` and `Tensor.relu_`."""
 
     @abstractmethod
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        """Do what the operation does; what flows back through the result may be another thing."""
+        """Return the operation's result; what flows back through it may differ from the gradient."""
 
     def finish(self) -> None:
-        """Look back, after a forward that did not raise, at what was seen."""
+        """Check the operations after a forward that did not raise."""
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        """Stop to watch."""
+        """Stop watching."""
         TorchFunctionMode.__exit__(self, kind, error, trace)
         if kind is None:
             self.finish()
@@ -59,35 +59,35 @@ class Watching(TorchFunctionMode, ABC):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Pass the operation on by its plain name."""
+        """Call `operate` with the operation's plain name."""
         name = getattr(func, "__name__", "").strip("_")
         return self.operate(name, func, args, dict(kwargs or {}))
 
 
-def ruled(output: Tensor, inputs: tuple[Tensor, ...], propagate: Propagate) -> Tensor:
-    """Return the output, from which `propagate` says what flows back to each of the inputs."""
+def with_rule(output: Tensor, inputs: tuple[Tensor, ...], propagate: Propagate) -> Tensor:
+    """Return the output; `propagate` computes from what arrives there what flows back to each of the inputs."""
     result: Tensor = _Ruled.apply(propagate, output.detach(), *inputs)
     return result
 
 
-def apart(operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, bool]:
-    """Do an operation on a copy of its first input, and say whether it worked in place."""
+def apply_to_copy(operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, bool]:
+    """Apply an operation to a copy of its first input, and return whether it worked in place."""
     copy = args[0].detach().clone()
     with torch.no_grad():
         output = operation(copy, *args[1:], **options)
     return output, output.data_ptr() == copy.data_ptr()
 
 
-def in_place(target: Tensor, result: Tensor, wanted: bool) -> Tensor:
-    """Write a result where the operation would have written it."""
-    return target.copy_(result) if wanted else result
+def write_back(original: Tensor, result: Tensor, *, wrote: bool) -> Tensor:
+    """Write a result into the operation's input if the operation would have done so."""
+    return original.copy_(result) if wrote else result
 
 
-def wants_gradient(value: Any) -> bool:
-    """Whether anything flows back through a value, or through a member of it."""
+def carries_gradient(value: Any) -> bool:
+    """Return whether anything flows back through a value, or through a member of it."""
     if isinstance(value, Tensor):
         return value.requires_grad
-    return isinstance(value, list | tuple) and any(wants_gradient(member) for member in value)
+    return isinstance(value, list | tuple) and any(carries_gradient(member) for member in value)
 
 
 class _Ruled(torch.autograd.Function):

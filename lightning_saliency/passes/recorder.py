@@ -1,19 +1,17 @@
-"""Outputs of layers for points that are made of them."""
+"""Outputs of layers, for points that depend on them."""
 
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._model import logits_of
 from lightning_saliency._types import Images, Model
 from lightning_saliency.passes.layers import recording
-from lightning_saliency.passes.points import Points
 
 
 class Recorder:
-    """A model with the layers that were found in it, and what is the same for all chunks of images.
+    """A model, the layers that are read, and what is the same for all chunks of images.
 
     Args:
         model: The model.
@@ -25,7 +23,7 @@ class Recorder:
         self.model = model
         self.layers = layers
         self.max_batch_size = max_batch_size
-        self._kept: dict[Hashable, Any] = {}
+        self._results: dict[Hashable, Any] = {}
 
     @torch.no_grad()
     def outputs(self, images: Images, layer: str) -> Tensor:
@@ -34,27 +32,19 @@ class Recorder:
         for chunk in images.split(self.max_batch_size):
             with recording({layer: self.layers[layer]}) as outputs:
                 # A copy, since models may work on their input in place.
-                logits_of(self.model, chunk.clone())
+                self.model(chunk.clone())
             parts.append(output_of(outputs, layer).detach())
         return torch.cat(parts)
 
     def once(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """Make what does not depend on the images at the first call only."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
-
-
-@runtime_checkable
-class LayerPoints(Points, Protocol):
-    """Points that cannot be made of the images alone, but of what a layer makes of them."""
-
-    def seen_by(self, recorder: Recorder, images: Images) -> Points:
-        """Look at these images, and return the rule for their points."""
+        """Make a result that does not depend on the images, at the first call only."""
+        if key not in self._results:
+            self._results[key] = make()
+        return self._results[key]
 
 
 def output_of(outputs: Mapping[str, Tensor], name: str) -> Tensor:
-    """Look a recorded output up.
+    """Return a recorded output.
 
     Raises:
         ValueError: If the layer did not run.

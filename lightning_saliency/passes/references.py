@@ -1,23 +1,21 @@
 """Reference images, and the baselines that paths start from."""
 
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
 from lightning_saliency.passes.blur import gaussian_blur
-from lightning_saliency.passes.colours import RAW_LEVELS, check_raw, per_channel
+from lightning_saliency.passes.colours import Canvas, canvas_of
 
-Colours: TypeAlias = float | tuple[float, ...] | None
-Start: TypeAlias = Literal["mean", "black", "white", "blur"]
-STARTS: Final = ("mean", "black", "white", "blur")
+PerChannel: TypeAlias = float | tuple[float, ...] | None
 BLUR_SHARE: Final = 0.1
 
 
 class References:
-    """Reference images in the model's input space, compared by identity: what holds them stays hashable.
+    """Reference images in the model's input space, compared by identity, so that methods with them are hashable.
 
     Args:
         images: Reference images (R, C, *S), or for a baseline one image (C, *S). They are copied.
@@ -48,11 +46,11 @@ class References:
 
 @dataclass(frozen=True)
 class Baseline:
-    """Where a path starts: a colour of raw pixel space, a blurred image, or an image of the user's."""
+    """Where a path starts: a canvas (a colour of raw pixel space, the blurred image) or an image of the user's."""
 
-    start: Start | References
-    mean: Colours = None
-    std: Colours = None
+    start: Canvas | References
+    mean: PerChannel = None
+    std: PerChannel = None
 
     def of(self, images: Images) -> Images:
         """Return the starting point of every image, of the images' shape."""
@@ -60,28 +58,16 @@ class Baseline:
             return _shaped(self.start.images, images)
         if self.start == "blur":
             return gaussian_blur(images, BLUR_SHARE * max(images.shape[2:]))
-        return self._colour(self.start, images).expand_as(images)
-
-    def _colour(self, start: Literal["mean", "black", "white"], images: Images) -> Tensor:
-        if self.mean is None or self.std is None:
-            if start == "mean":
-                return images.mean(dim=tuple(range(2, images.ndim)), keepdim=True)
-            check_raw(images)
-            return torch.full_like(images, RAW_LEVELS[start])
-        if start == "mean":  # normalisation has moved it to zero
-            return torch.zeros_like(images)
-        return (RAW_LEVELS[start] - per_channel("mean", self.mean, images)) / per_channel("std", self.std, images)
+        return canvas_of(self.start, images, self.mean, self.std).expand_as(images)
 
 
 def _shaped(baseline: Tensor, images: Images) -> Images:
     single = baseline[0] if baseline.ndim == images.ndim and len(baseline) == 1 else baseline
-    wanted = images.shape[1:]
-    fits = single.ndim == len(wanted) and all(
-        size in (1, whole) for size, whole in zip(single.shape, wanted, strict=True)
-    )
+    shape = images.shape[1:]
+    fits = single.ndim == len(shape) and all(size in (1, full) for size, full in zip(single.shape, shape, strict=True))
     if not fits:
         raise ValueError(
-            f"Expected a baseline of shape {tuple(wanted)}, one image, but got {tuple(baseline.shape)}: "
+            f"Expected a baseline of shape {tuple(shape)}, one image, but got {tuple(baseline.shape)}: "
             "it has to be the same for every image."
         )
     return single.to(images).expand_as(images)

@@ -1,4 +1,4 @@
-"""Relevance: layers hand what flows back on to their inputs in proportion to what these contributed."""
+"""Relevance: layers distribute what flows back among their inputs, in proportion to what these contributed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,15 +8,16 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import torch
 from torch import Tensor
 
+from lightning_saliency._types import per_image
 from lightning_saliency.passes.propagation import (
     Operation,
     Watching,
-    apart,
-    in_place,
-    ruled,
-    wants_gradient,
+    apply_to_copy,
+    carries_gradient,
+    with_rule,
+    write_back,
 )
-from lightning_saliency.passes.relevance_shares import Kind, Shares, Term, Terms
+from lightning_saliency.passes.relevance_rules import Contributions, RelevanceRule, Term, distribute
 
 Operate: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Tensor]
 
@@ -28,44 +29,41 @@ ELEMENTWISE: Final = frozenset(
     | {"hardswish", "tanh", "sigmoid", "hardsigmoid"}
 )
 SCALING: Final = frozenset({"mul", "imul", "rmul", "div", "truediv", "itruediv", "neg", "sub", "isub"})
-# What moves or selects values hands relevance on as it does gradients.
+# Operations that move or select values pass relevance on as they pass gradients.
 MOVING: Final = frozenset(
     {"clone", "contiguous", "view", "reshape", "flatten", "unflatten", "permute", "transpose", "movedim", "squeeze"}
-    | {"unsqueeze", "getitem", "cat", "concat", "stack", "pad", "chunk", "split", "narrow", "select", "to", "float"}
-    | {"double", "type_as", "expand", "amax", "view_as", "detach", "requires_grad", "copy", "T", "channel_shuffle"}
+    | {"unsqueeze", "getitem", "gather", "cat", "concat", "stack", "pad", "chunk", "split", "narrow", "select", "to"}
+    | {
+        "float",
+        "double",
+        "type_as",
+        "expand",
+        "amax",
+        "view_as",
+        "detach",
+        "requires_grad",
+        "copy",
+        "T",
+        "channel_shuffle",
+    }
     | {f"{kind}dropout{n}" for kind in ("", "feature_", "alpha_", "feature_alpha_") for n in ("", "1d", "2d", "3d")}
     | {f"{kind}max_pool{n}d{tail}" for kind in ("", "adaptive_") for n in (1, 2, 3) for tail in ("", "_with_indices")}
 )
 
 
 @dataclass(frozen=True)
-class RelevanceRule:
-    """How a layer deals relevance out to its inputs.
+class Relevance:
+    """Relevance instead of gradients: every layer distributes what arrives at it as the rule says."""
 
-    Epsilon: in proportion to all contributions, the denominator kept `epsilon` away from zero; biases keep
-    their share. Z-plus: in proportion to positive contributions, biases left out. Alpha-beta: alpha times the
-    positive minus alpha - 1 times the negative ones, biases left out; where one kind is missing, the other
-    counts once. Epsilon-plus: epsilon at linear layers, z-plus everywhere else.
-    """
-
-    kind: Kind
-    epsilon: float
-    alpha: float
+    rule: RelevanceRule
 
     def watching(self) -> Watching:
-        """Start to watch for layers."""
-        return _WatchingLayers(self)
-
-    def shares(self, dense: bool, whole: Terms, positive: Terms, negative: Terms, total: Tensor) -> Shares:
-        """Say how relevance is dealt out in one layer."""
-        kind = self.kind
-        if kind == "epsilon_plus":
-            kind = "epsilon" if dense else "z_plus"
-        return Shares(kind, self.epsilon, self.alpha, whole, positive, negative, total)
+        """Start to watch the layers of one forward."""
+        return _WatchingLayers(self.rule)
 
 
 class _Layer(NamedTuple):
-    """A layer that a normalisation right behind it can be folded into."""
+    """A layer that a normalisation directly after it can be folded into."""
 
     output: Tensor
     images: Tensor
@@ -90,76 +88,72 @@ class _WatchingLayers(Watching):
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if not args and "input" in options:
             args = (options.pop("input"),)
-        if not any(wants_gradient(value) for value in args):
+        if not any(carries_gradient(value) for value in args):
             return operation(*args, **options)
-        single = name in SCALING | ADDING and sum(wants_gradient(value) for value in args) == 1
+        single = name in SCALING | ADDING and sum(carries_gradient(value) for value in args) == 1
         if name in ELEMENTWISE or single:
             return self._passed(name, operation, args, options)
         if name in self._layers:
             return self._layers[name](operation, args, options)
-        found = operation(*args, **options)
-        if name not in MOVING and wants_gradient(found):
+        output = operation(*args, **options)
+        if name not in MOVING and carries_gradient(output):
             raise _unknown(name)
-        return found
+        return output
 
     def _passed(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
         """One input for each output, which gets all of the relevance."""
-        place = 0 if wants_gradient(args[0]) else 1
-        own = args[place]
+        place = 0 if carries_gradient(args[0]) else 1
+        value = args[place]
         if place == 1:
             with torch.no_grad():
-                output, wrote = operation(args[0], own.detach(), **options), False
+                output, wrote = operation(args[0], value.detach(), **options), False
         else:
-            output, wrote = apart(operation, args, options)
-        if output.shape != own.shape:
+            output, wrote = apply_to_copy(operation, args, options)
+        if output.shape != value.shape:
             raise _unknown(name)
-        return in_place(own, ruled(output, (own,), lambda relevance: (relevance,)), wrote)
+        return write_back(value, with_rule(output, (value,), lambda relevance: (relevance,)), wrote=wrote)
 
     def _averaged(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
-        own, rest = args[0], args[1:]
+        """One input, contributing with weights that are not negative."""
+        images, rest = args[0], args[1:]
 
         def function(part: Tensor) -> Tensor:
             result: Tensor = operation(part, *rest, **options)
             return result
 
-        return self._linear(own, function, function(own.detach()))
-
-    def _linear(self, own: Tensor, function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
-        """One input, contributing with weights that are not negative."""
-        value = own.detach().clone()
-        shares = self.rule.shares(
-            False,
+        value = images.detach().clone()
+        contributions = Contributions(
             lambda: [Term(value, function)],
             lambda: [Term(value.clamp(min=0), function)],
             lambda: [Term(value.clamp(max=0), function)],
-            total,
+            function(images.detach()),
         )
-        return ruled(total, (own,), lambda relevance: (_total(shares.of(relevance)),))
+        return self._distributed(images, contributions, dense=False)
 
     def _added(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
-        own, other = args[0], args[1]
-        if own.shape != other.shape or options.get("alpha", 1) != 1 or len(args) > 2:
+        first, second = args[0], args[1]
+        if first.shape != second.shape or options.get("alpha", 1) != 1 or len(args) > 2:
             raise _unknown("add")
-        output, wrote = apart(operation, (own, other.detach()), options)
-        values = own.detach().clone(), other.detach().clone()
-        shares = self.rule.shares(
-            False,
+        output, wrote = apply_to_copy(operation, (first, second.detach()), options)
+        values = first.detach().clone(), second.detach().clone()
+        contributions = Contributions(
             lambda: [Term(value, torch.clone) for value in values],
             lambda: [Term(value.clamp(min=0), torch.clone) for value in values],
             lambda: [Term(value.clamp(max=0), torch.clone) for value in values],
             output,
         )
+        portions = self.rule.of_layer(dense=False)
 
         def propagate(relevance: Tensor) -> tuple[Tensor, ...]:
-            groups = shares.of(relevance)
+            groups = list(distribute(portions, contributions, relevance))
             return tuple(torch.stack([group[index] for group in groups]).sum(dim=0) for index in (0, 1))
 
-        return in_place(own, ruled(output, (own, other), propagate), wrote)
+        return write_back(first, with_rule(output, (first, second), propagate), wrote=wrote)
 
     def _weighted(
         self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any], *, dense: bool = False
     ) -> Tensor:
-        own = args[0]
+        images = args[0]
         weight = args[1] if len(args) > 1 else options.pop("weight")
         bias = args[2] if len(args) > 2 else options.pop("bias", None)
         rest = args[3:]
@@ -169,33 +163,38 @@ class _WatchingLayers(Watching):
             return result
 
         with torch.no_grad():
-            total = operation(own, weight, bias, *rest, **options)
-        output = self._spread(own, weight.detach(), function, total, dense=dense)
-        self.last = _Layer(output, own, weight.detach(), function, dense)
+            total = operation(images, weight, bias, *rest, **options)
+        output = self._spread(images, weight.detach(), function, total, dense=dense)
+        self.last = _Layer(output, images, weight.detach(), function, dense)
         return output
 
     def _normalized(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
-        """Fold the normalisation into the layer before it, or take it for a layer of its own."""
+        """Fold the normalisation into the layer before it, or treat it as a layer."""
         names = ("input", "running_mean", "running_var", "weight", "bias", "training", "momentum", "eps")
-        given = dict(zip(names, args, strict=False)) | options
-        own, mean, variance = given["input"], given["running_mean"], given["running_var"]
-        if given.get("training") or mean is None or variance is None:
+        arguments = dict(zip(names, args, strict=False)) | options
+        images, mean, variance = arguments["input"], arguments["running_mean"], arguments["running_var"]
+        if arguments.get("training") or mean is None or variance is None:
             raise _unknown("batch_norm with the statistics of the batch")
         with torch.no_grad():
             total = operation(*args, **options)
-            scale = (variance + given.get("eps", 1e-5)).rsqrt()
-            scale = scale if given.get("weight") is None else scale * given["weight"]
+            scale = (variance + arguments.get("eps", 1e-5)).rsqrt()
+            scale = scale if arguments.get("weight") is None else scale * arguments["weight"]
         last = self.last
-        if last is not None and last.output is own:
-            weight = last.weight * scale.reshape(-1, *[1] * (last.weight.ndim - 1))
+        if last is not None and last.output is images:
+            weight = last.weight * per_image(scale, last.weight)
             return self._spread(last.images, weight, last.function, total, dense=last.dense)
-        shaped = scale.reshape(1, -1, *[1] * (own.ndim - 2))
-        return self._spread(own, shaped, torch.mul, total, dense=False)
+        return self._spread(images, per_image(scale[None], images), torch.mul, total, dense=False)
 
     def _spread(
-        self, own: Tensor, weight: Tensor, function: Callable[[Tensor, Tensor], Tensor], total: Tensor, *, dense: bool
+        self,
+        images: Tensor,
+        weight: Tensor,
+        function: Callable[[Tensor, Tensor], Tensor],
+        total: Tensor,
+        *,
+        dense: bool,
     ) -> Tensor:
-        value = own.detach().clone()
+        value = images.detach().clone()
 
         def term(part: Tensor, factor: Tensor) -> Term:
             return Term(part, lambda inner: function(inner, factor))
@@ -206,12 +205,17 @@ class _WatchingLayers(Watching):
         def negative() -> list[Term]:
             return [term(value.clamp(min=0), weight.clamp(max=0)), term(value.clamp(max=0), weight.clamp(min=0))]
 
-        shares = self.rule.shares(dense, lambda: [term(value, weight)], positive, negative, total)
-        return ruled(total, (own,), lambda relevance: (_total(shares.of(relevance)),))
+        contributions = Contributions(lambda: [term(value, weight)], positive, negative, total)
+        return self._distributed(images, contributions, dense=dense)
 
+    def _distributed(self, images: Tensor, contributions: Contributions, *, dense: bool) -> Tensor:
+        portions = self.rule.of_layer(dense=dense)
 
-def _total(groups: list[list[Tensor]]) -> Tensor:
-    return torch.stack([share for group in groups for share in group]).sum(dim=0)
+        def propagate(relevance: Tensor) -> tuple[Tensor]:
+            groups = distribute(portions, contributions, relevance)
+            return (torch.stack([share for group in groups for share in group]).sum(dim=0),)
+
+        return with_rule(contributions.total, (images,), propagate)
 
 
 def _unknown(name: str) -> ValueError:

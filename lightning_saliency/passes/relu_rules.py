@@ -1,4 +1,4 @@
-"""What flows back through ReLUs by other rules than the gradient's."""
+"""Rules other than the gradient's for what flows back through ReLUs."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
@@ -6,7 +6,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_saliency.passes.propagation import Operation, Watching, apart, in_place, ruled
+from lightning_saliency.passes.propagation import Operation, Watching, apply_to_copy, with_rule, write_back
+from lightning_saliency.passes.quantiles import quantile
 
 Kind: TypeAlias = Literal["guided", "deconvolution", "rectified", "rectified_magnitude"]
 
@@ -23,14 +24,14 @@ class ReluRule:
     percentile: float = 0.0
 
     def watching(self) -> Watching:
-        """Start to watch for ReLUs."""
+        """Start to watch the ReLUs of one forward."""
         return _WatchingReLUs(self)
 
-    def passed(self, signal: Tensor, activation: Tensor) -> Tensor:
-        """Return what passes of a signal, both (B, ...)."""
+    def passing(self, signal: Tensor, activation: Tensor) -> Tensor:
+        """Return the part of a signal that passes; signal and activation are (B, ...)."""
         if self.kind in ("guided", "deconvolution"):
-            let = signal > 0
-            return torch.where(let & (activation > 0) if self.kind == "guided" else let, signal, 0.0)
+            positive = signal > 0
+            return torch.where(positive & (activation > 0) if self.kind == "guided" else positive, signal, 0.0)
         size = signal.abs() if self.kind == "rectified_magnitude" else signal
         return beyond(signal, activation * size, quantile(activation * size, self.percentile))
 
@@ -38,16 +39,6 @@ class ReluRule:
 def beyond(signal: Tensor, importance: Tensor, threshold: Tensor | float) -> Tensor:
     """Keep a signal where it is more important than a threshold."""
     return torch.where(importance > threshold, signal, 0.0)
-
-
-def quantile(values: Tensor, fraction: float) -> Tensor:
-    """Take each image's linearly interpolated quantile, (B, ...) -> (B, 1...)."""
-    ascending = values.flatten(1).sort(dim=1).values
-    position = fraction * (ascending.shape[1] - 1)
-    below = int(position)
-    above = min(below + 1, ascending.shape[1] - 1)
-    found = torch.lerp(ascending[:, below], ascending[:, above], position - below)
-    return found.reshape(-1, *[1] * (values.ndim - 1))
 
 
 class _WatchingReLUs(Watching):
@@ -61,9 +52,11 @@ class _WatchingReLUs(Watching):
             return operation(*args, **options)
         self.count += 1
         images, rest = args[0] if args else options.pop("input"), args[1:]
-        output, wrote = apart(operation, (images, *rest), options)
+        output, wrote = apply_to_copy(operation, (images, *rest), options)
         rule = self.rule
-        return in_place(images, ruled(output, (images,), lambda signal: (rule.passed(signal, output),)), wrote)
+        return write_back(
+            images, with_rule(output, (images,), lambda signal: (rule.passing(signal, output),)), wrote=wrote
+        )
 
     def finish(self) -> None:
         """Refuse a model without ReLUs."""

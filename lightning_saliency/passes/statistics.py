@@ -1,4 +1,4 @@
-"""What is kept of a stream of gradients: running values, never a stack of samples."""
+"""Running values of a stream of gradients, never a stack of samples."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
@@ -6,21 +6,23 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime
 import torch
 from torch import Tensor
 
+from lightning_saliency._types import per_image
+
 Rivals: TypeAlias = Literal["all"] | int | None
 Part: TypeAlias = Literal["signed", "positive", "negative", "absolute"]
 PARTS: Final = ("signed", "positive", "negative", "absolute")
 
 
-class Seen(NamedTuple):
-    """What one backward pass showed at one point of every image.
+class Observation(NamedTuple):
+    """Result of one backward pass at one point of every image.
 
     Attributes:
-        gradient: Gradient of a logit with respect to the input or a layer's output, (B, ...).
+        gradient: Gradient of a value with respect to the input or a layer's output, (B, ...).
         activation: The input or the layer's output itself, (B, ...).
-        score: The target's logit, (B,).
-        weight: What the point counts in an average.
+        score: The target's value, (B,).
+        weight: Weight of the point in an average.
         direction: How the input moves along the path here, if there is a path.
-        rival: 0 for the target's logit, j for the j-th of the other classes.
+        rival: 0 for the target's value, j for that of the j-th of the other classes.
     """
 
     gradient: Tensor
@@ -33,27 +35,27 @@ class Seen(NamedTuple):
 
 @runtime_checkable
 class Statistic(Protocol):
-    """A running value: `update` folds in what was seen, `value` reads it out at the end.
+    """A running value: `update` adds one observation, `value` returns the result at the end.
 
     Attributes:
-        rivals: Which other classes' gradients it must see at each point: none, all, or the k with the
-            highest logits.
+        rivals: Which other classes' gradients it reads at each point: none, all, or the k with the
+            highest values.
     """
 
     @property
     def rivals(self) -> Rivals:
-        """Which other classes' gradients are wanted."""
+        """Which other classes' gradients are read."""
 
-    def update(self, state: Any, seen: Seen) -> Any:
-        """Fold in one observation; the first comes with `state=None`. The state may be reused in place."""
+    def update(self, state: Any, observation: Observation) -> Any:
+        """Add one observation; the first comes with `state=None`. The state may be reused in place."""
 
     def value(self, state: Any) -> Any:
-        """Read the result."""
+        """Return the result."""
 
 
 @dataclass(frozen=True)
 class OfTarget:
-    """Base of the statistics that look at the target's logit only."""
+    """Base of the statistics that read the target's gradients only."""
 
     @property
     def rivals(self) -> Rivals:
@@ -67,9 +69,9 @@ class Mean(OfTarget):
 
     part: Part = "signed"
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted gradient."""
-        return _add(state, part_of(seen.gradient, self.part) * seen.weight)
+        return _add(state, part_of(observation.gradient, self.part) * observation.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -82,9 +84,9 @@ class MeanSquare(OfTarget):
 
     part: Part = "signed"
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted square."""
-        return _add(state, part_of(seen.gradient, self.part).square() * seen.weight)
+        return _add(state, part_of(observation.gradient, self.part).square() * observation.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -95,9 +97,9 @@ class MeanSquare(OfTarget):
 class MeanCube(OfTarget):
     """Weighted mean of the gradients' third powers."""
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted cube."""
-        return _add(state, seen.gradient.pow(3) * seen.weight)
+        return _add(state, observation.gradient.pow(3) * observation.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -106,15 +108,15 @@ class MeanCube(OfTarget):
 
 @dataclass(frozen=True)
 class MeanTimesScore(OfTarget):
-    """Weighted mean of the gradients times the target's logit, or its magnitude: what flows back from there."""
+    """Weighted mean of the gradients times the target's value, or its magnitude: what flows back from there."""
 
     magnitude: bool = False
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted product."""
-        start = seen.score.abs() if self.magnitude else seen.score
-        score = start.to(seen.gradient.dtype).reshape(-1, *[1] * (seen.gradient.ndim - 1))
-        return _add(state, seen.gradient * score * seen.weight)
+        start = observation.score.abs() if self.magnitude else observation.score
+        score = per_image(start.to(observation.gradient.dtype), observation.gradient)
+        return _add(state, observation.gradient * score * observation.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -131,15 +133,15 @@ class _Moments(NamedTuple):
 class Variance(OfTarget):
     """Unbiased variance of the gradients or of one part of each, by Welford's update; zero for a single sample.
 
-    What is below the rounding error of the gradients themselves is zero, so that equal gradients have no
-    variance whatever batches they were computed in.
+    A variance below the rounding error of the gradients themselves is set to zero, so that equal gradients have
+    no variance whatever batches they were computed in.
     """
 
     part: Part = "signed"
 
-    def update(self, state: _Moments | None, seen: Seen) -> _Moments:
-        """Fold in one gradient."""
-        gradient = part_of(seen.gradient, self.part)
+    def update(self, state: _Moments | None, observation: Observation) -> _Moments:
+        """Add one gradient."""
+        gradient = part_of(observation.gradient, self.part)
         if state is None:
             return _Moments(1, gradient.clone(), torch.zeros_like(gradient))
         count = state.samples + 1
@@ -156,11 +158,11 @@ class Variance(OfTarget):
 
 @dataclass(frozen=True)
 class Activation(OfTarget):
-    """The input's or layer's own values, averaged over the points."""
+    """Weighted mean of the values of the input or the layer over the points."""
 
-    def update(self, state: Tensor | None, seen: Seen) -> Tensor:
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
         """Add the weighted activation."""
-        return _add(state, seen.activation * seen.weight)
+        return _add(state, observation.activation * observation.weight)
 
     def value(self, state: Tensor) -> Tensor:
         """Return the mean."""
@@ -181,13 +183,13 @@ class RivalExtrema:
 
     rivals: Rivals
 
-    def update(self, state: Extrema | None, seen: Seen) -> Extrema:
-        """Keep the target's gradient, which comes first, then fold in one rival's."""
+    def update(self, state: Extrema | None, observation: Observation) -> Extrema:
+        """Keep the target's gradient, which comes first, then compare with one rival's."""
         if state is None:
-            bound = torch.full_like(seen.gradient, torch.inf)
-            return Extrema(seen.gradient, bound, -bound)
-        lowest = torch.minimum(state.lowest, seen.gradient, out=state.lowest)
-        return Extrema(state.target, lowest, torch.maximum(state.highest, seen.gradient, out=state.highest))
+            bound = torch.full_like(observation.gradient, torch.inf)
+            return Extrema(observation.gradient, bound, -bound)
+        lowest = torch.minimum(state.lowest, observation.gradient, out=state.lowest)
+        return Extrema(state.target, lowest, torch.maximum(state.highest, observation.gradient, out=state.highest))
 
     def value(self, state: Extrema) -> Extrema:
         """Return the extrema."""
@@ -195,7 +197,7 @@ class RivalExtrema:
 
 
 def part_of(gradient: Tensor, part: Part) -> Tensor:
-    """Take a gradient as it is, or the magnitude of its positive or negative part, or its whole magnitude."""
+    """Take a gradient as it is, its magnitude, or the magnitude of its positive or negative part."""
     if part == "signed":
         return gradient
     if part == "absolute":

@@ -1,0 +1,144 @@
+"""Rules of relevance as data: how a layer distributes relevance among its inputs."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Relevance distributed in proportion to contributions, each of them times a factor for its sign.
+
+    Attributes:
+        positive: Factor of positive contributions.
+        negative: Factor of negative contributions.
+        share: Share of a unit's relevance. Where no other portion has contributions, this one gets all of it.
+        epsilon: How far denominators are kept away from zero; with 0, a unit whose contributions sum to zero passes
+            nothing on.
+        biases: Whether denominators include the bias, which then keeps a share.
+    """
+
+    positive: float = 1.0
+    negative: float = 1.0
+    share: float = 1.0
+    epsilon: float = 0.0
+    biases: bool = False
+
+
+@dataclass(frozen=True)
+class RelevanceRule:
+    """How layers distribute relevance: in one or several portions.
+
+    Attributes:
+        portions: The portions of every layer.
+        dense: The portions of linear layers, where these differ.
+
+    Example:
+        >>> gamma = RelevanceRule((Portion(positive=1.25, biases=True, epsilon=1e-6),))
+        >>> gamma.conserves
+        False
+    """
+
+    portions: tuple[Portion, ...]
+    dense: tuple[Portion, ...] | None = None
+
+    def of_layer(self, *, dense: bool) -> tuple[Portion, ...]:
+        """Return the portions of a layer."""
+        return self.dense if dense and self.dense is not None else self.portions
+
+    @property
+    def conserves(self) -> bool:
+        """Whether biases keep no share, so that relevance sums to the target's value."""
+        return not any(portion.biases for portion in (*self.portions, *(self.dense or ())))
+
+
+class Term(NamedTuple):
+    """A part of an input, and the linear function through which it contributes."""
+
+    part: Tensor
+    function: Callable[[Tensor], Tensor]
+
+
+Terms: TypeAlias = Callable[[], list[Term]]
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """Contributions of one layer's inputs to its output: all of them, and those of either sign.
+
+    Terms are made when relevance arrives, so that a forward keeps no more than the layer's input.
+
+    Attributes:
+        every: All contributions.
+        positive: The positive ones.
+        negative: The negative ones.
+        total: The output, which they and the bias sum to.
+    """
+
+    every: Terms
+    positive: Terms
+    negative: Terms
+    total: Tensor
+
+
+class _Group(NamedTuple):
+    factor: float
+    terms: list[Term]
+
+
+def distribute(
+    portions: tuple[Portion, ...], contributions: Contributions, relevance: Tensor
+) -> Iterator[list[Tensor]]:
+    """Yield groups of shares of the relevance; the shares of a group belong to the layer's terms in their order."""
+    groups = [_groups(portion, contributions) for portion in portions]
+    totals = [_total(portion, group, contributions) for portion, group in zip(portions, groups, strict=True)]
+    for index, portion in enumerate(portions):
+        others = [total == 0 for other, total in enumerate(totals) if other != index]
+        per_unit = _ratio(_portion_of(relevance, portion.share, others), totals[index], portion.epsilon)
+        for factor, terms in groups[index]:
+            yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit)]
+
+
+def _groups(portion: Portion, contributions: Contributions) -> list[_Group]:
+    if portion.positive == portion.negative:
+        return [_Group(portion.positive, contributions.every())]
+    signed = ((portion.positive, contributions.positive), (portion.negative, contributions.negative))
+    return [_Group(factor, terms()) for factor, terms in signed if factor]
+
+
+def _total(portion: Portion, groups: list[_Group], contributions: Contributions) -> Tensor:
+    """Sum a portion's contributions, and the bias where it keeps a share."""
+    if portion.biases and portion.positive == portion.negative == 1:
+        return contributions.total
+    total = torch.stack([factor * _sum(terms) for factor, terms in groups]).sum(dim=0)
+    return total + contributions.total - _sum(contributions.every()) if portion.biases else total
+
+
+def _portion_of(relevance: Tensor, share: float, others_missing: list[Tensor]) -> Tensor:
+    """Take a share of the relevance, or all of it where no other portion has contributions."""
+    if not others_missing:
+        return relevance * share
+    return relevance * torch.where(torch.stack(others_missing).all(dim=0), 1.0, share)
+
+
+def _shares(terms: list[Term], per_unit: Tensor) -> Iterator[Tensor]:
+    """Multiply each term's part by what flows back to it."""
+    for part, function in terms:
+        with torch.enable_grad():
+            inner = part.detach().requires_grad_()
+            (flowing,) = torch.autograd.grad(function(inner), inner, per_unit)
+        yield part * flowing
+
+
+def _sum(terms: list[Term]) -> Tensor:
+    with torch.no_grad():
+        return torch.stack([function(part) for part, function in terms]).sum(dim=0)
+
+
+def _ratio(relevance: Tensor, total: Tensor, epsilon: float) -> Tensor:
+    if epsilon:
+        return relevance / (total + torch.where(total < 0, -epsilon, epsilon))
+    return torch.where(total == 0, 0.0, relevance / torch.where(total == 0, 1.0, total))
