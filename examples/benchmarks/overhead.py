@@ -50,14 +50,14 @@ class Classifier(pl.LightningModule):
 
 
 def monitor(options: Options) -> list[Table]:
-    """One evaluation of the default monitor, and of one with `scoring_precision="auto"`."""
+    """One evaluation of the default monitor, and of one with `scoring_precision="bf16"`."""
     work = resnet18(options)
     count = options.sized(64, 4)
     images = torch.rand(count, *work.images.shape[1:])
     data = TensorDataset(images, torch.arange(count) % 10)
     work.network.requires_grad_(requires_grad=True)
     module = Classifier(work.network)
-    monitors: dict[str, ScoringPrecision] = {"default": "exact", 'scoring_precision="auto"': "auto"}
+    monitors: dict[str, ScoringPrecision] = {"default": "exact", 'scoring_precision="bf16"': "bf16"}
     extra: dict[str, list[float]] = {name: [] for name in monitors}
     outside: dict[str, list[float]] = {name: [] for name in monitors}
     steps = []

@@ -27,7 +27,7 @@ LIBRARIES = "libraries and authors' code, one after another"
 NAIVE = "the same, batched and without parameters' gradients, one after another"
 SUMS = {
     "explain + score": ("explain", "score"),
-    "explain + score, auto": ("explain", "score, auto"),
+    "explain + score, bf16": ("explain", "score, bf16"),
     LIBRARIES: ("methods, libraries", "metrics, authors"),
     NAIVE: ("methods, naive", "metrics, naive"),
 }
@@ -50,7 +50,7 @@ def _five_by_four(work: Workload, rounds: int) -> Table:
     works: dict[str, Work] = {
         "explain": lambda: explain(network, images, targets, methods),
         "score": lambda: score(network, images, maps, targets, metrics),
-        "score, auto": lambda: score(network, images, maps, targets, metrics, scoring_precision="auto"),
+        "score, bf16": lambda: score(network, images, maps, targets, metrics, scoring_precision="bf16"),
         "methods, libraries": lambda: {name: method(work) for name, method in alternatives.items()},
         "methods, naive": lambda: {name: method(work) for name, method in naive.METHODS.items()},
         # For one map, and counted below for each of five maps, which share nothing.

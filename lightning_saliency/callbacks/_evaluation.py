@@ -11,15 +11,14 @@ from lightning_saliency._checks import check_classes, check_targets
 from lightning_saliency._model import logits_of
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.callbacks._batches import LabelledImages, are_classes
-from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._compact import compact
 from lightning_saliency.callbacks._findings import Findings
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
-from lightning_saliency.metrics._probability import Activation, target_probability
-from lightning_saliency.passes.colours import to_raw
+from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
+from lightning_saliency.targets import Activation, ClassLogit
 from lightning_saliency.visualization import displayable
 
 # Functions are not described more closely, since configuration tools would refuse those without equal annotations.
@@ -56,7 +55,7 @@ class Task:
     min_confidence: float
     activation: Activation
     max_batch_size: int
-    colours: Colours | None
+    colours: Normalization | None
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
@@ -108,7 +107,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
         targets = choose_targets(task.target, logits, labels)
         batch = _Batch(indices, images, labels, masks, targets, logits)
         if task.min_confidence > 0:
-            confidence = target_probability(logits, targets, task.activation)
+            confidence = ClassLogit(targets).probability(logits, task.activation)
             batch = batch.where(confidence >= task.min_confidence)
         if batch.indices:
             _evaluate_batch(network, batch, task, evaluated)
@@ -181,7 +180,7 @@ def _portraits(batch: _Batch, task: Task) -> dict[int, Portrait]:
     """Keep the images as they can be shown; what is no picture is not drawn."""
     if batch.images.ndim != 4:
         return {}
-    raw = to_raw(batch.images, *(task.colours or (None, None))).float().cpu()
+    raw = (task.colours.to_raw(batch.images) if task.colours else batch.images).float().cpu()
     captions = _captions(batch, task)
     return {
         index: Portrait((displayable(image) * 255).round().to(torch.uint8), caption)
@@ -198,7 +197,7 @@ def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
         roles["explained"] = batch.targets
     probabilities = {
-        role: target_probability(batch.logits, classes, task.activation) for role, classes in roles.items()
+        role: ClassLogit(classes).probability(batch.logits, task.activation) for role, classes in roles.items()
     }
     captions = []
     for row, index in enumerate(batch.indices):

@@ -6,13 +6,13 @@ from typing import Final, Literal, TypeAlias, get_args
 
 from lightning_saliency._checks import check_choice, check_integer, check_number
 from lightning_saliency.callbacks._batches import BatchReader
-from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._evaluation import TargetChoice
 from lightning_saliency.callbacks._network import NetworkChoice, OutputChoice
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
-from lightning_saliency.metrics._probability import Activation
+from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
+from lightning_saliency.targets import Activation
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
@@ -42,7 +42,7 @@ class Settings:
     max_seconds: float | None
     target: TargetChoice
     min_confidence: float
-    colours: Colours | None
+    colours: Normalization | None
     model: NetworkChoice
     output: OutputChoice
     batch: BatchReader

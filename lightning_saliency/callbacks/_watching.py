@@ -13,7 +13,7 @@ from torch import Tensor
 from lightning_saliency._model import explaining
 from lightning_saliency._random import keyed_generator
 from lightning_saliency.callbacks._batches import LabelledImages, read_batch
-from lightning_saliency.callbacks._colours import Colours, class_names_of, find_colours
+from lightning_saliency.callbacks._colours import class_names_of, find_colours
 from lightning_saliency.callbacks._evaluation import Evaluated, Task, evaluate
 from lightning_saliency.callbacks._loading import Source, read_items
 from lightning_saliency.callbacks._network import network_of
@@ -23,6 +23,7 @@ from lightning_saliency.callbacks._sharding import is_sharded, read_together, sh
 from lightning_saliency.callbacks._subset import choose_indices
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.references import References
 
 IMAGES_IN_CHECK = 2
@@ -170,7 +171,7 @@ def _to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
     return LabelledImages(batch.indices, batch.images.to(device), labels, masks)
 
 
-def _prepared_methods(settings: Settings, reader: _Reader, colours: Colours | None) -> dict[str, Method]:
+def _prepared_methods(settings: Settings, reader: _Reader, colours: Normalization | None) -> dict[str, Method]:
     """Give methods the references that they wait for, and tell them how images were normalised."""
     drawn: dict[int, References] = {}
 
@@ -187,12 +188,12 @@ def _prepared_methods(settings: Settings, reader: _Reader, colours: Colours | No
     return {name: prepared(method) for name, method in settings.all_methods.items()}
 
 
-def _prepared_metrics(settings: Settings, colours: Colours | None) -> Mapping[str, ExplanationMetric]:
+def _prepared_metrics(settings: Settings, colours: Normalization | None) -> Mapping[str, ExplanationMetric]:
     """Tell metrics that need raw colours how the images were normalised, or leave them out of the default set."""
-    blind = [name for name, metric in settings.metrics.items() if metric.needs_colours and not metric.knows_colours]
+    blind = [name for name, metric in settings.metrics.items() if metric.lacks_normalization]
     if colours is not None:
         return {
-            name: metric.with_colours(*colours) if name in blind else metric
+            name: metric.with_normalization(colours.mean, colours.std) if name in blind else metric
             for name, metric in settings.metrics.items()
         }
     if blind and not settings.metrics_are_default:

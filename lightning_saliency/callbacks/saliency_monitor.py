@@ -13,7 +13,6 @@ from lightning.pytorch.utilities.memory import is_oom_error
 
 from lightning_saliency.callbacks._batches import BatchReader, LabelledImages
 from lightning_saliency.callbacks._clock import EpochClock
-from lightning_saliency.callbacks._colours import Colours
 from lightning_saliency.callbacks._dashboard import enter_run
 from lightning_saliency.callbacks._drift import Memory
 from lightning_saliency.callbacks._evaluation import Evaluated, TargetChoice
@@ -37,7 +36,7 @@ from lightning_saliency.callbacks._watching import IMAGES_IN_CHECK, keep_images,
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
-from lightning_saliency.passes.colours import ChannelValues, check_colours
+from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 
 FIRST_BATCH_SIZE: Final = 64
@@ -84,8 +83,7 @@ class SaliencyMonitor(pl.Callback):
         name: First part of all names, and key of the callback's state.
         on_error: What a fault at run time does: `"warn"` skips the evaluation, `"raise"` stops. A wrong
             set-up always stops.
-        scoring_precision: `"auto"` predicts changed images for scores in bfloat16 where the device gains by it,
-            as in `score`; maps stay exact.
+        scoring_precision: `"bf16"` predicts changed images for scores in bfloat16, as in `score`; maps stay exact.
 
     Raises:
         TypeError: If an argument is not of the kind expected; in `setup`, under FSDP1 and DeepSpeed.
@@ -125,7 +123,6 @@ class SaliencyMonitor(pl.Callback):
         on_error: OnError = "warn",
         scoring_precision: ScoringPrecision = "exact",
     ) -> None:
-        check_colours(mean, std)
         self.settings = Settings(
             methods=by_name(
                 "methods", [GuidedAbsoluteGrad(), GradCAM()] if methods is None else known_methods(methods)
@@ -142,7 +139,7 @@ class SaliencyMonitor(pl.Callback):
             max_seconds=max_seconds,
             target=target,
             min_confidence=min_confidence,
-            colours=None if mean is None or std is None else Colours(mean, std),
+            colours=Normalization.of(mean, std),
             model=model,
             output=output,
             batch=batch,

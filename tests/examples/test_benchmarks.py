@@ -88,7 +88,7 @@ def test_what_needs_data_says_that_it_was_left_out(tables):
 
 def test_the_monitor_is_priced_in_training_images(tables):
     (title,) = (name for name in tables if name.startswith("One evaluation"))
-    assert [row["monitor"] for row in tables[title]["rows"]] == ["default", 'scoring_precision="auto"']
+    assert [row["monitor"] for row in tables[title]["rows"]] == ["default", 'scoring_precision="bf16"']
     assert all(row["of an epoch of CIFAR-10"].endswith("%") for row in tables[title]["rows"])
 
 
