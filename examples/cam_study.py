@@ -1,6 +1,6 @@
-"""Is Expected Grad-CAM the better Grad-CAM? Its readings beside the family, where the head is linear and where not.
+"""Compare Expected Grad-CAM and its variants with the other class activation maps, before linear and curved heads.
 
-On CIFAR-10 images that a trained ResNet-20 is sure of: insertion, deletion, infidelity, sensitivity and complexity
+On CIFAR-10 images that a trained ResNet-20 classifies with more than 90 % confidence: insertion, deletion, infidelity, sensitivity and complexity
 at the last stage (linear head) and one stage earlier (curved head), then the width of the kernel and the choice
 of references. `LIGHTNING_SALIENCY_DATA` names the folder with images and weights.
 """
@@ -82,15 +82,17 @@ def show(title: str, network: nn.Module, images: Tensor, labels: Tensor, methods
     """Print means with standard errors; sensitivity, which explains again, on the first few images."""
     maps = explain(network, images, labels, methods)
     scores = score(network, images, maps, labels, METRICS)
-    first = {name: found[:few] for name, found in maps.items()}
+    first = {name: values[:few] for name, values in maps.items()}
     again = score(network, images[:few], first, labels[:few], [MaxSensitivity()], methods=methods)
     print(f"\n{title}")
     names = [*next(iter(scores.values())), "max_sensitivity"]
     print("| method | " + " | ".join(names) + " |")
     print("| --- |" + " --- |" * len(names))
     for method, row in scores.items():
-        found = {**row, **again[method]}.values()
-        cells = [f"{values.double().mean():.3f} ± {values.double().std() / len(values) ** 0.5:.3f}" for values in found]
+        columns = {**row, **again[method]}.values()
+        cells = [
+            f"{values.double().mean():.3f} ± {values.double().std() / len(values) ** 0.5:.3f}" for values in columns
+        ]
         print(f"| {method} | " + " | ".join(cells) + " |", flush=True)
 
 

@@ -15,8 +15,8 @@ def captum_method(attribution: Any, **options: Any) -> Callable[[nn.Module, Tens
     """Wrap a captum class; attributions (B, C, H, W) become maps by their summed magnitudes."""
 
     def maps(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
-        found: Tensor = attribution(model).attribute(images, target=targets, **options)
-        return found.detach().abs().sum(dim=1)
+        attributions: Tensor = attribution(model).attribute(images, target=targets, **options)
+        return attributions.detach().abs().sum(dim=1)
 
     return maps
 

@@ -1,8 +1,8 @@
-"""Why integrate gradients at all: on the way from black to an image the logit saturates, and so does Grad-CAM.
+"""Why gradients are integrated: on the path from black to an image the score saturates, and Grad-CAM vanishes.
 
 Trains a small network whose class scores saturate on scikit-learn's digits. Along the straight path from black
-to a digit it prints the score, how alike the layer's activation already is to its last value, and how strong the
-gradient is that Grad-CAM would use there; then what Grad-CAM and Expected Grad-CAM make of the digit itself.
+to a digit it prints the score, the similarity of the layer's activation to its last value, and the size of the
+gradient that Grad-CAM would use there; then the maps of Grad-CAM and Expected Grad-CAM for the digit.
 """
 
 import torch
@@ -34,10 +34,10 @@ def trained(images: Tensor, labels: Tensor) -> Saturating:
     network = Saturating()
     optimizer = torch.optim.Adam(network.parameters(), 3e-3)
     for _ in range(12):
-        for chosen in torch.randperm(len(labels)).split(64):
+        for rows in torch.randperm(len(labels)).split(64):
             optimizer.zero_grad()
-            scores = network(images[chosen])
-            functional.binary_cross_entropy(scores, functional.one_hot(labels[chosen], 10).float()).backward()
+            scores = network(images[rows])
+            functional.binary_cross_entropy(scores, functional.one_hot(labels[rows], 10).float()).backward()
             optimizer.step()
     return network.eval()
 
@@ -50,13 +50,13 @@ def main() -> None:
     network = trained(images[200:], labels[200:])
     image, label = images[:1], labels[:1]
     last = network.features(image).flatten()
-    print("share of the image   score   layer's likeness   Grad-CAM's gradient")
+    print("share of the image   score   layer's similarity   Grad-CAM's gradient")
     for share in (0.0, 0.2, 0.4, 0.6, 0.8, 1.0):
         activation = network.features(share * image).detach().requires_grad_()
         score = network.head(activation).sigmoid()[0, label.item()]
         (gradient,) = torch.autograd.grad(score, activation)
-        alike = functional.cosine_similarity(activation.flatten(), last, dim=0)
-        print(f"{share:18.1f}   {score.item():5.3f}   {alike.item():16.3f}   {gradient.abs().sum().item():19.5f}")
+        similarity = functional.cosine_similarity(activation.flatten(), last, dim=0)
+        print(f"{share:18.1f}   {score.item():5.3f}   {similarity.item():18.3f}   {gradient.abs().sum().item():19.5f}")
     black = torch.zeros(1, 1, 8, 8)
     for name, method in (
         ("Grad-CAM", GradCAM("features")),
@@ -65,7 +65,7 @@ def main() -> None:
         print(f"{name} at the image: strongest value {method(network, image, label).max().item():.5f}")
     gap = network(image)[0, label.item()] - network(black)[0, label.item()]
     total = ExpectedGradCAM("features", black, num_samples=100).attribute(network, image, label).sum()
-    print(f"The expected one accounts for {total.item():.3f} of the score's rise by {gap.item():.3f}.")
+    print(f"Expected Grad-CAM accounts for {total.item():.3f} of the score's rise by {gap.item():.3f}.")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Checks of arguments: one sentence with the value received and the way out; warnings said once."""
+"""Checks of arguments, whose errors name the value received and the way out; warnings given once."""
 
 import functools
 import math
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def check_integer(name: str, value: object, *, minimum: int) -> None:
-    """Refuse anything but a whole number of at least `minimum`."""
+    """Refuse a value that is not an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"Expected `{name}` to be a whole number, but got {value!r}.")
     if value < minimum:
@@ -19,7 +19,7 @@ def check_integer(name: str, value: object, *, minimum: int) -> None:
 
 
 def check_number(name: str, value: Any, *, minimum: float = -math.inf, below: float = math.inf) -> None:
-    """Refuse anything but a finite number in [`minimum`, `below`)."""
+    """Refuse a value that is not a finite number in [`minimum`, `below`)."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f"Expected `{name}` to be a number, but got {value!r}.")
     if not (math.isfinite(value) and minimum <= value < below):
@@ -34,7 +34,7 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
 
 
 def check_fraction(name: str, value: Any) -> None:
-    """Refuse a number outside [0, 1), and guess that a percentage was meant where it looks like one."""
+    """Refuse a number outside [0, 1); of a number up to 100 the message asks whether a percentage was meant."""
     check_number(name, value)
     if 1 < value <= 100:
         raise ValueError(f"Expected `{name}` to lie in [0, 1), but got {value}: did you mean {value / 100:g}?")
@@ -42,7 +42,7 @@ def check_fraction(name: str, value: Any) -> None:
 
 
 def check_images(images: object) -> None:
-    """Refuse what is not a floating-point batch (B, C, *S) with at least one position."""
+    """Refuse images that are not a floating-point batch (B, C, *S) with at least one position."""
     if not isinstance(images, Tensor):
         raise TypeError(f"Expected `images` to be a tensor of shape (B, C, *S), but got {type(images).__name__}.")
     if not images.is_floating_point():
@@ -57,7 +57,7 @@ def check_images(images: object) -> None:
 
 
 def check_targets(targets: object, batch_size: int) -> None:
-    """Refuse what is not one whole number per image."""
+    """Refuse targets that are not one integer per image."""
     if not isinstance(targets, Tensor):
         raise TypeError(f"Expected `targets` to be a tensor of shape (B,), but got {type(targets).__name__}.")
     if targets.is_floating_point() or targets.dtype == torch.bool:
@@ -67,7 +67,7 @@ def check_targets(targets: object, batch_size: int) -> None:
 
 
 def check_classes(targets: Tensor, num_classes: int) -> None:
-    """Refuse targets that the model has no logit for."""
+    """Refuse targets for which the model has no logit."""
     if targets.numel() and (targets.min() < 0 or targets.max() >= num_classes):
         worst = targets[(targets < 0) | (targets >= num_classes)][0].item()
         raise ValueError(
@@ -77,7 +77,7 @@ def check_classes(targets: Tensor, num_classes: int) -> None:
 
 
 def check_maps(name: str, maps: object, images: Tensor) -> None:
-    """Refuse what is not one map of the images' size for each image."""
+    """Refuse maps that are not one map of the images' size for each image."""
     if not isinstance(maps, Tensor):
         raise TypeError(f"Expected the maps of {name!r} to be a tensor, but got {type(maps).__name__}.")
     expected = (images.shape[0], *images.shape[2:])
@@ -89,7 +89,7 @@ def check_maps(name: str, maps: object, images: Tensor) -> None:
 
 
 def check_masks(masks: object, images: Tensor) -> None:
-    """Refuse what is not one boolean mask of the images' size for each image."""
+    """Refuse masks that are not one boolean mask of the images' size for each image."""
     expected = (images.shape[0], *images.shape[2:])
     if not isinstance(masks, Tensor) or masks.dtype != torch.bool:
         kind = masks.dtype if isinstance(masks, Tensor) else type(masks).__name__

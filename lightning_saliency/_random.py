@@ -1,4 +1,4 @@
-"""Chance that nobody else feels: private random state, and generators keyed by what they are for."""
+"""Private random state, and generators whose draws depend on a key alone."""
 
 import random
 import zlib
@@ -15,7 +15,7 @@ CPU: Final = torch.device("cpu")
 
 @contextmanager
 def private_random_state(seed: int, device: torch.device = CPU) -> Iterator[None]:
-    """Seed torch, Python and NumPy for a while and put their states back, also after an exception.
+    """Seed torch, Python and NumPy and restore their states at the end, also after an exception.
 
     Lightning's `isolate_rng` is not used because it restores nothing when its body raises.
     """

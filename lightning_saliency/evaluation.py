@@ -1,4 +1,4 @@
-"""Explain and score with many methods and metrics at once, every pass that they share run once."""
+"""Explain and score with many methods and metrics; passes that they share are run once."""
 
 from collections.abc import Mapping, Sequence
 from typing import TypeAlias, TypeVar
@@ -7,9 +7,9 @@ import torch
 
 from lightning_saliency._checks import check_integer, check_maps
 from lightning_saliency._model import explaining
+from lightning_saliency._saliency_method import SaliencyMethod, as_method, differentiable, target_of
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores
 from lightning_saliency.methods import Method
-from lightning_saliency.methods._saliency_method import SaliencyMethod, as_method, differentiable, target_of
 from lightning_saliency.methods._stream_method import explain_streams
 from lightning_saliency.metrics import ExplanationMetric, _scoring
 from lightning_saliency.passes.chunks import chunk_size

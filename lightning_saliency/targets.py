@@ -1,4 +1,4 @@
-"""What of a network's output is explained: the only place that picks a value."""
+"""Targets: the only place that picks the value of a network's output that is explained."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ WAY_OUT: Final = (
 
 
 class Target(ABC):
-    """One value per image of what a network returns: what is explained.
+    """The value that is explained: one number per image, computed from what the network returns.
 
-    A target is made for a batch of B images. A subclass says how many images it has, how to take some of them, and
-    which value it explains. What else members may ask for (a probability, the values of other classes) it lists in
-    `offers` and implements; a member that needs what is not offered is refused by name.
+    A target is made for a batch of B images. A subclass has a length, takes some of its images, and computes their
+    values. It lists in `offers` what else it implements (a probability, the values of other classes). A method or
+    metric that needs something else is refused by name.
 
     Attributes:
         offers: Which of `"probability"`, `"rivals"` and `"classes"` the target has.
@@ -88,7 +88,7 @@ class Target(ABC):
 
     @property
     def argument(self) -> Any:
-        """What a function of the user's receives as `targets`."""
+        """The argument `targets` of a user's function."""
         return self
 
     def to(self, device: torch.device) -> "Target":
@@ -232,7 +232,7 @@ def class_logits(output: Any, batch_size: int | None) -> Logits:
     """Read logits of classes (B, K) from an output; a single logit z becomes the pair (-z/2, z/2).
 
     Args:
-        output: What the model returned.
+        output: Output of the model.
         batch_size: The number of images B, or `None` for any.
 
     Raises:

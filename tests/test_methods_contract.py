@@ -7,6 +7,7 @@ import inspect
 import pickle
 import random
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency import explain, methods
-from lightning_saliency._model import explaining
-from lightning_saliency.methods import Method, _stream_method
+from lightning_saliency.methods import Method, SaliencyMethod
 from lightning_saliency.passes.stream import read_streams
+from lightning_saliency.targets import ClassLogit
 from tests.members import METHOD_ARGUMENTS, METHODS, build_method
 from tests.models import NUM_CLASSES, digits, pictures, small_cnn, trained_on_digits
+from tests.test_targets import Column
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
 CHUNKS = (1, 7, 32)
@@ -34,24 +36,23 @@ def method(kind: type) -> Method:
     return build_method(kind)
 
 
-def explained(method: Method, model: nn.Module, images: Tensor, targets: Tensor, chunk: int = 64) -> Tensor:
+def explained(method: Method, model: nn.Module, images: Tensor, targets: Any, chunk: int = 64) -> Tensor:
     return explain(model, images, targets, {"maps": method}, max_batch_size=chunk)["maps"]
 
 
 def in_double_precision(method: Method, model: nn.Module, images: Tensor, targets: Tensor, chunk: int) -> Tensor:
     """Explain without the final rounding to single precision, where the method lets us."""
-    model, images = copy.deepcopy(model).double(), images.double()
-    if not isinstance(method, _stream_method.StreamMethod):
+    model, images = copy.deepcopy(model).double().eval(), images.double()
+    if not method.readings:
         return explained(method, model, images, targets, chunk)
-    with explaining(model):
-        chunks = read_streams(model, images, targets, method.readings, chunk)
-        return torch.cat([method.formula(part, *(values[r] for r in method.readings)) for part, values in chunks])
+    chunks = read_streams(model, images, ClassLogit(targets), method.readings, chunk)
+    return torch.cat([method.formula(part, *(values[r] for r in method.readings)) for part, values in chunks])
 
 
-def assert_same_maps(found: Tensor, expected: Tensor, tolerance: float = 1e-5, near_ties: float = 0.01) -> None:
+def assert_same_maps(result: Tensor, expected: Tensor, tolerance: float = 1e-5, near_ties: float = 0.01) -> None:
     """Compare relative to each map's maximum; a threshold may fall between near-ties at a few pixels."""
     scale = expected.abs().flatten(1).amax(dim=1).reshape(-1, *[1] * (expected.ndim - 1))
-    apart = (found - expected).abs() > tolerance * scale
+    apart = (result - expected).abs() > tolerance * scale
     assert apart.float().mean() <= near_ties, f"{int(apart.sum())} of {apart.numel()} values differ"
 
 
@@ -112,10 +113,10 @@ def test_a_model_that_raises_in_mid_explanation_is_given_back(method: Method) ->
 def test_the_callers_tensors_are_unchanged(method: Method) -> None:
     images, targets = pictures(3)
     images.requires_grad_()
-    kept, kept_targets = images.detach().clone(), targets.clone()
+    copied_images, copied_targets = images.detach().clone(), targets.clone()
     method(small_cnn(), images, targets)
-    assert torch.equal(images, kept)
-    assert torch.equal(targets, kept_targets)
+    assert torch.equal(images, copied_images)
+    assert torch.equal(targets, copied_targets)
     assert images.grad is None
     assert images.requires_grad
 
@@ -138,10 +139,10 @@ def test_the_size_of_chunks_does_not_matter(method: Method, chunk: int) -> None:
 @pytest.mark.parametrize("chunk", CHUNKS)
 def test_in_double_precision_the_size_of_chunks_matters_even_less(method: Method, chunk: int) -> None:
     model, (images, targets) = small_cnn(), pictures(9)
-    found = in_double_precision(method, model, images, targets, chunk)
+    result = in_double_precision(method, model, images, targets, chunk)
     expected = in_double_precision(method, model, images, targets, 64)
     # Maps in single precision can round to neighbouring numbers.
-    assert_same_maps(found, expected, 1e-9 if found.dtype == torch.float64 else 2e-7, near_ties=0)
+    assert_same_maps(result, expected, 1e-9 if result.dtype == torch.float64 else 2e-7, near_ties=0)
 
 
 @pytest.mark.parametrize("ambient", [torch.no_grad, torch.inference_mode])
@@ -155,11 +156,11 @@ def test_it_works_where_gradients_are_off(method: Method, ambient: Callable[[], 
 def test_it_takes_tensors_made_in_inference_mode(method: Method) -> None:
     model, (images, targets) = small_cnn(), pictures(3)
     with torch.inference_mode():
-        made, made_targets = images.clone(), targets.clone()
+        copies, copied_targets = images.clone(), targets.clone()
     expected = method(model, images, targets)
-    assert torch.equal(method(model, made, made_targets), expected)
+    assert torch.equal(method(model, copies, copied_targets), expected)
     with torch.inference_mode():
-        assert torch.equal(method(model, made, made_targets), expected)
+        assert torch.equal(method(model, copies, copied_targets), expected)
 
 
 def test_maps_are_not_constant_on_a_trained_network(kind: type) -> None:
@@ -192,8 +193,31 @@ def test_targets_beyond_the_models_classes_are_refused(method: Method) -> None:
     if not calls:
         pytest.skip("does not look at the model")
     targets[1] = NUM_CLASSES
-    with pytest.raises(ValueError, match=f"`targets` to lie in .* but got {NUM_CLASSES}"):
+    with pytest.raises(ValueError, match=rf"`targets`.* {NUM_CLASSES}"):
         explained(method, model, images, targets)
+
+
+class Regression(nn.Module):
+    """Returns its outputs in a dictionary, as networks that are no classifiers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = small_cnn()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        return {"values": self.network(images)}
+
+
+def test_it_explains_any_target_of_any_output_unless_it_compares_classes(method: Method) -> None:
+    images, _ = pictures(3)
+    model, target = Regression(), Column(1, 3)
+    if any(reading.statistic.rivals is not None for reading in method.readings):
+        with pytest.raises(TypeError, match=rf"rivals.*'{method.name}'.*Column"):
+            method(model, images, target)
+        return
+    expected = method(model.network, images, torch.ones(3, dtype=torch.int64))
+    assert torch.equal(method(model, images, target), expected)
+    assert_same_maps(explained(method, model, images, target, chunk=2), expected)
 
 
 def test_it_is_frozen_equal_by_value_and_hashable(kind: type, method: Method) -> None:
@@ -238,9 +262,8 @@ def test_it_can_be_written_in_a_configuration_file(kind: type, method: Method) -
 
     if kind.__name__ in METHOD_ARGUMENTS:
         pytest.skip("holds tensors")
-    parent = _stream_method.StreamMethod if isinstance(method, _stream_method.StreamMethod) else kind
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--methods", type=list[parent])
+    parser.add_argument("--methods", type=list[SaliencyMethod])
     options = {field.name: getattr(method, field.name) for field in dataclasses.fields(kind)} | {"name": "mine"}
     written = [{"class_path": f"lightning_saliency.methods.{kind.__name__}", "init_args": options}]
     parsed = parser.parse_object({"methods": written})

@@ -1,4 +1,4 @@
-"""Chance that nobody else feels."""
+"""Private random state."""
 
 import random
 
@@ -34,7 +34,7 @@ def test_seeds_of_any_size_are_taken(seed: int) -> None:
         assert (torch.rand(()), random.random(), np.random.rand()) == first
 
 
-def test_keys_give_their_own_numbers_and_leave_global_chance_alone() -> None:
+def test_keys_give_distinct_numbers_and_leave_the_global_state_alone() -> None:
     before = chance()
     keys = [("a", 0), ("a", 1), ("b", 0), ("a", 0, 0), ("a0",)]
     draws = [torch.rand((), generator=keyed_generator(*key)).item() for key in keys]

@@ -1,4 +1,4 @@
-"""What of a network's output is explained."""
+"""Targets: the values of a network's output that are explained."""
 
 from typing import Any
 
@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from lightning_saliency import explain
+from lightning_saliency.methods import Gradient
 from lightning_saliency.targets import ClassLogit, Target, as_target, predicted_class
 
 LOGITS = torch.tensor([[1.0, 4.0, 2.0, 3.0], [8.0, 5.0, 7.0, 6.0], [0.0, 0.0, 1.0, -1.0]])
@@ -94,6 +96,26 @@ def test_a_target_stays_what_it_is_and_functions_receive_it() -> None:
     target = Column(0, 3)
     assert as_target(target, 3) is target
     assert target.argument is target
+
+
+def test_a_users_method_receives_what_the_user_passed() -> None:
+    arguments = []
+
+    def brightness(model: Any, images: Tensor, targets: Any) -> Tensor:
+        arguments.append(targets)
+        return images.mean(dim=1)
+
+    images = torch.rand(3, 3, 4, 4)
+    explain(lambda batch: {"values": batch.mean(dim=(2, 3))}, images, Column(1, 3), {"brightness": brightness})
+    explain(lambda batch: batch.mean(dim=(2, 3)), images, CLASSES % 3, {"brightness": brightness}, max_batch_size=2)
+    assert isinstance(arguments[0], Column)
+    assert torch.equal(torch.cat(arguments[1:]), CLASSES % 3)
+
+
+def test_a_target_of_a_function_that_is_no_classifier_needs_no_wrapper() -> None:
+    images = torch.rand(3, 2, 4, 4)
+    maps = explain(lambda batch: {"values": batch.sum(dim=(2, 3))}, images, Column(1, 3), [Gradient()])
+    assert torch.equal(maps["gradient"], torch.ones(3, 4, 4))
 
 
 def test_classes_made_in_inference_mode_can_be_differentiated_by() -> None:

@@ -1,5 +1,6 @@
 """Saliency methods: frozen hyper-parameters, called as `method(model, images, targets) -> maps`."""
 
+from lightning_saliency._saliency_method import SaliencyMethod
 from lightning_saliency.methods._ablation_cam import AblationCAM
 from lightning_saliency.methods._active_gradient import ActiveGradient, InactiveGradient
 from lightning_saliency.methods._blur_integrated_gradients import BlurIntegratedGradients
@@ -56,6 +57,7 @@ __all__ = [
     "PositiveGradient",
     "RandomMap",
     "RectGrad",
+    "SaliencyMethod",
     "ScoreCAM",
     "SmoothGrad",
     "SmoothGradCAMPlusPlus",

@@ -1,4 +1,4 @@
-"""Where the target's gradient is the highest, or the lowest, of all classes'."""
+"""Pixels at which the target's gradient is the highest, or the lowest, of all classes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -17,17 +17,17 @@ from lightning_saliency.passes.stream import Reading
 class ActiveGradient(StreamMethod):
     """Magnitude of the target logit's gradient where it exceeds every other class's, its largest over channels.
 
-    Brightening such a pixel raises the target's logit more than any other. The comparison is strict and made
-    in each channel; a gradient may be negative and still the highest. A term added to all logits leaves the
+    Brightening such a pixel raises the target's logit more than any other class's. The comparison is strict and made
+    in each channel. A gradient may be negative and still the highest. A term added to all logits leaves the
     support unchanged. A model of one logit has two classes, z and -z: there the map is the positive gradient.
 
     Maps are in units of logit per unit of normalised input. Cost: one forward and K backwards per image in
     constant memory, shared with the inactive map; the forward also with every method at the clean image.
 
     Args:
-        classes: `"all"`, or how many of the other classes to compare with, those of the highest logits: then
-            a pixel also counts where a class that the model thinks unlikely has the higher gradient, so that
-            the map can only grow. For a thousand classes this saves nearly all of the cost.
+        classes: `"all"`, or how many of the other classes to compare with, those of the highest logits. Then a pixel
+            also counts where a class with a lower logit has the higher gradient, so that the map can only grow. For a
+            thousand classes this saves nearly all of the cost.
         name: Key in results and logs.
 
     Raises:
@@ -59,26 +59,25 @@ class ActiveGradient(StreamMethod):
         return (Reading(Clean(), RivalExtrema(self.classes)),)
 
     def formula(self, images: Images, gradients: Extrema) -> Maps:
-        """Keep what is highest and take the largest channel."""
-        kept = torch.where(gradients.target > gradients.highest, gradients.target.abs(), 0.0)
-        return kept.amax(dim=1)
+        """Keep the highest gradients and take the largest channel."""
+        strongest = torch.where(gradients.target > gradients.highest, gradients.target.abs(), 0.0)
+        return strongest.amax(dim=1)
 
 
 @dataclass(frozen=True)
 class InactiveGradient(StreamMethod):
     """Magnitude of the target logit's gradient where it is below every other class's, its largest over channels.
 
-    Darkening such a pixel raises the target's logit more, or lowers it less, than any other. The comparison
-    is strict and made in each channel. Support in a channel is disjoint from the active map's. A model of one
-    logit has two classes, z and -z: there the map is the negative gradient.
+    Darkening such a pixel raises the target's logit more, or lowers it less, than any other class's. The comparison is
+    strict and made in each channel. Support in a channel is disjoint from the active map's. A model of one logit has
+    two classes, z and -z: there the map is the negative gradient.
 
     Maps are in units of logit per unit of normalised input. Cost: one forward and K backwards per image in
     constant memory, shared with the active map; the forward also with every method at the clean image.
 
     Args:
-        classes: `"all"`, or how many of the other classes to compare with, those of the highest logits: then
-            a pixel also counts where a class that the model thinks unlikely has the lower gradient, so that
-            the map can only grow.
+        classes: `"all"`, or how many of the other classes to compare with, those of the highest logits. Then a pixel
+            also counts where a class with a lower logit has the lower gradient, so that the map can only grow.
         name: Key in results and logs.
 
     Raises:
@@ -110,9 +109,9 @@ class InactiveGradient(StreamMethod):
         return (Reading(Clean(), RivalExtrema(self.classes)),)
 
     def formula(self, images: Images, gradients: Extrema) -> Maps:
-        """Keep what is lowest and take the largest channel."""
-        kept = torch.where(gradients.target < gradients.lowest, gradients.target.abs(), 0.0)
-        return kept.amax(dim=1)
+        """Keep the lowest gradients and take the largest channel."""
+        weakest = torch.where(gradients.target < gradients.lowest, gradients.target.abs(), 0.0)
+        return weakest.amax(dim=1)
 
 
 def _check_rivals(classes: object) -> None:

@@ -1,19 +1,17 @@
 """The choices that all noise and path methods share: which part of each gradient counts, and how it is guided."""
 
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, TypeAlias
 
-import torch
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_fraction
-from lightning_saliency._types import Maps, per_image
+from lightning_saliency._types import Maps
+from lightning_saliency.passes.guides import GUIDES, Guide, variance_guide
 from lightning_saliency.passes.points import Points
 from lightning_saliency.passes.statistics import PARTS, Part, Statistic, Variance
 from lightning_saliency.passes.stream import Reading
 
 Aggregation: TypeAlias = Part
-Guide: TypeAlias = Literal["official", "mask", "relative"]
-GUIDES: Final = ("official", "mask", "relative", None)
 
 
 def check_aggregation(aggregation: object, guide: object, percentile: Any, num_gradients: int, argument: str) -> None:
@@ -48,31 +46,3 @@ def aggregate(values: tuple[Tensor, ...], guide: Guide | None, percentile: float
         if guide and percentile:
             quantity = quantity * variance_guide(spread, percentile, guide)
     return quantity.abs().sum(dim=1)
-
-
-def variance_guide(variance: Tensor, percentile: float, guide: Guide = "official") -> Tensor:
-    """Return weights of features: 1 where the variance (B, C, *S) exceeds its quantile over space.
-
-    Elsewhere the weight is the variance itself for `"official"`, zero for `"mask"`, and the variance in units of the
-    quantile for `"relative"`.
-    """
-    threshold = spatial_quantile(variance, percentile)
-    below = {
-        "official": variance,
-        "mask": torch.zeros_like(variance),
-        "relative": variance / torch.where(threshold == 0, 1.0, threshold),
-    }
-    return torch.where(variance > threshold, 1.0, below[guide])
-
-
-def spatial_quantile(values: Tensor, fraction: float) -> Tensor:
-    """Return a linearly interpolated quantile over space, (B, C, *S) -> (B, C, 1...).
-
-    Unlike `torch.quantile` it has no limit on the number of elements.
-    """
-    ascending = values.flatten(2).sort(dim=2).values
-    position = fraction * (ascending.shape[2] - 1)
-    below = int(position)
-    above = min(below + 1, ascending.shape[2] - 1)
-    quantile = torch.lerp(ascending[..., below], ascending[..., above], position - below)
-    return per_image(quantile, values)

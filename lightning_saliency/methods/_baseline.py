@@ -1,4 +1,4 @@
-"""What all methods with a baseline share."""
+"""Arguments that all methods with a baseline share."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def baseline_of(start: Canvas | References | Tensor, mean: Any, std: Any) -> Bas
 
 
 def set_baseline(method: Any) -> None:
-    """Replace the fields `baseline`, `mean` and `std` of a frozen method by what they mean."""
+    """Replace the fields `baseline`, `mean` and `std` of a frozen method by checked, hashable values."""
     baseline = baseline_of(method.baseline, method.mean, method.std)
     object.__setattr__(method, "baseline", baseline.start)
     if baseline.normalization is not None:

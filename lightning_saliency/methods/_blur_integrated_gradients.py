@@ -1,4 +1,4 @@
-"""Gradients integrated while the image comes out of a blur."""
+"""Gradients integrated from a blurred image to the sharp one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_number
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import BlurPath
 from lightning_saliency.passes.statistics import Statistic
@@ -21,12 +22,12 @@ from lightning_saliency.targets import Target
 class BlurIntegratedGradients(CompleteMethod):
     """Gradient times movement, summed while a Gaussian blur shrinks to nothing; magnitudes summed over channels.
 
-    The path needs no baseline colour and never shows structure that is not in the image. `attribute` is
-    complete against the blurred image up to the error of the sum, which for a linear model is none, and on a
-    network shrinks slower than on a straight path: take more steps, or a smaller `max_sigma`. The
-    blur's kernel is cut at 4 sigma and the image mirrored at its edges (the original code darkens them), so
-    that a constant image does not change and has a zero map; steps are finer where the blur is. Works on
-    signals, pictures and volumes. Maps are in units of logit. Cost: `num_steps` forwards and backwards per image.
+    The path needs no baseline colour and never contains structure that is not in the image. `attribute` is complete
+    against the blurred image up to the error of the sum. A linear model has no such error; on a network it shrinks
+    slower than on a straight path, so take more steps, or a smaller `max_sigma`. The blur's kernel is cut at 4 sigma
+    and the image mirrored at its edges (the original code darkens them), so that a constant image does not change and
+    has a zero map. Steps are finer where the blur is fine. Works on signals, pictures and volumes. Maps are in units of
+    logit. Cost: `num_steps` forwards and backwards per image.
 
     Args:
         num_steps: Number of steps from blurred to sharp.
@@ -71,7 +72,7 @@ class BlurIntegratedGradients(CompleteMethod):
         return BlurPath(float(self.max_sigma), self.num_steps, ends)
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the blurred image."""
+        """Return the blurred image, which the attribution is complete against."""
         return (gaussian_blur(images, float(self.max_sigma)),)
 
     @property

@@ -1,9 +1,9 @@
-"""What controls share: maps of the image alone, whatever the model and the target."""
+"""Base of the controls: maps of the image alone, whatever the model and the target."""
 
 from abc import abstractmethod
 
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, differentiable
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, differentiable
 from lightning_saliency.targets import Target, TargetLike
 
 

@@ -16,11 +16,11 @@ from lightning_saliency.passes.statistics import Activation
 class EigenCAM(LayerMethod):
     """Positive part of a layer's activation projected on its first right singular vector.
 
-    The activation of positions by channels is not centred, as in the paper. A singular vector has no sign of
-    its own: taken is the one by which the projection sums to at least zero over positions, so that a layer
-    after a ReLU has a map without negative values; where the sum is zero, the one by which the first of the
-    largest magnitudes is positive. The target plays no part: `ClassSensitivity` is 1. Cost: one forward and
-    one backward per image, shared with every method at the clean image, and a small decomposition.
+    The activation of positions by channels is not centred, as in the paper. The sign of a singular vector is
+    arbitrary. It is chosen so that the projection sums to at least zero over positions, which gives a layer after a
+    ReLU a map without negative values; where the sum is zero, so that the first of the largest magnitudes is
+    positive. The map does not depend on the target: `ClassSensitivity` is 1. Cost: one forward and one backward per
+    image, shared with every method at the clean image, and a small decomposition.
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
@@ -28,7 +28,7 @@ class EigenCAM(LayerMethod):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -57,14 +57,14 @@ class EigenCAM(LayerMethod):
 
 
 def _first_component(activation: Tensor) -> Tensor:
-    """Project (K, *grid) on the direction that explains most, in double precision: a gap may be small."""
+    """Project (K, *grid) on the direction that explains most, in double precision, since gaps may be small."""
     by_position = activation.double().flatten(1).T
     left, scale, _ = torch.linalg.svd(by_position, full_matrices=False)
     component = left[:, 0] * scale[0]
     total = component.sum()
     size = component.abs()
     first = component[(size >= (1 - 1e-9) * size.amax()).nonzero()[0, 0]]
-    # Sums of rounding errors have no sign that could be trusted.
+    # The sign of a sum of rounding errors means nothing.
     sign = torch.where(total.abs() <= 1e-9 * size.sum(), first, total)
     signed: Tensor = component * torch.where(sign < 0, -1.0, 1.0)
     return signed.reshape(activation.shape[1:])

@@ -1,4 +1,4 @@
-"""Class activation maps integrated from many references at once."""
+"""Class activation maps integrated from many references."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_number, warn_once
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, prepared
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._grad_cam import GradCAM
 from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity, names_of
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._references import checked_references, filled, missing
-from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, prepared
 from lightning_saliency.passes.layer_paths import LayerPath, Space
 from lightning_saliency.passes.layer_statistics import MeanLayerContribution
 from lightning_saliency.passes.paths import ReferencePath
@@ -24,22 +24,21 @@ from lightning_saliency.passes.stream import Reading, read_streams
 from lightning_saliency.targets import TargetLike
 
 ROUNDING: Final = 1e-10
-"""Variance of gradients, relative to their squares, that is put down to rounding."""
+"""Variance of gradients, relative to their squares, that can come from rounding."""
 
 
 @dataclass(frozen=True)
 class ExpectedGradCAM(LayerMethod):
     """Difference of a layer's activation from a random reference's, times its gradient at a random point between.
 
-    The mean over draws is summed over channels and its positive part upsampled. The paper's text leaves
-    open how its parts fit together, so this is a reading, ours, chosen because it keeps the claims of the
-    abstract: gradients are integrated between references that are drawn from data and the image, position by
-    position and in the layer's own space, which makes `attribute` complete: its sum over an image is the
-    target's logit minus the mean logit of the references, up to the sampling error. Other readings are
-    options; `pool=True, difference=False` only replaces Grad-CAM's gradient by the expected one, which changes
-    nothing where the network is linear behind the layer, as behind the last layer of most convolutional
-    networks: that is said once. Completeness holds in activation space where all paths lead through
-    the layer; of vision transformers the class token's share is left out.
+    The mean over draws is summed over channels and its positive part upsampled. The paper's text does not say how its
+    parts fit together. This reading was chosen because it keeps the claims of the abstract: gradients are integrated
+    between references drawn from data and the image, position by position and in the layer's space. That makes
+    `attribute` complete: its sum over an image is the target's logit minus the mean logit of the references, up to the
+    sampling error. Other readings are options. `pool=True, difference=False` only replaces Grad-CAM's gradient by the
+    expected one. That changes nothing if the network is linear after the layer, as it is after the last layer of most
+    convolutional networks; a warning says so once. Completeness holds in activation space if all paths lead through
+    the layer; in vision transformers the class token's share is left out.
 
     Cost: `num_samples` forwards and backwards per image and layer, two forwards of the layers' images and,
     once a call, one of the references. In input space without difference passes are shared with
@@ -55,17 +54,17 @@ class ExpectedGradCAM(LayerMethod):
             of the points; 0 is without.
         seed: Seed of the draws, which are the same for every image.
         path: Space in which points lie between reference and image, `"activation"` or `"input"`. In input space
-            nothing is complete.
+            attributions are not complete.
         pool: Whether gradients are averaged over the map, one weight for each channel.
         difference: Whether they are multiplied by the difference from the reference or by the activation.
-        base: Another map that is to use the expected gradient, such as `LayerCAM()`; then neither `pool` nor
-            `difference` plays a part.
+        base: Another map that uses the expected gradient, such as `LayerCAM()`; then `pool` and `difference` are
+            ignored.
         name: Key in results and logs.
 
     Raises:
         TypeError: If an argument is not of the kind expected.
         ValueError: If a number is out of range or a choice unknown; when called, if the references are
-            missing or not of the images' shape, or the layer is unknown, or none is found.
+            missing or not of the images' shape, or the layer is unknown, or there is none.
 
     Example:
         >>> import torch
@@ -93,8 +92,8 @@ class ExpectedGradCAM(LayerMethod):
     name: str = "expected_grad_cam"
     reading: ClassVar[str] = (
         "Expected Grad-CAM: references drawn from data, perturbed integrated gradients, a smoothing kernel and the "
-        "difference from the reference are the paper's; that they are put together position by position and, by "
-        "default, in the layer's own space is our reading, since the text leaves it open and no code was released."
+        "difference from the reference are the paper's. Our reading combines them position by position and, by "
+        "default, in the layer's space, since the text does not say how and no code was released."
     )
 
     def __post_init__(self) -> None:
@@ -148,7 +147,7 @@ class ExpectedGradCAM(LayerMethod):
         return (self.base or GradCAM()).cam(activation, gradient)
 
     def baselines(self, images: Images) -> tuple[Images, ...] | None:
-        """Return what the attribution is complete against: the reference of each draw; None where it is not."""
+        """Return the reference of each draw, or `None` where the attribution is not complete."""
         complete = self.path == "activation" and not self.pool and len(names_of(self.layer)) == 1
         return self._layer_path("").starts(images) if complete else None
 
@@ -184,7 +183,7 @@ class ExpectedGradCAM(LayerMethod):
     def _mention_constant_gradients(self, gradient: Tensor, variance: Tensor) -> None:
         if self.num_samples > 1 and bool(variance.amax() <= ROUNDING * gradient.square().amax()):
             warn_once(
-                f"{self.name!r}: gradients at the layer are the same everywhere between the references and the "
-                "image, as where the network is linear behind it, so that their mean is the gradient at the image: "
-                "name an earlier `layer`, or use `difference=True`."
+                f"{self.name!r}: gradients at the layer are the same everywhere between the references and the image, "
+                "as they are if the network is linear after it. Their mean is the gradient at the image, so the map is "
+                "that of the base. Name an earlier `layer`, or use `difference=True`."
             )

@@ -1,4 +1,4 @@
-"""Gradients integrated from many references at once."""
+"""Gradients integrated from many references."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -6,10 +6,11 @@ from typing import Self
 from torch import Tensor
 
 from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._references import checked_references, filled, missing
 from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import ReferencePath
 from lightning_saliency.passes.references import References
@@ -21,14 +22,14 @@ class ExpectedGradients(CompleteMethod):
     """Difference from a random reference times the gradient at a random point between, averaged over draws.
 
     `attribute` is complete in expectation: its sum over an image is the target's logit minus the mean logit
-    of the references, up to the sampling error. Positions are spread evenly over the path and references
-    take turns, which lowers that error. Maps are in units of logit. Cost: `num_samples` forwards and
+    of the references, up to the sampling error. Positions are spread evenly over the path and references are drawn in
+    turn, which lowers that error. Maps are in units of logit. Cost: `num_samples` forwards and
     backwards per image, shared with every method of the same references and draws.
 
     Args:
         references: Images (R, C, *S) that look like those explained, best a sample of the training data; or
-            how many of them to draw from the monitored data set. With a number the method cannot be called
-            until `with_references` has filled it.
+            how many of them to draw from the monitored data set. With a number the method can be called after
+            `with_references` only.
         num_samples: Number of draws.
         noise_level: Standard deviation of Gaussian noise around the points, in units of the image's own
             range; 0 is without.
@@ -81,12 +82,12 @@ class ExpectedGradients(CompleteMethod):
     def with_references(self, images: Images | References) -> Self:
         """Return a copy with these references (R, C, *S).
 
-        Pass one `References` object to several methods, and they can share their passes.
+        Pass one `References` object to several methods, so that they share their passes.
         """
         return replace(self, references=images)
 
     def baselines(self, images: Images) -> tuple[Images, ...] | None:
-        """Return what the attribution is complete against: the reference of each draw; None where there is noise."""
+        """Return the reference of each draw, or `None` where there is noise."""
         return None if self.noise_level else self.path.starts(images)
 
     @property

@@ -6,9 +6,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
 from lightning_saliency._types import Images, Maps, Model, per_image
 from lightning_saliency.methods._layer_method import Pooled, check_pooled
-from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
 from lightning_saliency.methods._upsampling import upsample
 from lightning_saliency.passes.biases import FullGradients, full_gradients
 from lightning_saliency.passes.statistics import part_of

@@ -17,16 +17,17 @@ class GradCAM(GradientCAM):
     `layer=None` also one forward and one backward of a single image to find the layer.
 
     Args:
-        layer: Name of the layer as in `model.named_modules()`, or the end of a name. `None` finds the last
-            layer whose positions still influence the logits: for convolutional networks what enters global
-            pooling, for vision transformers the last block's first norm. Of several names the maps are averaged.
+        layer: Name of the layer as in `model.named_modules()`, or the end of a name. `None` finds the last layer whose
+            positions still influence the logits: for convolutional networks the layer before global pooling, for
+            vision transformers the last block's first norm. With several names their maps are averaged.
         aggregation: Which part of the gradient is averaged over positions: `"signed"`, `"positive"` or
-            `"absolute"`. All but the first lose sight of the class: see `ClassSensitivity`.
+            `"absolute"`. `"positive"` and `"absolute"` maps are nearly the same for every class: see
+            `ClassSensitivity`.
         name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -53,5 +54,5 @@ class GradCAM(GradientCAM):
         check_pooled(self.aggregation)
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
-        """Weigh channels and rectify."""
+        """Weight channels and rectify."""
         return (channel_means(gradient, self.aggregation) * activation).sum(dim=1).relu()

@@ -1,4 +1,4 @@
-"""Class activation maps whose weights favour positions by higher derivatives: Grad-CAM++ and its smooth form."""
+"""Class activation maps whose weights use higher derivatives: Grad-CAM++ and its smooth form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from lightning_saliency.passes.statistics import Activation, Mean, MeanCube, Mea
 
 @dataclass(frozen=True)
 class GradCAMPlusPlus(GradientCAM):
-    """Grad-CAM whose channel weights are sums of positive gradients, each weighed by closed higher derivatives.
+    """Grad-CAM whose channel weights are sums of positive gradients, weighted by higher derivatives in closed form.
 
     A gradient G at a channel whose activations sum to S counts with 1 / (2 + S |G|), which is the paper's
     G^2 / (2 G^2 + S G^3) for positive G. Where a layer has negative activations that sum below zero, S counts
@@ -36,7 +36,7 @@ class GradCAMPlusPlus(GradientCAM):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -61,7 +61,7 @@ class GradCAMPlusPlus(GradientCAM):
         check_pooled(self.aggregation)
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
-        """Weigh gradients, sum them to channel weights, rectify."""
+        """Weight gradients, sum them to channel weights, rectify."""
         space = positions(gradient)
         shares = 1 / (2 + _sums(activation) * gradient.abs())
         weights = (shares * part_of(gradient, self.aggregation)).sum(dim=space, keepdim=True)
@@ -85,7 +85,7 @@ class SmoothGradCAMPlusPlus(LayerMethod):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If a number is out of range, or the layer is unknown, or none is found.
+        ValueError: If a number is out of range, or the layer is unknown, or there is none.
 
     Example:
         >>> import torch
@@ -118,7 +118,7 @@ class SmoothGradCAMPlusPlus(LayerMethod):
         return (Clean(), Activation()), (noise, Mean()), (noise, MeanSquare()), (noise, MeanCube())
 
     def cam(self, activation: Tensor, gradient: Tensor, square: Tensor, cube: Tensor) -> Maps:
-        """Weigh mean gradients, sum them to channel weights, rectify."""
+        """Weight mean gradients, sum them to channel weights, rectify."""
         below = 2 * square + _sums(activation) * cube.abs()
         shares = torch.where(square > 0, square / torch.where(below > 0, below, 1.0), 0.0)
         weights = (shares * part_of(gradient, self.aggregation)).sum(dim=positions(gradient), keepdim=True)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._aggregation import Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._stream_method import StreamMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.points import Noise
 from lightning_saliency.passes.statistics import Mean
 from lightning_saliency.passes.stream import Reading
@@ -17,11 +18,11 @@ from lightning_saliency.passes.stream import Reading
 class GuidedAbsoluteGrad(StreamMethod):
     """Summed magnitudes of noisy gradients, kept in full only where the gradients vary most.
 
-    Where the variance of the signed gradients exceeds its `percentile` (per image and channel) a feature
-    counts fully; elsewhere it is weighted by that variance, as in the official code. Since gradients of a
-    logit mostly have a variance far below 1, this is almost a mask; the weight is not scale-free, and
-    where the variance exceeds 1 it amplifies: `guide="relative"` is scale-free. On an affine model no
-    gradient varies and the guided map is zero.
+    Where the variance of the signed gradients exceeds its `percentile` (per image and channel) a feature counts fully;
+    elsewhere it is weighted by that variance, as in the official code. Since gradients of a logit mostly have a
+    variance far below 1, this is almost a mask. The weight depends on the scale of the logits, and amplifies where the
+    variance exceeds 1; with `guide="relative"` it does not depend on the scale. On an affine model no gradient varies
+    and the guided map is zero.
 
     Maps are sums over the samples, in units of logit per unit of normalised input. Cost: `num_samples`
     forwards and backwards per image, shared with every method of equal noise.
@@ -29,17 +30,17 @@ class GuidedAbsoluteGrad(StreamMethod):
     Args:
         num_samples: Number of noisy copies.
         noise_level: Standard deviation of the noise in units of the image's own range (the official code
-            takes the range of the whole batch, which makes a map depend on the image's neighbours).
+            uses the range of the full batch, which makes a map depend on the image's neighbours).
         percentile: Quantile of the variance in [0, 1) above which a feature counts fully; `None` or 0 is
             AbsoluteGrad, without a guide.
         seed: Seed of the noise, which is the same for every image.
         guide: Weight of a feature that does not exceed the quantile: `"official"` its variance, `"mask"`
-            zero, `"relative"` its variance in units of the quantile; `None` weighs all features alike.
-        magnitude: Whether magnitudes are summed; without, the gradients' signed sum is guided instead.
+            zero, `"relative"` its variance in units of the quantile; `None` gives all features the same weight.
+        magnitude: Whether magnitudes are summed; otherwise the gradients' signed sum is guided.
         name: Key in results and logs.
 
     Raises:
-        ValueError: If `percentile` is outside [0, 1), `guide` is unknown, or a guide is wanted from fewer
+        ValueError: If `percentile` is outside [0, 1), `guide` is unknown, or a guide is set with fewer
             than 2 samples.
 
     Example:
@@ -74,5 +75,5 @@ class GuidedAbsoluteGrad(StreamMethod):
         return readings_of(noise, Mean("absolute" if self.magnitude else "signed"), self.guide, self.percentile)
 
     def formula(self, images: Images, *values: Tensor) -> Maps:
-        """Weight the sums by the guide and sum the channels."""
+        """Multiply the sums by the guide and sum the channels."""
         return self.num_samples * aggregate(values, self.guide, self.percentile)

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_number
 from lightning_saliency._types import Images, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, check_aggregation
+from lightning_saliency.methods._aggregation import Aggregation, check_aggregation
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._walking_method import WalkingMethod
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.guided_path import GuidedPath, read_path
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.references import PerChannel, References
 from lightning_saliency.passes.statistics import Part, Statistic
@@ -94,7 +95,7 @@ class GuidedIntegratedGradients(WalkingMethod):
         return GuidedPath(baseline, self.num_steps, float(self.fraction), float(self.max_dist))
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return (self.path().baseline.of(images),)
 
     def quantity(self, part: Part) -> Statistic:

@@ -7,11 +7,12 @@ from typing import Self, TypeAlias
 from torch import Tensor
 
 from lightning_saliency._types import Images, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, check_aggregation
+from lightning_saliency.methods._aggregation import Aggregation, check_aggregation
 from lightning_saliency.methods._blur_integrated_gradients import BlurIntegratedGradients
 from lightning_saliency.methods._guided_integrated_gradients import GuidedIntegratedGradients
 from lightning_saliency.methods._integrated_gradients import IntegratedGradients
 from lightning_saliency.methods._walking_method import WalkingMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import ImportantDirections
 from lightning_saliency.passes.statistics import Part, Statistic
 from lightning_saliency.targets import Target
@@ -29,7 +30,7 @@ class IDGI(WalkingMethod):
     logit. Cost: one forward and backward per image for each point, one point more than `around` has steps.
 
     Args:
-        around: Method whose path is taken: `IntegratedGradients`, `GuidedIntegratedGradients` or
+        around: Method whose path is used: `IntegratedGradients`, `GuidedIntegratedGradients` or
             `BlurIntegratedGradients`. Only its path counts: points are evenly spaced, both ends included.
         aggregation: Which part of what a step distributes is summed: `"signed"`, `"positive"`, `"negative"`
             or `"absolute"`.
@@ -71,7 +72,7 @@ class IDGI(WalkingMethod):
         check_aggregation(self.aggregation, self.guide, self.percentile, self.around.num_steps + 1, "num_steps")
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return self.around.baselines(images)
 
     def quantity(self, part: Part) -> Statistic:

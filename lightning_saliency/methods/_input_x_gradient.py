@@ -16,11 +16,11 @@ class InputXGradient(CompleteMethod):
     """The image times the target logit's gradient: on a linear model, what each pixel adds to the logit.
 
     `attribute` gives the product itself, complete for models without bias that are linear along the ray
-    through the image. Maps are in units of logit; they depend on where zero is in the normalised input. Cost:
+    through the image. Maps are in units of logit; they depend on the position of zero in the normalised input. Cost:
     one forward and one backward per image, shared with every method at the clean image.
 
     Args:
-        signed: Whether channels are summed with their signs; without, their magnitudes are summed.
+        signed: Whether channels are summed with their signs; otherwise their magnitudes are summed.
         name: Key in results and logs.
 
     Example:

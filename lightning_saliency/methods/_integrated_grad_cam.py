@@ -18,11 +18,11 @@ from lightning_saliency.passes.references import PerChannel, References
 
 @dataclass(frozen=True)
 class IntegratedGradCAM(LayerMethod):
-    """Mean over a straight path of inputs of the Grad-CAM seen at each point.
+    """Mean of the Grad-CAM maps at the points of a straight path of inputs.
 
-    As in the authors' code each point has its own activation, and its map is rectified before the mean; they
-    take the sum over 50 left ends from black instead. On a path without length it is Grad-CAM. Cost:
-    `num_steps` forwards and backwards per image, shared with every method on an equal path.
+    As in the authors' code each point has its own activation, and its map is rectified before the mean. The authors
+    sum over 50 left ends from black instead. On a path without length it is Grad-CAM. Cost: `num_steps` forwards and
+    backwards per image, shared with every method on an equal path.
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
@@ -30,13 +30,13 @@ class IntegratedGradCAM(LayerMethod):
         baseline: Where the path starts, as in `IntegratedGradients`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
-        rule: How the integral is taken: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
+        rule: Rule of the integral: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of the gradient is averaged over positions, as in `GradCAM`.
         name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If a number is out of range or a choice unknown, or the layer is unknown, or none is found.
+        ValueError: If a number is out of range or a choice unknown, or the layer is unknown, or there is none.
 
     Example:
         >>> import torch

@@ -8,10 +8,11 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.canvases import Canvas
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import Rule, StraightPath
 from lightning_saliency.passes.references import PerChannel, References
@@ -22,7 +23,7 @@ from lightning_saliency.targets import Target
 
 @dataclass(frozen=True)
 class IntegratedGradients(CompleteMethod):
-    """Movement from a baseline times the mean gradient on the way, its magnitudes summed over channels.
+    """Difference from a baseline times the mean gradient on the path, its magnitudes summed over channels.
 
     `attribute` is complete: its sum over an image is the target's logit there minus the logit at the
     baseline, up to the error of the quadrature. An image equal to the baseline has a zero map. Maps are in
@@ -30,13 +31,12 @@ class IntegratedGradients(CompleteMethod):
 
     Args:
         num_steps: Number of points on the path.
-        baseline: Where the path starts, `"mean"`, the data set's mean colour,
-            which is zero in normalised images (with `mean=None` it is each image's own mean colour);
-            `"black"` or `"white"` of raw pixel space; `"blur"`, the image blurred by a tenth of its longest
-            side; or one image (C, *S) in the model's input space.
+        baseline: Start of the path: `"mean"`, the data set's mean colour, which is zero in normalised images (with
+            `mean=None` each image's mean colour); `"black"` or `"white"` of raw pixel space; `"blur"`, the image
+            blurred by a tenth of its longest side; or one image (C, *S) in the model's input space.
         mean: Mean that the images were normalised with; `None` with images in [0, 1], or unknown.
         std: Standard deviation that they were normalised with.
-        rule: How the integral is taken: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
+        rule: Rule of the integral: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of each step's product of gradient and movement is summed: `"signed"`,
             `"positive"`, `"negative"` or `"absolute"`.
         guide: Weight of features whose gradients vary little along the path, as in `GuidedAbsoluteGrad`.
@@ -89,7 +89,7 @@ class IntegratedGradients(CompleteMethod):
         return StraightPath(baseline_of(self.baseline, self.mean, self.std), self.num_steps, rule)
 
     def baselines(self, images: Images) -> tuple[Images, ...]:
-        """Return what the attribution is complete against: the start of the path."""
+        """Return the start of the path, which the attribution is complete against."""
         return (self.path(self.rule).baseline.of(images),)
 
     @property

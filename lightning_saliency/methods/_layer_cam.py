@@ -1,4 +1,4 @@
-"""Class activation maps that weigh every position by its own gradient."""
+"""Class activation maps that weight every position by its gradient."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class LayerCAM(GradientCAM):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -40,7 +40,7 @@ class LayerCAM(GradientCAM):
     name: str = "layer_cam"
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
-        """Weigh positions by positive gradients and rectify."""
+        """Weight positions by positive gradients and rectify."""
         return (gradient.relu() * activation).sum(dim=1).relu()
 
 
@@ -57,7 +57,7 @@ class HiResCAM(GradientCAM):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -77,5 +77,5 @@ class HiResCAM(GradientCAM):
     name: str = "hi_res_cam"
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
-        """Weigh positions by gradients and rectify."""
+        """Weight positions by gradients and rectify."""
         return (gradient * activation).sum(dim=1).relu()

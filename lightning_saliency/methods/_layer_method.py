@@ -1,4 +1,4 @@
-"""What all class activation maps share: one map for each layer, upsampled to the image's size and averaged."""
+"""Base of the class activation maps: one map for each layer, upsampled to the image's size and averaged."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the package takes for a saliency method: ours, a user's function, a wrapped attribution."""
+"""The protocol of a saliency method: one of this package, a user's function, a wrapped attribution."""
 
 from typing import Any, Protocol, runtime_checkable
 

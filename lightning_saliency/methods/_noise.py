@@ -1,4 +1,4 @@
-"""What all noise methods check alike."""
+"""Checks that all noise methods share."""
 
 from lightning_saliency._checks import check_integer, check_number
 

@@ -1,4 +1,4 @@
-"""What methods share that change the input or a layer channel by channel and read the target's value."""
+"""Base of the methods that change the input or a layer channel by channel and read the target's value."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from lightning_saliency._saliency_method import SaliencyMethod
 from lightning_saliency._types import Images, Maps, Model, Scores, per_image
 from lightning_saliency.methods._layer_method import checked_layers, names_of
-from lightning_saliency.methods._saliency_method import SaliencyMethod
 from lightning_saliency.methods._upsampling import upsample
 from lightning_saliency.passes.layers import as_grid, find_layers, recording
 from lightning_saliency.passes.recorder import Recorder

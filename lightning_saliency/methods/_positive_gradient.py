@@ -1,4 +1,4 @@
-"""The two signs of the gradient: what brightening a pixel gains, and what it costs."""
+"""The two signs of the gradient: pixels that raise the logit when brightened, and pixels that lower it."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from lightning_saliency.passes.stream import Reading
 
 @dataclass(frozen=True)
 class PositiveGradient(StreamMethod):
-    """Positive part of the target logit's gradient, its largest over channels: brighter there is better.
+    """Positive part of the target logit's gradient, its largest over channels: brightening raises the logit.
 
     Before normalisation the plain gradient is the larger of the positive and the negative map. Maps are in
     units of logit per unit of normalised input. Cost: one forward and one backward per image, shared with
@@ -48,7 +48,7 @@ class PositiveGradient(StreamMethod):
 
 @dataclass(frozen=True)
 class NegativeGradient(StreamMethod):
-    """Magnitude of the gradient's negative part, its largest over channels: darker there is better.
+    """Magnitude of the gradient's negative part, its largest over channels: darkening raises the logit.
 
     Maps are in units of logit per unit of normalised input. Cost: one forward and one backward per image,
     shared with every method at the clean image.
@@ -76,5 +76,5 @@ class NegativeGradient(StreamMethod):
         return (Reading(Clean(), Mean()),)
 
     def formula(self, images: Images, gradient: Tensor) -> Maps:
-        """Keep what is negative and take the largest channel."""
+        """Keep the negative part and take the largest channel."""
         return gradient.clamp(max=0).abs().amax(dim=1)

@@ -1,4 +1,4 @@
-"""What methods with reference images share."""
+"""Arguments that all methods with reference images share."""
 
 from torch import Tensor
 

@@ -23,11 +23,11 @@ class ReluMethod(StreamMethod):
     @property
     @abstractmethod
     def rule(self) -> ReluRule:
-        """What passes a ReLU."""
+        """The rule for what passes a ReLU."""
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """What arrives at the image."""
+        """The signal that arrives at the image."""
         return (Reading(Ruled(self.rule), Mean()),)
 
     def formula(self, images: Images, signal: Tensor) -> Maps:

@@ -1,4 +1,4 @@
-"""What noisy copies of an image agree on: the mean gradient, the mean square, the variance."""
+"""Gradients over noisy copies of an image: their mean, mean square and variance."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,10 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_integer
 from lightning_saliency._types import Images, Maps
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._stream_method import StreamMethod
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.points import Noise
 from lightning_saliency.passes.statistics import Mean, MeanSquare, Variance
 from lightning_saliency.passes.stream import Reading
@@ -33,7 +34,7 @@ class SmoothGrad(StreamMethod):
 
     Raises:
         ValueError: If `num_samples` is less than 1 or `noise_level` is negative, a choice is unknown, or a
-            guide is wanted from fewer than 2 samples.
+            guide is set with fewer than 2 samples.
 
     Example:
         >>> import torch
@@ -89,7 +90,7 @@ class SquareGrad(StreamMethod):
 
     Raises:
         ValueError: If `num_samples` is less than 1 or `noise_level` is negative, a choice is unknown, or a
-            guide is wanted from fewer than 2 samples.
+            guide is set with fewer than 2 samples.
 
     Example:
         >>> import torch
@@ -139,7 +140,7 @@ class VarGrad(StreamMethod):
         num_samples: Number of noisy copies, at least 2.
         noise_level: Standard deviation of the noise in units of the image's own range (maximum - minimum).
         seed: Seed of the noise, which is the same for every image.
-        aggregation: Of which part of each gradient the variance is taken: `"signed"`, `"positive"`,
+        aggregation: Part of each gradient whose variance is computed: `"signed"`, `"positive"`,
             `"negative"` or `"absolute"`.
         guide: Weight of features whose gradients vary little, as in `GuidedAbsoluteGrad`; `None` for 1.
         percentile: Quantile of the variance in [0, 1) above which a feature counts fully; 0 is no guide.

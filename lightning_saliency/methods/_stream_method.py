@@ -1,4 +1,4 @@
-"""What every gradient method is: a few readings of streams, and a formula that makes maps of them."""
+"""Base of the gradient methods: a few readings of streams, and a formula that makes maps of them."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
 from lightning_saliency.passes.stream import Reading, read_streams
 from lightning_saliency.targets import Target, TargetLike
 
 
 class StreamMethod(SaliencyMethod):
-    """A saliency method that only declares what it reads and what it makes of it.
+    """A saliency method that only declares its readings and the formula that makes maps of them.
 
     Subclasses are frozen dataclasses of hyper-parameters. `explain` collects the readings of several methods, so
     that equal readings are taken once.
@@ -35,7 +35,7 @@ class StreamMethod(SaliencyMethod):
 
 
 class CompleteMethod(StreamMethod):
-    """A method whose signed attributions account for the logit, whatever its maps make of them."""
+    """A method whose signed attributions account for the logit, whatever its maps show."""
 
     @property
     def has_attribution(self) -> bool:

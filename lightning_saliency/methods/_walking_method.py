@@ -1,4 +1,4 @@
-"""What methods share that follow a path themselves, apart from the streams."""
+"""Base of the methods that follow a path themselves, apart from the streams."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -6,9 +6,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
 from lightning_saliency._types import Images, Maps, Model
-from lightning_saliency.methods._aggregation import Aggregation, Guide, aggregate, statistics_of
-from lightning_saliency.methods._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMethod, prepared
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, statistics_of
+from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.statistics import Part, Statistic
 from lightning_saliency.targets import Target, TargetLike
 

@@ -1,4 +1,4 @@
-"""Class activation maps whose channels are weighed by gradients where the channel is active."""
+"""Class activation maps whose channel weights are gradients averaged where the channel is active."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from lightning_saliency.passes.statistics import part_of
 class XGradCAM(GradientCAM):
     """Grad-CAM whose channel weights are gradients averaged in proportion to the channel's activation.
 
-    Meant for layers after a ReLU: where activations of both signs cancel, weights grow without bound. A
+    Use it at layers after a ReLU: where activations of both signs cancel, weights grow without bound. A
     channel whose activations sum to zero has weight zero. Cost: one forward and one backward per image,
     shared with every method at the clean image.
 
@@ -26,7 +26,7 @@ class XGradCAM(GradientCAM):
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
-        ValueError: If the layer is unknown, or none is found; the message lists candidates.
+        ValueError: If the layer is unknown, or there is none; the message lists candidates.
 
     Example:
         >>> import torch
@@ -51,9 +51,9 @@ class XGradCAM(GradientCAM):
         check_pooled(self.aggregation)
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
-        """Average gradients by activation, weigh channels, rectify."""
+        """Average gradients by activation, weight channels, rectify."""
         space = positions(gradient)
         total = activation.sum(dim=space, keepdim=True)
-        weighed = (part_of(gradient, self.aggregation) * activation).sum(dim=space, keepdim=True)
-        weights = torch.where(total == 0, 0.0, weighed / torch.where(total == 0, 1.0, total))
+        weighted = (part_of(gradient, self.aggregation) * activation).sum(dim=space, keepdim=True)
+        weights = torch.where(total == 0, 0.0, weighted / torch.where(total == 0, 1.0, total))
         return (weights * activation).sum(dim=1).relu()

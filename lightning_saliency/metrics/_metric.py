@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import torch
 from torch import Tensor
 
+from lightning_saliency._saliency_method import as_method
 from lightning_saliency._statistics import Sums
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
 from lightning_saliency.metrics._scoring import measure
@@ -168,7 +169,7 @@ class ExplanationMetric(Specified, ABC):
     ) -> Measured:
         def explain_again(images: Images, target: Target) -> dict[str, Maps]:
             with torch.enable_grad():
-                return {} if method is None else {"maps": method(model, images, target.argument)}
+                return {} if method is None else {"maps": as_method(method, "maps")(model, images, target)}
 
         if "methods" in self.needs and method is None:
             raise ValueError(f"Expected `method` for metric {self.name!r}, but got None: pass it.")

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps, check_masks
 from lightning_saliency._model import explaining
+from lightning_saliency._saliency_method import as_method
 from lightning_saliency._types import Maps, Model
 from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision, in_precision
@@ -65,6 +66,7 @@ def measure(
     if masks is not None:
         check_masks(masks, images)
     maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
+    explainers = {name: as_method(method, name) for name, method in (methods or {}).items()}
     size = chunk_size(images, max_batch_size)
     parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in metrics} for method in maps}
     with explaining(model), torch.no_grad():
@@ -82,7 +84,7 @@ def measure(
                     start=start,
                 )
                 for name in maps:
-                    trial = trial_of(name, maps[name][part], method=None if methods is None else methods[name])
+                    trial = trial_of(name, maps[name][part], method=explainers.get(name))
                     for metric_name, metric in group.items():
                         parts[name][metric_name].append(metric.measure(trial))
     return {method: {metric: _joined(chunks) for metric, chunks in row.items()} for method, row in parts.items()}

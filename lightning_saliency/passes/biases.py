@@ -1,4 +1,4 @@
-"""What every layer's bias contributes to the target's value: the full gradient of the network."""
+"""Contributions of every layer's bias to the target's value: the full gradient of the network."""
 
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple
@@ -16,7 +16,7 @@ BIASED: Final = frozenset(
 
 
 class FullGradients(NamedTuple):
-    """What the input and the biases contribute to the target's value.
+    """Contributions of the input and of the biases to the target's value.
 
     Attributes:
         of_input: Input times gradient, (B, C, *S).
@@ -61,12 +61,12 @@ class _WatchingBiases(Watching):
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         output = operation(*args, **options)
         if name in BIASED:
-            return self._kept(output, args[2] if len(args) > 2 else options.get("bias"), last=name == "linear")
+            return self._recorded(output, args[2] if len(args) > 2 else options.get("bias"), last=name == "linear")
         if name == "batch_norm":
-            return self._kept(output, _bias_of_norm(args, options), last=False)
+            return self._recorded(output, _bias_of_norm(args, options), last=False)
         return output
 
-    def _kept(self, output: Tensor, bias: Tensor | None, *, last: bool) -> Tensor:
+    def _recorded(self, output: Tensor, bias: Tensor | None, *, last: bool) -> Tensor:
         if bias is None or not output.requires_grad:
             return output
         shaped = bias.detach() if last else per_image(bias.detach()[None], output)

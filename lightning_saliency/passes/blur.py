@@ -42,7 +42,7 @@ def gaussian_blur(images: Images, sigma: float, *, radius: int | None = None) ->
 
 @functools.lru_cache(maxsize=4)
 def _weights(size: int, sigma: float, reach: int) -> Tensor:
-    """What each pixel (row) gives to each blurred one (column), (size, size)."""
+    """Return the share of each pixel (row) in each blurred one (column), (size, size)."""
     offsets = torch.arange(-reach, reach + 1, dtype=torch.int64, device="cpu")
     kernel = (-0.5 * (offsets.double() / sigma).square()).exp()
     # A mirrored line repeats after twice its length: fold the kernel to that, and find each pixel and its mirror in it.

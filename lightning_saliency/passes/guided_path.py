@@ -56,12 +56,12 @@ class GuidedPath:
         unfinished = torch.ones_like(positions[:, :1], dtype=torch.bool)
         while bool(unfinished.any()):
             missing = mean - (shares * positions).sum(dim=1, keepdim=True)
-            chosen = unfinished & self._flattest((positions < furthest) & (shares > 0), slopes)
-            room = (shares * (furthest - positions) * chosen).sum(dim=1, keepdim=True)
+            movable = unfinished & self._flattest((positions < furthest) & (shares > 0), slopes)
+            room = (shares * (furthest - positions) * movable).sum(dim=1, keepdim=True)
             part = (missing / torch.where(room > 0, room, 1.0)).clamp(0, 1)
             destination = torch.where(part == 1, furthest, positions + part * (furthest - positions))
-            positions = torch.where(chosen, destination, positions)
-            unfinished = (missing > room) & chosen.any(dim=1, keepdim=True)
+            positions = torch.where(movable, destination, positions)
+            unfinished = (missing > room) & movable.any(dim=1, keepdim=True)
         return positions
 
     def _flattest(self, free: Tensor, slopes: Tensor) -> Tensor:

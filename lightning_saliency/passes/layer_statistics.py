@@ -1,4 +1,4 @@
-"""What is kept of a layer's gradients along a stream, pooled over positions or not."""
+"""Running values of a layer's gradients along a stream, pooled over positions or not."""
 
 from dataclasses import dataclass
 

@@ -10,7 +10,7 @@ def ranged(draw: Tensor, images: Images, level: float) -> Tensor:
     """Scale one draw (C, *S) for every image by `level` times the image's range (maximum - minimum).
 
     Args:
-        draw: What is drawn once for all images, so that a result does not depend on an image's neighbours.
+        draw: One draw for all images, so that a result does not depend on an image's neighbours.
         images: Images (B, C, *S).
         level: Size of the noise in units of the range.
 

@@ -1,4 +1,4 @@
-"""What is kept of gradients along a path: what each step's movement contributes to the target's value."""
+"""Running values of gradients along a path: contributions of each step to the target's value."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

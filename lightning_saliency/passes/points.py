@@ -1,4 +1,4 @@
-"""Where gradients are taken: frozen descriptions of points, equal ones of which share their passes."""
+"""Points at which gradients are taken: frozen descriptions; equal points share their passes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable

@@ -64,13 +64,13 @@ class Watching(TorchFunctionMode, ABC):
         return self.operate(name, func, args, dict(kwargs or {}))
 
 
-def ruled(output: Tensor, inputs: tuple[Tensor, ...], propagate: Propagate) -> Tensor:
+def with_rule(output: Tensor, inputs: tuple[Tensor, ...], propagate: Propagate) -> Tensor:
     """Return the output; `propagate` computes from what arrives there what flows back to each of the inputs."""
     result: Tensor = _Ruled.apply(propagate, output.detach(), *inputs)
     return result
 
 
-def apart(operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, bool]:
+def apply_to_copy(operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> tuple[Tensor, bool]:
     """Apply an operation to a copy of its first input, and return whether it worked in place."""
     copy = args[0].detach().clone()
     with torch.no_grad():
@@ -78,7 +78,7 @@ def apart(operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) 
     return output, output.data_ptr() == copy.data_ptr()
 
 
-def in_place(original: Tensor, result: Tensor, *, wrote: bool) -> Tensor:
+def write_back(original: Tensor, result: Tensor, *, wrote: bool) -> Tensor:
     """Write a result into the operation's input if the operation would have done so."""
     return original.copy_(result) if wrote else result
 

@@ -12,10 +12,10 @@ from lightning_saliency._types import per_image
 from lightning_saliency.passes.propagation import (
     Operation,
     Watching,
-    apart,
+    apply_to_copy,
     carries_gradient,
-    in_place,
-    ruled,
+    with_rule,
+    write_back,
 )
 from lightning_saliency.passes.relevance_rules import Contributions, RelevanceRule, Term, distribute
 
@@ -108,10 +108,10 @@ class _WatchingLayers(Watching):
             with torch.no_grad():
                 output, wrote = operation(args[0], value.detach(), **options), False
         else:
-            output, wrote = apart(operation, args, options)
+            output, wrote = apply_to_copy(operation, args, options)
         if output.shape != value.shape:
             raise _unknown(name)
-        return in_place(value, ruled(output, (value,), lambda relevance: (relevance,)), wrote=wrote)
+        return write_back(value, with_rule(output, (value,), lambda relevance: (relevance,)), wrote=wrote)
 
     def _averaged(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
         """One input, contributing with weights that are not negative."""
@@ -134,7 +134,7 @@ class _WatchingLayers(Watching):
         first, second = args[0], args[1]
         if first.shape != second.shape or options.get("alpha", 1) != 1 or len(args) > 2:
             raise _unknown("add")
-        output, wrote = apart(operation, (first, second.detach()), options)
+        output, wrote = apply_to_copy(operation, (first, second.detach()), options)
         values = first.detach().clone(), second.detach().clone()
         contributions = Contributions(
             lambda: [Term(value, torch.clone) for value in values],
@@ -148,7 +148,7 @@ class _WatchingLayers(Watching):
             groups = list(distribute(portions, contributions, relevance))
             return tuple(torch.stack([group[index] for group in groups]).sum(dim=0) for index in (0, 1))
 
-        return in_place(first, ruled(output, (first, second), propagate), wrote=wrote)
+        return write_back(first, with_rule(output, (first, second), propagate), wrote=wrote)
 
     def _weighted(
         self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any], *, dense: bool = False
@@ -215,7 +215,7 @@ class _WatchingLayers(Watching):
             groups = distribute(portions, contributions, relevance)
             return (torch.stack([share for group in groups for share in group]).sum(dim=0),)
 
-        return ruled(contributions.total, (images,), propagate)
+        return with_rule(contributions.total, (images,), propagate)
 
 
 def _unknown(name: str) -> ValueError:

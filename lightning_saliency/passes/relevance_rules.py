@@ -67,7 +67,7 @@ Terms: TypeAlias = Callable[[], list[Term]]
 
 @dataclass(frozen=True)
 class Contributions:
-    """What the inputs of one layer contribute to its output: everything, and what has either sign.
+    """Contributions of one layer's inputs to its output: all of them, and those of either sign.
 
     Terms are made when relevance arrives, so that a forward keeps no more than the layer's input.
 
@@ -97,7 +97,7 @@ def distribute(
     totals = [_total(portion, group, contributions) for portion, group in zip(portions, groups, strict=True)]
     for index, portion in enumerate(portions):
         others = [total == 0 for other, total in enumerate(totals) if other != index]
-        per_unit = _ratio(_taken(relevance, portion.share, others), totals[index], portion.epsilon)
+        per_unit = _ratio(_portion_of(relevance, portion.share, others), totals[index], portion.epsilon)
         for factor, terms in groups[index]:
             yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit)]
 
@@ -117,7 +117,7 @@ def _total(portion: Portion, groups: list[_Group], contributions: Contributions)
     return total + contributions.total - _sum(contributions.every()) if portion.biases else total
 
 
-def _taken(relevance: Tensor, share: float, others_missing: list[Tensor]) -> Tensor:
+def _portion_of(relevance: Tensor, share: float, others_missing: list[Tensor]) -> Tensor:
     """Take a share of the relevance, or all of it where no other portion has contributions."""
     if not others_missing:
         return relevance * share

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_saliency._types import per_image
-from lightning_saliency.passes.propagation import Operation, Watching, apart, in_place, ruled
+from lightning_saliency.passes.propagation import Operation, Watching, apply_to_copy, with_rule, write_back
+from lightning_saliency.passes.quantiles import quantile
 
 Kind: TypeAlias = Literal["guided", "deconvolution", "rectified", "rectified_magnitude"]
 
@@ -27,7 +27,7 @@ class ReluRule:
         """Start to watch the ReLUs of one forward."""
         return _WatchingReLUs(self)
 
-    def passed(self, signal: Tensor, activation: Tensor) -> Tensor:
+    def passing(self, signal: Tensor, activation: Tensor) -> Tensor:
         """Return the part of a signal that passes; signal and activation are (B, ...)."""
         if self.kind in ("guided", "deconvolution"):
             positive = signal > 0
@@ -41,15 +41,6 @@ def beyond(signal: Tensor, importance: Tensor, threshold: Tensor | float) -> Ten
     return torch.where(importance > threshold, signal, 0.0)
 
 
-def quantile(values: Tensor, fraction: float) -> Tensor:
-    """Take each image's linearly interpolated quantile, (B, ...) -> (B, 1...)."""
-    ascending = values.flatten(1).sort(dim=1).values
-    position = fraction * (ascending.shape[1] - 1)
-    below = int(position)
-    above = min(below + 1, ascending.shape[1] - 1)
-    return per_image(torch.lerp(ascending[:, below], ascending[:, above], position - below), values)
-
-
 class _WatchingReLUs(Watching):
     def __init__(self, rule: ReluRule) -> None:
         super().__init__()
@@ -61,9 +52,11 @@ class _WatchingReLUs(Watching):
             return operation(*args, **options)
         self.count += 1
         images, rest = args[0] if args else options.pop("input"), args[1:]
-        output, wrote = apart(operation, (images, *rest), options)
+        output, wrote = apply_to_copy(operation, (images, *rest), options)
         rule = self.rule
-        return in_place(images, ruled(output, (images,), lambda signal: (rule.passed(signal, output),)), wrote=wrote)
+        return write_back(
+            images, with_rule(output, (images,), lambda signal: (rule.passing(signal, output),)), wrote=wrote
+        )
 
     def finish(self) -> None:
         """Refuse a model without ReLUs."""

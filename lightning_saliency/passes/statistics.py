@@ -1,4 +1,4 @@
-"""What is kept of a stream of gradients: running values, never a stack of samples."""
+"""Running values of a stream of gradients, never a stack of samples."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable

@@ -85,7 +85,7 @@ class Trial:
         name: The method's key.
         maps: Raw maps, (B, *S).
         predict: Predicts changed versions of the images, shared by all maps and metrics.
-        method: The method itself, where it was given.
+        method: The method itself, as `explain` has it, where it was given.
         masks: Where the object is, (B, *S), where that was given.
         all_maps: Raw maps of all methods by name, those of this method among them.
         explain_again: Explains images and a target by all methods, where these were given.
@@ -95,7 +95,7 @@ class Trial:
     name: str
     maps: Maps
     predict: Predictor
-    method: Callable[..., Maps] | None = None
+    method: Any = None
     masks: Masks | None = None
     all_maps: Mapping[str, Maps] = field(default_factory=dict)
     explain_again: ExplainAgain | None = None

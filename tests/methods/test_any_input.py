@@ -1,4 +1,4 @@
-"""Whatever images and models look like, maps are finite, of the images' size, and each image's own."""
+"""For all images and models, maps are finite, of the images' size, and depend on one image each."""
 
 import dataclasses
 
@@ -42,15 +42,15 @@ NO_PICTURE = [kind for kind in KINDS if kind.name != "edge_map"]
 
 def filled(kinds, images):
     references = torch.cat([images, 0 * images, 1 - images])
-    return [kind.with_references(references) if hasattr(kind, "with_references") else kind for kind in kinds]
+    return [kind.with_references(references) for kind in kinds]
 
 
 def check(maps, images):
-    for name, found in maps.items():
-        assert found.shape == (len(images), *images.shape[2:]), name
-        assert found.dtype == torch.float32, name
-        assert torch.isfinite(found).all(), name
-        assert (found >= 0).all(), name
+    for name, result in maps.items():
+        assert result.shape == (len(images), *images.shape[2:]), name
+        assert result.dtype == torch.float32, name
+        assert torch.isfinite(result).all(), name
+        assert (result >= 0).all(), name
 
 
 def test_every_exported_method_is_here():
@@ -83,7 +83,7 @@ def test_signals_and_volumes_work_where_no_plane_is_needed(size):
     model = network(2, dims=len(size))
     maps = explain(model, images, None, filled(NO_PICTURE, images))
     check(maps, images)
-    assert all(found.any() for found in maps.values())
+    assert all(result.any() for result in maps.values())
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
@@ -103,7 +103,7 @@ def test_a_map_depends_on_its_own_image_only(kind):
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_attribution_is_what_the_plain_map_is_made_of_and_each_images_own_to_the_last_digits(kind):
-    if not hasattr(kind, "attribute"):
+    if not kind.has_attribution:
         pytest.skip("has no attribution")
     images = pictures(3)
     (method,) = filled([kind], pictures(2, seed=4))

@@ -34,8 +34,8 @@ def test_input_x_gradient():
 def test_integrated_gradients(rule, theirs, baseline):
     start = torch.full_like(IMAGES[0], baseline)
     expected = attr.IntegratedGradients(MODEL).attribute(IMAGES, start[None], TARGETS, n_steps=9, method=theirs)
-    found = IntegratedGradients(9, baseline=start, rule=rule).attribute(MODEL, IMAGES, TARGETS)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-12)
+    result = IntegratedGradients(9, baseline=start, rule=rule).attribute(MODEL, IMAGES, TARGETS)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -49,8 +49,8 @@ def test_noise_methods(method, kind, monkeypatch):
     monkeypatch.setattr(torch, "normal", lambda mean, std: copies - IMAGES.repeat_interleave(5, dim=0))
     expected = tunnel.attribute(IMAGES.clone(), nt_type=kind, nt_samples=5, stdevs=1.0, target=TARGETS, abs=False)
     scale = 5 / 4 if kind == "vargrad" else 1
-    found = method(MODEL, IMAGES, TARGETS)
-    torch.testing.assert_close(found, (scale * expected).abs().sum(dim=1).detach().float(), rtol=1e-5, atol=0)
+    result = method(MODEL, IMAGES, TARGETS)
+    torch.testing.assert_close(result, (scale * expected).abs().sum(dim=1).detach().float(), rtol=1e-5, atol=0)
 
 
 def test_expected_gradients_are_gradient_shap_with_our_draws(monkeypatch):

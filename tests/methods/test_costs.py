@@ -1,4 +1,4 @@
-"""What methods cost: passes are shared and counted, and memory does not grow with the number of samples."""
+"""Costs of methods: passes are shared and counted, and memory does not grow with the number of samples."""
 
 import subprocess
 import sys

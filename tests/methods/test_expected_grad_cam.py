@@ -20,7 +20,7 @@ from tests.models import pictures, small_cnn, tiny_vit
 
 
 def smooth_network() -> nn.Sequential:
-    """Curved behind every layer, and smooth, so that a quadrature can be exact."""
+    """Curved after every layer, and smooth, so that a quadrature can be exact."""
     with torch.random.fork_rng([]):
         torch.manual_seed(5)
         return (
@@ -61,22 +61,23 @@ def test_the_attribution_is_complete(layer: str) -> None:
     model, (images, targets) = smooth_network(), pictures(3)
     images, references = images.double(), pictures(4, seed=9)[0].double()
     mean = logits_of_targets(model, references.repeat_interleave(3, dim=0), targets.repeat(4)).reshape(4, 3).mean(0)
-    wanted = logits_of_targets(model, images, targets) - mean
+    expected = logits_of_targets(model, images, targets) - mean
     gaps = []
     for num_samples in (40, 4000):
         method = ExpectedGradCAM(layer, references, num_samples)
-        found = method.attribute(model, images, targets)
-        assert found.shape[:2] == (3, 6 if layer == "1" else 5)
-        gaps.append((found.flatten(1).sum(dim=1) - wanted).abs().max() / wanted.abs().max())
+        result = method.attribute(model, images, targets)
+        assert result.shape[:2] == (3, 6 if layer == "1" else 5)
+        gaps.append((result.flatten(1).sum(dim=1) - expected).abs().max() / expected.abs().max())
     assert gaps[0] < 0.05
     assert gaps[1] < 2e-3
 
 
-def test_weights_of_noisy_gradients_are_not_complete_behind_a_curved_head() -> None:
+def test_weights_of_noisy_gradients_are_not_complete_before_a_curved_head() -> None:
     """The separating example: gradients around the image miss what happened on the way."""
     model, (images, targets) = smooth_network(), pictures(3)
     images, reference = images.double(), pictures(1, seed=9)[0].double()
-    wanted = logits_of_targets(model, images, targets) - logits_of_targets(model, reference.repeat(3, 1, 1, 1), targets)
+    start = logits_of_targets(model, reference.repeat(3, 1, 1, 1), targets)
+    change = logits_of_targets(model, images, targets) - start
     expected = ExpectedGradCAM("3", reference, 400).attribute(model, images, targets)
     ends = [model[:4](x).detach() for x in (images, reference)]
     smooth = torch.zeros_like(ends[0])
@@ -86,7 +87,7 @@ def test_weights_of_noisy_gradients_are_not_complete_behind_a_curved_head() -> N
         point = model[:4](images + noise).detach().requires_grad_()
         (gradient,) = torch.autograd.grad(model[4:](point).gather(1, targets[:, None]).sum(), point)
         smooth += gradient * (ends[0] - ends[1]) / 400
-    gap, smooth_gap = ((found.flatten(1).sum(1) - wanted).abs().max() for found in (expected, smooth))
+    gap, smooth_gap = ((values.flatten(1).sum(1) - change).abs().max() for values in (expected, smooth))
     assert gap < 1e-4
     assert smooth_gap > 100 * gap
 
@@ -106,7 +107,7 @@ def test_behind_a_linear_head_the_expected_gradient_is_the_gradient_which_is_sai
     for path, smoothing in (("input", 0.0), ("input", 0.3), ("activation", 0.0)):
         options = {"path": path, "pool": True, "difference": False, "name": f"{path}{smoothing}"}
         method = ExpectedGradCAM(None, references, 5, smoothing, **options)
-        with pytest.warns(UserWarning, match="as where the network is linear behind it"):
+        with pytest.warns(UserWarning, match="`difference=True`"):
             maps = method(model, images, targets)
         torch.testing.assert_close(maps, GradCAM()(model, images, targets))
         method(model, images, targets)  # warnings are errors: it is not said again
@@ -117,7 +118,7 @@ def test_with_the_image_for_reference_it_is_grad_cam() -> None:
     for path in ("input", "activation"):
         for pool, same in ((True, GradCAM), (False, HiResCAM)):
             options = {"path": path, "difference": False, "num_samples": 3, "pool": pool, "name": f"{path}{pool}"}
-            with pytest.warns(UserWarning, match="the same everywhere"):  # nothing varies where there is no way to go
+            with pytest.warns(UserWarning, match="`difference=True`"):  # nothing varies where there is no way to go
                 maps = ExpectedGradCAM("2", images, **options)(model, images, targets)
             torch.testing.assert_close(maps, same("2")(model, images, targets))
         assert not ExpectedGradCAM("2", images, path=path)(model, images, targets).any()
@@ -214,13 +215,13 @@ def test_equal_paths_share_their_passes() -> None:
 
 def test_without_references_it_says_so() -> None:
     method = ExpectedGradCAM()
-    with pytest.raises(ValueError, match="reference images in 'expected_grad_cam', but got only their number, 20"):
+    with pytest.raises(ValueError, match=r"'expected_grad_cam'.* 20"):
         method(small_cnn(), *pictures(2))
     assert method.with_references(pictures(3)[0])(small_cnn(), *pictures(2)).shape == (2, 8, 8)
 
 
 def test_references_of_another_shape_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"references of shape \(R, 3, 8, 8\), but got \(2, 3, 4, 4\)"):
+    with pytest.raises(ValueError, match=r"\(R, 3, 8, 8\).*\(2, 3, 4, 4\)"):
         ExpectedGradCAM(references=torch.rand(2, 3, 4, 4))(small_cnn(), *pictures(2))
 
 
@@ -228,7 +229,7 @@ def test_references_of_another_shape_are_refused() -> None:
     ("options", "error", "message"),
     [
         ({"references": 0}, ValueError, "`references` to be at least 1"),
-        ({"references": "many"}, TypeError, "`references` to be a whole number"),
+        ({"references": "many"}, TypeError, "`references`"),
         ({"num_samples": 0}, ValueError, "`num_samples` to be at least 1"),
         ({"smoothing": -1}, ValueError, "`smoothing` to lie in"),
         ({"path": "output"}, ValueError, "`path` to be one of"),
@@ -242,7 +243,7 @@ def test_wrong_arguments_are_refused(options: dict[str, object], error: type[Exc
 
 
 def test_an_attribution_is_of_one_layer() -> None:
-    with pytest.raises(ValueError, match="`layer` to be one for an attribution"):
+    with pytest.raises(ValueError, match="`layer`"):
         ExpectedGradCAM(["2", "5"], pictures(1)[0]).attribute(relu_network(), *pictures(1))
 
 

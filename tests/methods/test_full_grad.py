@@ -16,24 +16,24 @@ from tests.models import pictures
 @pytest.mark.parametrize(("library", "name"), [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn")])
 def test_the_attribution_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str) -> None:
     model, images, targets = network(library, name), torch.randn(2, 3, 64, 64), torch.tensor([0, 3])
-    found = FullGrad().attribute(model, images, targets)
-    assert found.shape == (2, 64, 64)
+    result = FullGrad().attribute(model, images, targets)
+    assert result.shape == (2, 64, 64)
     torch.testing.assert_close(
-        found.flatten(1).sum(dim=1), logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-4
+        result.flatten(1).sum(dim=1), logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-4
     )
 
 
 def test_it_does_not_leave_out_biases_on_odd_grids() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     images, targets = torch.rand(2, 3, 11, 7), torch.tensor([0, 3])
-    found = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
-    torch.testing.assert_close(found, logits_of_targets(model, images, targets))
+    result = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
+    torch.testing.assert_close(result, logits_of_targets(model, images, targets))
 
 
 def test_without_biases_it_is_input_times_gradient() -> None:
     model, (images, targets) = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), nn.ReLU(), nn.Flatten()), pictures(3)
-    found = FullGrad("signed")(model, images, targets)
-    torch.testing.assert_close(found, InputXGradient(signed=True)(model, images, targets))
+    result = FullGrad("signed")(model, images, targets)
+    torch.testing.assert_close(result, InputXGradient(signed=True)(model, images, targets))
 
 
 def terms_by_hand(model: nn.Sequential, images: Tensor, targets: Tensor) -> list[Tensor]:
@@ -59,11 +59,11 @@ def test_layers_are_scaled_and_summed(psi: Any, part: Any) -> None:
     model[4].bias.data.normal_()
     expected = torch.zeros(3, 8, 8)
     for term in terms_by_hand(model, images, targets):
-        shown = term
+        scaled = term
         if part is not None:
-            shown = part(term)
-            shown = torch.stack([(one - one.min()) / (one.max() - one.min()) for one in shown])
-        small = shown.sum(dim=1, keepdim=True)
+            scaled = part(term)
+            scaled = torch.stack([(one - one.min()) / (one.max() - one.min()) for one in scaled])
+        small = scaled.sum(dim=1, keepdim=True)
         expected += functional.interpolate(small, size=(8, 8), mode="bilinear")[:, 0]
     torch.testing.assert_close(FullGrad(psi)(model, images, targets), expected, rtol=1e-4, atol=1e-5)
 
@@ -90,10 +90,10 @@ def test_functional_layers_in_place_activations_and_shared_modules_are_seen() ->
             return self.shared(features).relu_().mean(dim=(2, 3))
 
     model, images, targets = Functional(), pictures(3)[0], torch.tensor([0, 1, 2])
-    found = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
-    torch.testing.assert_close(found, logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-5)
+    result = FullGrad().attribute(model, images, targets).flatten(1).sum(dim=1)
+    torch.testing.assert_close(result, logits_of_targets(model, images, targets), rtol=1e-4, atol=1e-5)
 
 
 def test_an_unknown_psi_is_refused() -> None:
-    with pytest.raises(ValueError, match="`psi` to be one of 'signed', 'positive', 'absolute', but got 'square'"):
+    with pytest.raises(ValueError, match=r"`psi`.*'square'"):
         FullGrad("square")

@@ -18,8 +18,8 @@ class ByHand(nn.Module):
         self.layer = nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
-        shown = self.layer(self.activation + 0 * images.sum())
-        logit = (shown * self.gradient).sum(dim=(1, 2, 3))
+        activation = self.layer(self.activation + 0 * images.sum())
+        logit = (activation * self.gradient).sum(dim=(1, 2, 3))
         return torch.stack([logit, -logit], dim=1)
 
 
@@ -40,10 +40,10 @@ def test_it_is_captums_at_every_layer_that_is_named() -> None:
             module.inplace = False  # captum records what an in-place activation then overwrites
     model.eval()
     for name in ("0", "1", "3", "7"):
-        found = GradCAM(name)(model, images, targets)
+        result = GradCAM(name)(model, images, targets)
         small = LayerGradCam(model, model[int(name)]).attribute(images, targets, relu_attributions=True)
         expected = functional.interpolate(small.detach(), size=(8, 8), mode="bilinear", align_corners=False)[:, 0]
-        torch.testing.assert_close(found, expected)
+        torch.testing.assert_close(result, expected)
 
 
 def test_before_average_pooling_and_a_linear_layer_it_is_the_class_activation_map() -> None:

@@ -37,5 +37,5 @@ def test_half_precision_models_have_single_precision_maps() -> None:
 
 
 def test_an_unknown_reduction_is_refused() -> None:
-    with pytest.raises(ValueError, match="Expected `reduce` to be one of 'max_abs', 'sum_abs', but got 'mean'"):
+    with pytest.raises(ValueError, match=r"`reduce`.*'mean'"):
         Gradient("mean")

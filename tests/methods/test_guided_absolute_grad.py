@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from lightning_saliency import normalize
 from lightning_saliency.methods import Gradient, GuidedAbsoluteGrad, SmoothGrad
-from lightning_saliency.methods._aggregation import spatial_quantile, variance_guide
+from lightning_saliency.passes.guides import variance_guide
+from lightning_saliency.passes.quantiles import quantile
 from tests.models import linear_model, pictures, small_cnn
 
 GOLDEN = torch.tensor([[[1.0, -2], [0.1, 3]], [[3, 2], [0.3, -3]], [[2, 0], [0.2, 0]]])
@@ -64,8 +65,8 @@ def test_a_percentile_of_one_weights_everything_by_its_variance() -> None:
 
 def test_the_official_quantile() -> None:
     variance = torch.tensor([[[[1.0, 4], [0.01, 9]]]])
-    assert spatial_quantile(variance, 0.5).item() == pytest.approx(2.5)
-    assert spatial_quantile(variance, 0.85).item() == pytest.approx(6.75)
+    assert quantile(variance, 0.5, first=2).item() == pytest.approx(2.5)
+    assert quantile(variance, 0.85, first=2).item() == pytest.approx(6.75)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.15, 0.5, 0.85, 0.999])
@@ -73,7 +74,7 @@ def test_the_official_quantile() -> None:
 def test_the_quantile_is_torchs(fraction: float, space: tuple[int, ...]) -> None:
     values = torch.rand(2, 3, *space, dtype=torch.float64)
     expected = torch.quantile(values.flatten(2), fraction, dim=2)
-    torch.testing.assert_close(spatial_quantile(values, fraction).reshape(2, 3), expected)
+    torch.testing.assert_close(quantile(values, fraction, first=2).reshape(2, 3), expected)
 
 
 @pytest.mark.parametrize("percentile", [None, 0.3, 0.85])

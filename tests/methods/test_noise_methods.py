@@ -5,7 +5,8 @@ import torch
 
 from lightning_saliency import normalize
 from lightning_saliency.methods import Gradient, GuidedAbsoluteGrad, SmoothGrad, SquareGrad, VarGrad
-from lightning_saliency.methods._aggregation import spatial_quantile, variance_guide
+from lightning_saliency.passes.guides import variance_guide
+from lightning_saliency.passes.quantiles import quantile
 from tests.methods.tiny import linear, map_from, network, pictures
 
 SAMPLES = [
@@ -44,7 +45,7 @@ def test_variance_itself_is_the_guide_where_nothing_exceeds_the_quantile():
 def test_quantile_is_that_of_torch(fraction):
     values = pictures(size=(5, 7))
     expected = values.flatten(2).quantile(fraction, dim=2)[..., None, None]
-    torch.testing.assert_close(spatial_quantile(values, fraction), expected)
+    torch.testing.assert_close(quantile(values, fraction, first=2), expected)
 
 
 def test_relative_guide_does_not_depend_on_the_gradients_scale():
@@ -56,10 +57,10 @@ def test_relative_guide_does_not_depend_on_the_gradients_scale():
 
 def test_guide_judges_each_channel_by_its_own_quantile():
     gradients = torch.randn(5, 2, 4, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    kept = variance_guide(gradients.var(dim=0)[None], 0.75, "mask")
+    weights = variance_guide(gradients.var(dim=0)[None], 0.75, "mask")
     gradients[:, 0] *= 1000
-    assert torch.equal(variance_guide(gradients.var(dim=0)[None], 0.75, "mask"), kept)
-    assert (kept.sum(dim=(2, 3)) == 4).all()
+    assert torch.equal(variance_guide(gradients.var(dim=0)[None], 0.75, "mask"), weights)
+    assert (weights.sum(dim=(2, 3)) == 4).all()
 
 
 def test_opposite_gradients_cancel_in_the_mean_but_not_in_magnitude():
@@ -111,13 +112,13 @@ def test_map_of_an_image_does_not_depend_on_its_neighbours_range():
 
 def noisy_gradients(model, images, targets, method):
     """Gradients (n, B, C, *S) of noisy copies, one by one, with the noise that the method draws."""
-    found = []
+    gradients = []
     noise = method.readings[0].points
     for step in range(noise.num_steps):
         inputs = noise.sample(images, step).inputs.requires_grad_()
         scores = model(inputs).gather(1, targets[:, None])
-        found.append(torch.autograd.grad(scores.sum(), inputs)[0])
-    return torch.stack(found)
+        gradients.append(torch.autograd.grad(scores.sum(), inputs)[0])
+    return torch.stack(gradients)
 
 
 PARTS = {
@@ -172,5 +173,5 @@ def test_guided_absolute_grad_is_one_cell_of_the_ablation():
     ],
 )
 def test_refuses_what_cannot_be_meant(make):
-    with pytest.raises(ValueError, match="Expected `"):
+    with pytest.raises(ValueError, match="`"):
         make()

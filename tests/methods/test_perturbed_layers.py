@@ -17,7 +17,7 @@ def larger(small: Tensor) -> Tensor:
 
 def test_score_cam_is_a_loop_over_channels() -> None:
     model, (images, targets) = relu_network(), pictures(3)
-    found = ScoreCAM("5")(model, images, targets, max_batch_size=4)
+    result = ScoreCAM("5")(model, images, targets, max_batch_size=4)
     with torch.no_grad():
         activation = model[:6](images)
         for index in range(3):
@@ -29,12 +29,12 @@ def test_score_cam_is_a_loop_over_channels() -> None:
                 scores.append(model((images[index] * mask)[None])[0, targets[index]])
             weights = torch.stack(scores).softmax(dim=0)
             expected = larger((weights[:, None, None] * activation[index]).sum(0)[None])[0]
-            torch.testing.assert_close(found[index], expected)
+            torch.testing.assert_close(result[index], expected)
 
 
 def test_ablation_cam_is_a_loop_over_channels() -> None:
     model, (images, targets) = relu_network(), pictures(3)
-    found = AblationCAM("5")(model, images, targets, max_batch_size=4)
+    result = AblationCAM("5")(model, images, targets, max_batch_size=4)
     with torch.no_grad():
         activation = model[:6](images)
         intact = model[6:](activation)
@@ -44,7 +44,7 @@ def test_ablation_cam_is_a_loop_over_channels() -> None:
             without[:, channel] = 0
             drops.append((intact - model[6:](without)).gather(1, targets[:, None])[:, 0])
         weights = torch.stack(drops, dim=1)[:, :, None, None]
-        torch.testing.assert_close(found, larger((weights * activation).sum(1).relu()))
+        torch.testing.assert_close(result, larger((weights * activation).sum(1).relu()))
 
 
 def test_before_a_linear_head_ablation_cam_weighs_as_grad_cam_and_activations_do() -> None:

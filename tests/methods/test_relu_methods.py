@@ -71,7 +71,7 @@ def test_relus_are_caught_wherever_they_are(way: str) -> None:
 def test_a_model_without_relus_is_refused(method: GuidedBackprop) -> None:
     images, targets = pictures(2, size=32)
     for model in (tiny_vit(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())):
-        with pytest.raises(ValueError, match=r"a model with ReLUs, .* silently be the plain gradient\. Use a method"):
+        with pytest.raises(ValueError, match=r"ReLUs.*none"):
             method(model, images, targets)
 
 
@@ -129,9 +129,9 @@ def test_rect_grad_by_hand() -> None:
     for magnitude in (False, True):
         rule = relu_rules.ReluRule("rectified_magnitude" if magnitude else "rectified", 0.8)
         expected = (images * hidden_signals(model, images, targets, rule)).abs().sum(dim=1)
-        found = RectGrad(0.8, magnitude=magnitude)(model, images, targets)
-        assert found.any()
-        torch.testing.assert_close(found, expected)
+        result = RectGrad(0.8, magnitude=magnitude)(model, images, targets)
+        assert result.any()
+        torch.testing.assert_close(result, expected)
 
 
 def test_with_threshold_zero_rect_grad_is_guided_backprop_and_its_magnitude_the_gradient() -> None:
@@ -145,15 +145,15 @@ def test_with_threshold_zero_rect_grad_is_guided_backprop_and_its_magnitude_the_
 
 def test_a_signal_passes_where_it_is_more_important_than_the_threshold() -> None:
     signal, activation = torch.tensor([[2.0, -3.0, 1.0, -1.0]]), torch.tensor([[1.0, 1.0, 0.0, 2.0]])
-    assert relu_rules.ReluRule("guided").passed(signal, activation).tolist() == [[2, 0, 0, 0]]
-    assert relu_rules.ReluRule("deconvolution").passed(signal, activation).tolist() == [[2, 0, 1, 0]]
-    assert relu_rules.ReluRule("rectified", 0.5).passed(signal, activation).tolist() == [[2, 0, 1, 0]]
-    assert relu_rules.ReluRule("rectified_magnitude", 0.5).passed(signal, activation).tolist() == [[0, -3, 0, 0]]
+    assert relu_rules.ReluRule("guided").passing(signal, activation).tolist() == [[2, 0, 0, 0]]
+    assert relu_rules.ReluRule("deconvolution").passing(signal, activation).tolist() == [[2, 0, 1, 0]]
+    assert relu_rules.ReluRule("rectified", 0.5).passing(signal, activation).tolist() == [[2, 0, 1, 0]]
+    assert relu_rules.ReluRule("rectified_magnitude", 0.5).passing(signal, activation).tolist() == [[0, -3, 0, 0]]
 
 
 @pytest.mark.parametrize("percentile", [98, 1.0, -0.1])
 def test_percentiles_out_of_range_are_refused(percentile: float) -> None:
-    with pytest.raises(ValueError, match="`percentile` to lie in"):
+    with pytest.raises(ValueError, match="`percentile`"):
         RectGrad(percentile)
 
 

@@ -97,9 +97,9 @@ def test_active_agrees_with_a_loop_over_classes():
     logits = model(inputs)
     every = torch.stack([torch.autograd.grad(logits[:, k].sum(), inputs, retain_graph=True)[0] for k in range(7)])
     rows = torch.arange(4)
-    own = every[targets, rows]
+    of_target = every[targets, rows]
     every[targets, rows] = -torch.inf
-    expected = torch.where((own > every).all(dim=0), own.abs(), 0.0).amax(dim=1)
+    expected = torch.where((of_target > every).all(dim=0), of_target.abs(), 0.0).amax(dim=1)
     torch.testing.assert_close(ActiveGradient()(model, images, targets), expected.float())
 
 

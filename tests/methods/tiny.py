@@ -1,12 +1,11 @@
-"""Networks small enough to know everything about, and ways to feed methods what a test wants."""
+"""Networks small enough to compute by hand, and ways to give methods chosen gradients."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._types import Maps
-from lightning_saliency.passes.statistics import Seen
+from lightning_saliency.passes.statistics import Observation
 
 
 def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Sequential:
@@ -35,21 +34,21 @@ def pictures(count: int = 4, channels: int = 3, size: Sequence[int] = (6, 8), se
     return torch.rand(count, channels, *size, generator=generator, dtype=torch.float64)
 
 
-def map_from(method, gradients: Sequence[Tensor]) -> Maps:
-    """Make a method's map of gradients (C, *S) that no model had to produce."""
+def map_from(method, gradients: Sequence[Tensor]) -> Tensor:
+    """Make a method's map of gradients (C, *S) without a model."""
     values = []
     for reading in method.readings:
         state = None
         for gradient in gradients:
             batch = gradient[None]
-            seen = Seen(batch, batch, torch.zeros(1), 1 / len(gradients), None, 0)
-            state = reading.statistic.update(state, seen)
+            observation = Observation(batch, batch, torch.zeros(1), 1 / len(gradients), None, 0)
+            state = reading.statistic.update(state, observation)
         values.append(reading.statistic.value(state))
     return method.formula(gradients[0][None], *values)
 
 
 class Counting(nn.Module):
-    """A network that counts the images it sees forwards and the rows of gradient it sends backwards."""
+    """A network that counts the images of its forwards and the rows of gradient of its backwards."""
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()

@@ -34,8 +34,8 @@ def test_maps_and_scores_do_not_depend_on_it(monkeypatch):
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 36, 3)).double()
     images, targets = torch.rand(20, 3, 8, 8, dtype=torch.float64), torch.arange(20) % 3
-    seen = []
-    model.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    sizes = []
+    model.register_forward_pre_hook(lambda module, inputs: sizes.append(len(inputs[0])))
 
     def everything():
         maps = explain(model, images, targets, [Gradient(), SmoothGrad(num_samples=3)])
@@ -43,10 +43,10 @@ def test_maps_and_scores_do_not_depend_on_it(monkeypatch):
         return maps["smooth_grad"], scores["smooth_grad"]["rcap"]
 
     together = everything()
-    assert max(seen) == 60
-    seen.clear()
+    assert max(sizes) == 60
+    sizes.clear()
     monkeypatch.setattr(chunks, "POSITIONS_TOGETHER", 1)
     apart = everything()
-    assert max(seen) == chunks.SMALLEST
+    assert max(sizes) == chunks.SMALLEST
     for one, other in zip(together, apart, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-7)

@@ -6,16 +6,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._model import explaining, logits_of
 from lightning_saliency.methods import GradCAM
 from lightning_saliency.passes import LAST_SPATIAL
 from lightning_saliency.passes.layers import as_grid, find_layers, recording
+from lightning_saliency.targets import ClassLogit
 from tests.models import NUM_CLASSES, linear_model, pictures, small_cnn, tiny_vit
 
+TARGET = ClassLogit(torch.zeros(1, dtype=torch.int64))
 
-def found(model: nn.Module, name: str = LAST_SPATIAL, size: int = 32) -> str:
-    with explaining(model):
-        layer = find_layers(model, torch.zeros(1, 3, size, size), [name])[name]
+
+def path_of_layer(model: nn.Module, name: str = LAST_SPATIAL, size: int = 32) -> str:
+    layer = find_layers(model.eval(), torch.zeros(1, 3, size, size), [name], TARGET)[name]
     return next(path for path, module in model.named_modules() if module is layer)
 
 
@@ -37,12 +38,12 @@ def test_the_last_spatial_layer_of_a_cnn_enters_global_pooling(
     import timm
 
     model = timm.create_model(name, num_classes=5, **options)
-    assert found(model, size=size) == layer
+    assert path_of_layer(model, size=size) == layer
 
 
 def test_the_last_spatial_layer_of_a_vision_transformer_is_the_last_blocks_first_norm() -> None:
     model = tiny_vit()
-    assert found(model) == "blocks.1.norm1"
+    assert path_of_layer(model) == "blocks.1.norm1"
     images, targets = pictures(2, size=32)
     maps = GradCAM()(model, images, targets)
     assert torch.equal(maps, GradCAM("blocks.1.norm1")(model, images, targets))
@@ -71,7 +72,7 @@ def test_the_layer_found_does_not_depend_on_the_images() -> None:
 
 
 class Rewriting(nn.Module):
-    """Goes on to write to what its last layer made."""
+    """Writes to the output of its last layer."""
 
     def __init__(self, is_view: bool) -> None:
         super().__init__()
@@ -79,9 +80,9 @@ class Rewriting(nn.Module):
         self.last = Turned() if is_view else nn.Conv2d(4, 4, 3, padding=1)
 
     def forward(self, images: Tensor) -> Tensor:
-        made = self.last(self.features(images))
-        made += 1
-        return self.head(made.mean(dim=(2, 3)))
+        features = self.last(self.features(images))
+        features += 1
+        return self.head(features.mean(dim=(2, 3)))
 
 
 class Turned(nn.Module):
@@ -93,47 +94,46 @@ class Turned(nn.Module):
 
 @pytest.mark.parametrize("is_view", [True, False])
 def test_layers_are_found_whose_output_is_written_to(is_view: bool) -> None:
-    assert found(Rewriting(is_view)) == "last"
+    assert path_of_layer(Rewriting(is_view)) == "last"
 
 
 def test_names_are_paths_or_their_ends() -> None:
     model = nn.Sequential(small_cnn(), nn.ReLU())
     model.add_module("backbone", nn.Sequential(nn.Flatten(), nn.Linear(4, 4)))
-    assert found(model, "0.3") == "0.3"
-    assert found(model, "0") == "0"
-    assert found(model, "12") == "0.12"
-    assert found(model, "backbone") == "backbone"
+    assert path_of_layer(model, "0.3") == "0.3"
+    assert path_of_layer(model, "0") == "0"
+    assert path_of_layer(model, "12") == "0.12"
+    assert path_of_layer(model, "backbone") == "backbone"
 
 
 def test_names_ignore_the_prefix_of_compiled_modules() -> None:
     inner = nn.Sequential(nn.Conv2d(3, 4, 1))
     outer = nn.Module()
     outer.add_module("_orig_mod", inner)
-    assert found(outer, "0") == "_orig_mod.0"
-    assert found(outer, "_orig_mod.0") == "_orig_mod.0"
-    assert found(inner, "_orig_mod.0") == "0"
+    assert path_of_layer(outer, "0") == "_orig_mod.0"
+    assert path_of_layer(outer, "_orig_mod.0") == "_orig_mod.0"
+    assert path_of_layer(inner, "_orig_mod.0") == "0"
 
 
 def test_an_ambiguous_name_lists_what_it_could_mean() -> None:
     model = nn.ModuleDict({"a": nn.Sequential(nn.ReLU()), "b": nn.Sequential(nn.ReLU())})
-    with pytest.raises(ValueError, match=r"`layer` to name one layer, but '0' is the end of several: a\.0, b\.0\."):
-        find_layers(model, torch.zeros(1, 3, 2, 2), ["0"])
+    with pytest.raises(ValueError, match=r"`layer`.*'0'.* a\.0, b\.0"):
+        find_layers(model, torch.zeros(1, 3, 2, 2), ["0"], TARGET)
 
 
 def test_an_unknown_name_lists_the_layers_with_the_shapes_of_their_outputs() -> None:
     model = nn.Sequential(nn.Conv2d(3, 5, 1), nn.AvgPool2d(2), nn.Flatten(), nn.Linear(5, 2))
-    message = r"'layer4' is not one of the model's layers; those with positions are: 0 \(1, 5, 2, 2\)\."
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"`layer`.*'layer4'.*: 0 \(1, 5, 2, 2\)"):
         GradCAM("layer4")(model, torch.zeros(1, 3, 2, 2), torch.tensor([0]))
 
 
 def test_a_plain_function_has_no_layers() -> None:
-    with pytest.raises(TypeError, match=r"`nn\.Module` to look for layer 'layer4', but got function: pass"):
+    with pytest.raises(TypeError, match=r"'layer4'.*function"):
         GradCAM("layer4")(lambda images: images.mean(dim=(2, 3)), torch.zeros(1, 3, 2, 2), torch.tensor([0]))
 
 
 def test_a_fully_connected_model_has_no_spatial_layer() -> None:
-    with pytest.raises(ValueError, match=r"name one with `layer`. Layers with positions: none\."):
+    with pytest.raises(ValueError, match=r"`layer`.*: none"):
         GradCAM()(linear_model(torch.randn(2, 12)), torch.zeros(1, 3, 2, 2), torch.tensor([0]))
 
 
@@ -146,7 +146,7 @@ def test_layers_whose_positions_do_not_count_are_listed_as_candidates() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return self.features(images)[:, :, 0, 0]
 
-    with pytest.raises(ValueError, match=r"Layers with positions: features \(1, 2, 4, 4\)\."):
+    with pytest.raises(ValueError, match=r"features \(1, 2, 4, 4\)"):
         GradCAM()(FirstPositionOnly(), torch.ones(2, 3, 4, 4), torch.tensor([0, 1]))
 
 
@@ -154,14 +154,14 @@ def test_where_every_gradient_vanishes_the_last_layer_with_positions_is_taken() 
     model = small_cnn()
     nn.init.zeros_(model[12].weight)
     images, targets = pictures(2)
-    assert found(model, size=8) == "8"
+    assert path_of_layer(model, size=8) == "8"
     assert not GradCAM()(model, images, targets).any()
 
 
 def test_a_layer_that_does_not_run_is_refused() -> None:
     model = small_cnn()
     model[3].add_module("spare", nn.Conv2d(1, 1, 1))
-    with pytest.raises(ValueError, match=r"layer 'spare' to run in the model's forward, but it did not: name another"):
+    with pytest.raises(ValueError, match="'spare'"):
         GradCAM("spare")(model, *pictures(1))
 
 
@@ -178,12 +178,12 @@ def test_a_layer_that_returns_no_tensor_is_refused() -> None:
         def forward(self, images: Tensor) -> Tensor:
             return self.network(self.pair(images)[0])
 
-    with pytest.raises(TypeError, match="layer 'pair' to return a tensor, but got tuple: name a layer inside it"):
+    with pytest.raises(TypeError, match=r"'pair'.*tuple"):
         GradCAM("pair")(Model(), *pictures(1))
 
 
 def test_a_layer_without_positions_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"image of size \(8, 8\), but got an output of shape \(1, 4\): name another"):
+    with pytest.raises(ValueError, match=r"\(8, 8\).*\(1, 4\)"):
         GradCAM("12")(small_cnn(), *pictures(1))
 
 
@@ -209,10 +209,11 @@ def test_of_a_layer_that_runs_twice_the_last_output_is_recorded() -> None:
 
 
 def test_recording_removes_its_hooks_after_an_exception() -> None:
-    model = small_cnn()
-    with pytest.raises(ValueError, match="logits"), recording({"0": model[0]}):
-        logits_of(model[0], pictures(1)[0])
-    assert not model[0]._forward_hooks
+    layer, (images, _) = nn.Conv2d(3, 4, 1), pictures(1)
+    with pytest.raises(RuntimeError, match="channels"), recording({"layer": layer}) as outputs:
+        layer(images[:, :2])
+    layer(images)
+    assert not outputs
 
 
 @pytest.mark.parametrize(
@@ -239,7 +240,7 @@ def test_class_and_register_tokens_come_before_the_patches() -> None:
 @pytest.mark.parametrize("num_classes", [1, 2, 3])
 def test_a_pooled_output_has_no_positions_however_few_its_channels(num_classes: int) -> None:
     layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, num_classes, 1), nn.AdaptiveAvgPool2d(1)
-    assert found(nn.Sequential(*layers, nn.Flatten()), size=8) == "2"
+    assert path_of_layer(nn.Sequential(*layers, nn.Flatten()), size=8) == "2"
 
 
 def test_images_that_are_not_square_keep_their_proportions() -> None:

@@ -1,4 +1,4 @@
-"""Maps are brought to [0, 1], each by its own range."""
+"""Each map is scaled to [0, 1] by its range."""
 
 import pytest
 import torch
@@ -21,7 +21,7 @@ def test_any_finite_map_lands_in_the_unit_interval(values: list[float]) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(values=st.lists(st.floats(-100, 100, width=32), min_size=6, max_size=6))
-def test_order_is_kept(values: list[float]) -> None:
+def test_order_is_copy(values: list[float]) -> None:
     maps = torch.tensor(values).reshape(1, 6)
     order = maps.argsort(dim=1)
     assert (normalize(maps).gather(1, order).diff() >= 0).all()
@@ -44,7 +44,7 @@ def test_the_greatest_spread_of_single_precision_stays_finite() -> None:
     assert normalize(torch.tensor([[-greatest, 0.0, greatest]])).tolist() == [[0.0, 0.5, 1.0]]
 
 
-def test_half_precision_is_widened_and_double_kept() -> None:
+def test_half_precision_is_widened_and_double_copy() -> None:
     half = torch.tensor([[-6e4, 0.0, 6e4]], dtype=torch.float16)
     assert normalize(half).tolist() == [[0.0, 0.5, 1.0]]
     assert normalize(half).dtype == torch.float32
@@ -58,6 +58,6 @@ def test_maps_of_any_dimension_keep_their_shape(space: tuple[int, ...]) -> None:
 
 def test_the_maps_given_are_not_changed() -> None:
     maps = torch.rand(2, 3, 3)
-    kept = maps.clone()
+    copy = maps.clone()
     normalize(maps)
-    assert torch.equal(maps, kept)
+    assert torch.equal(maps, copy)

@@ -52,10 +52,10 @@ def test_the_draw_does_not_depend_on_torchs_defaults() -> None:
     try:
         torch.set_default_dtype(torch.float64)
         with torch.device("meta"):
-            drawn = Noise(1, 0.1, 0).sample(images, 0).inputs
+            noisy = Noise(1, 0.1, 0).sample(images, 0).inputs
     finally:
         torch.set_default_dtype(default)
-    assert torch.equal(drawn, expected)
+    assert torch.equal(noisy, expected)
 
 
 def test_double_precision_images_get_the_same_noise() -> None:

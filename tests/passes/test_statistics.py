@@ -1,19 +1,19 @@
-"""Running values agree with those of the whole stack."""
+"""Running values agree with those of the full stack."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from lightning_saliency.passes.statistics import Activation, Mean, Seen, Statistic, Variance
+from lightning_saliency.passes.statistics import Activation, Mean, Observation, Statistic, Variance
 
 
 def folded(statistic: Statistic, gradients: Tensor, weight: float = 1.0) -> Tensor:
     state = None
     for gradient in gradients:
-        kept = gradient.clone()
-        seen = Seen(gradient, 2 * gradient, gradient.flatten(1).sum(dim=1), weight, None, 0)
-        state = statistic.update(state, seen)
-        assert torch.equal(gradient, kept), "what was seen belongs to others too"
+        copy = gradient.clone()
+        observation = Observation(gradient, 2 * gradient, gradient.flatten(1).sum(dim=1), weight, None, 0)
+        state = statistic.update(state, observation)
+        assert torch.equal(gradient, copy), "other statistics read the same observation"
     return statistic.value(state)
 
 

@@ -5,11 +5,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency import explain
-from lightning_saliency._model import explaining
 from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, Method, SmoothGrad
 from lightning_saliency.passes.points import Clean, Noise
 from lightning_saliency.passes.statistics import Mean, Variance
 from lightning_saliency.passes.stream import Reading, read_streams
+from lightning_saliency.targets import ClassLogit
 from tests.models import pictures, small_cnn
 
 
@@ -98,8 +98,7 @@ def test_every_reading_has_its_value_and_chunks_come_in_order() -> None:
         Reading(Clean(), Mean()),
         Reading(noise, Mean("absolute")),
     ]
-    with explaining(model):
-        chunks = list(read_streams(model, images, targets, readings, 2))
+    chunks = list(read_streams(model, images, ClassLogit(targets), readings, 2))
     assert torch.equal(torch.cat([chunk for chunk, _ in chunks]), images)
     for chunk, values in chunks:
         assert set(values) == set(readings)
@@ -113,10 +112,9 @@ def test_every_reading_has_its_value_and_chunks_come_in_order() -> None:
 
 
 def test_nothing_that_is_read_keeps_a_graph() -> None:
-    model, (images, targets) = small_cnn(), pictures(2)
-    with explaining(model):
-        for _, values in read_streams(model, images, targets, [Reading(Clean(), Mean(), "7")], 2):
-            assert not any(value.requires_grad for value in values.values())
+    model, (images, targets) = small_cnn().eval(), pictures(2)
+    for _, values in read_streams(model, images, ClassLogit(targets), [Reading(Clean(), Mean(), "7")], 2):
+        assert not any(value.requires_grad for value in values.values())
 
 
 def test_parameters_get_no_gradients() -> None:

@@ -1,4 +1,4 @@
-"""What `explain` asks of every method, and the one place where a user's callable becomes such a method."""
+"""The base of all saliency methods, and the one place where a user's callable becomes such a method."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ DEFAULT_BATCH_SIZE: Final = 64
 
 
 class SaliencyMethod(ABC):
-    """A saliency method and what it declares about itself.
+    """A saliency method, with what `explain`, the metrics and the monitor need to know about it.
 
     Attributes:
         name: Key in results and logs.
@@ -56,7 +56,7 @@ class SaliencyMethod(ABC):
         return self
 
     def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
-        """Return a copy that knows how images were normalised; the same method if it is told or needs not know."""
+        """Return a copy with the mean and std of the images' normalisation; the same method if it has or needs none."""
         return self
 
     @property
@@ -100,7 +100,7 @@ class SaliencyMethod(ABC):
 class CallableMethod(SaliencyMethod):
     """A user's callable `(model, images, targets) -> maps` as a method.
 
-    What the callable declares is read here and nowhere else: a number in `references` with a method
+    Declarations of the callable are read here and nowhere else: a number in `references` with a method
     `with_references`, a field `mean` of a dataclass, and `attribute` and `baselines`.
     """
 
@@ -126,10 +126,9 @@ class CallableMethod(SaliencyMethod):
 
     def with_normalization(self, mean: tuple[float, ...], std: tuple[float, ...]) -> Self:
         """Fill the fields `mean` and `std` of a dataclass."""
-        function: Any = self.function
-        if not is_dataclass(function) or getattr(function, "mean", 0) is not None:
+        if not is_dataclass(self.function) or getattr(self.function, "mean", 0) is not None:
             return self
-        return replace(self, function=replace(function, mean=mean, std=std))  # type: ignore[type-var]
+        return replace(self, function=cast("Any", replace)(self.function, mean=mean, std=std))
 
     @property
     def has_attribution(self) -> bool:
