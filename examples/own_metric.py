@@ -1,26 +1,36 @@
-"""A metric of one's own, which says what changed images it wants and what score becomes of their logits."""
+"""A metric of the user's: a change of images with a parameter, and the score that their logits become."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lightning_saliency import explain, score
 from lightning_saliency.methods import Gradient, RandomMap
-from lightning_saliency.metrics import ExplanationMetric
-from lightning_saliency.passes.trials import Measured, Trial
+from lightning_saliency.metrics import Change, ExplanationMetric, Intact, Measured, Trial
+
+
+class TenthShown(Change):
+    """The most salient tenth of every image on a grey canvas."""
+
+    grey: float
+
+    def make(self, trial: Trial) -> Tensor:
+        """Return the changed images."""
+        shown = trial.most_salient(trial.num_positions // 10)
+        return trial.covered(~shown, torch.full_like(trial.images, self.grey))
 
 
 class Survival(ExplanationMetric):
-    """Share of images whose prediction stands on the most salient tenth alone, on grey; higher is better."""
+    """Share of images whose prediction stays when the most salient tenth alone is shown; higher is better."""
 
     higher_is_better = True
     name = "survival"
 
+    grey: float = 0.5
+
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
-        shown = trial.most_salient(trial.num_positions // 10)
-        change = trial.change("tenth on grey", make=lambda: trial.covered(~shown, 0.5 * torch.ones_like(trial.images)))
-        intact, tenth = trial.predict([trial.predict.intact, change])
-        return Measured((intact.argmax(dim=1) == tenth.argmax(dim=1)).float())
+        intact, shown = trial.logits([Intact(), TenthShown(self.grey)])
+        return Measured((intact.argmax(dim=1) == shown.argmax(dim=1)).float())
 
 
 def main() -> None:
@@ -29,8 +39,9 @@ def main() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(32, 5))
     images, targets = torch.rand(16, 3, 16, 16), torch.randint(5, (16,))
     maps = explain(network, images, targets, [Gradient(), RandomMap()])
-    for name, scores in score(network, images, maps, targets, [Survival()]).items():
-        print(f"{name}: survival {scores['survival'].mean():.3f}")
+    metrics = {"survival": Survival(), "survival_dark": Survival(grey=0.1)}
+    for name, scores in score(network, images, maps, targets, metrics).items():
+        print(f"{name}: survival {scores['survival'].mean():.3f}, on dark grey {scores['survival_dark'].mean():.3f}")
 
 
 if __name__ == "__main__":

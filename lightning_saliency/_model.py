@@ -10,8 +10,7 @@ import torch
 from torch import nn
 
 from lightning_saliency._random import private_random_state
-from lightning_saliency._types import Images, Logits, Model
-from lightning_saliency.targets import class_logits
+from lightning_saliency._types import Model
 
 
 class _ForcedEager:
@@ -62,11 +61,6 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
             stack.enter_context(_frozen(module))
             stack.enter_context(_on_copies_of_buffers(module))
         yield
-
-
-def logits_of(model: Model, images: Images) -> Logits:
-    """Run the model and read the logits of its classes."""
-    return class_logits(model(images), len(images))
 
 
 def _module_of(model: Model) -> nn.Module | None:

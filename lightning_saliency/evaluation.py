@@ -5,16 +5,16 @@ from typing import TypeAlias, TypeVar
 
 import torch
 
-from lightning_saliency._checks import check_choice, check_integer, check_maps
+from lightning_saliency._checks import check_integer, check_maps
 from lightning_saliency._model import explaining
 from lightning_saliency._saliency_method import SaliencyMethod, as_method, differentiable, target_of
-from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
+from lightning_saliency._types import Images, Maps, Masks, Model, Scores
 from lightning_saliency.methods import Method
 from lightning_saliency.methods._stream_method import explain_streams
-from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.metrics import ExplanationMetric, _scoring
 from lightning_saliency.passes.chunks import chunk_size
-from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
-from lightning_saliency.passes.trials import Measured, Trial, visit_trials
+from lightning_saliency.passes.precision import ScoringPrecision
+from lightning_saliency.passes.trials import Measured
 from lightning_saliency.targets import Target, TargetLike
 
 Methods: TypeAlias = Sequence[Method] | Mapping[str, Method]
@@ -70,7 +70,7 @@ def score(
     model: Model,
     images: Images,
     maps: Mapping[str, Maps],
-    targets: Targets,
+    targets: TargetLike,
     metrics: Metrics,
     *,
     methods: Methods | None = None,
@@ -84,15 +84,15 @@ def score(
         model: Model with one row of logits per image.
         images: Images (B, C, *S) in the model's input space.
         maps: Raw maps (B, *S) by method name.
-        targets: Target classes (B,).
+        targets: Target classes (B,), or a `Target`.
         metrics: Metrics with distinct names, or a mapping from names to metrics. They only say what to
             compute, and stay unchanged.
         methods: The methods behind the maps, for metrics that explain again.
         masks: Where the object is, (B, *S) boolean, for metrics of localisation.
         max_batch_size: Most images in one pass.
-        scoring_precision: `"exact"` predicts changed images as the model does. `"auto"` predicts them in bfloat16
-            where the model is in single precision and the device gains by it, with batch normalisations folded into
-            convolutions: faster, with scores of which the last digits differ. Metrics that explain again stay exact.
+        scoring_precision: `"exact"` predicts changed images as the model does. `"bf16"` predicts them within
+            `torch.autocast` to bfloat16: faster on devices with fast bfloat16, with scores of which the last digits
+            differ. Models in float64, and metrics that explain again, stay exact.
 
     Returns:
         Scores (B,) by method and metric name.
@@ -122,14 +122,14 @@ def score(
         max_batch_size=max_batch_size,
         scoring_precision=scoring_precision,
     )
-    return {method: {metric: found.scores for metric, found in row.items()} for method, row in measured.items()}
+    return {method: {metric: result.scores for metric, result in row.items()} for method, row in measured.items()}
 
 
 def measure(
     model: Model,
     images: Images,
     maps: Mapping[str, Maps],
-    targets: Targets,
+    targets: TargetLike,
     metrics: Metrics,
     *,
     methods: Methods | None = None,
@@ -137,45 +137,40 @@ def measure(
     max_batch_size: int = 64,
     scoring_precision: ScoringPrecision = "exact",
 ) -> dict[str, dict[str, Measured]]:
-    """Do what `score` does and keep the curves behind the scores."""
+    """Score as `score` does, and keep the curves of the scores.
+
+    Returns:
+        Scores and curves by method and metric name.
+    """
     named = by_name("metrics", metrics)
-    check_choice("scoring_precision", scoring_precision, PRECISIONS)
+    for name, metric in named.items():
+        if not isinstance(metric, ExplanationMetric):
+            raise TypeError(f"Expected metric {name!r} to be an explanation metric, but got {type(metric).__name__}.")
     if not isinstance(maps, Mapping):
         raise TypeError(f"Expected `maps` to map method names to maps, but got {type(maps).__name__}.")
     explainers = None if methods is None else by_name("methods", methods)
-    for name, metric in named.items():
-        _check_metric(name, metric, {"methods": explainers, "masks": masks})
     if explainers is not None and maps.keys() - explainers.keys():
         raise ValueError(
             f"Expected `methods` to have every method of `maps`, but got none named "
             f"{sorted(maps.keys() - explainers.keys())}."
         )
-    parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in named} for method in maps}
 
-    def explain_again(images: Images, targets: Targets) -> dict[str, Maps]:
+    def explain_again(images: Images, target: Target) -> dict[str, Maps]:
         again = {} if explainers is None else {name: explainers[name] for name in maps}
-        return explain(model, images, targets, again, max_batch_size)
+        return explain(model, images, target, again, max_batch_size)
 
-    for precision, group in _by_precision(named, scoring_precision).items():
-
-        def visit(trials: list[Trial], group: Mapping[str, ExplanationMetric] = group) -> None:
-            for trial in trials:
-                for name, metric in group.items():
-                    parts[trial.name][name].append(metric.measure(trial))
-
-        visit_trials(
-            model,
-            images,
-            maps,
-            targets,
-            visit,
-            methods=explainers,
-            explain_again=explain_again,
-            masks=masks,
-            max_batch_size=max_batch_size,
-            scoring_precision=precision,
-        )
-    return {method: {metric: _joined(found) for metric, found in row.items()} for method, row in parts.items()}
+    return _scoring.measure(
+        model,
+        images,
+        maps,
+        targets,
+        named,
+        methods=explainers,
+        explain_again=explain_again,
+        masks=masks,
+        max_batch_size=max_batch_size,
+        scoring_precision=scoring_precision,
+    )
 
 
 def by_name(argument: str, members: Sequence[Named] | Mapping[str, Named]) -> dict[str, Named]:
@@ -205,24 +200,6 @@ def by_name(argument: str, members: Sequence[Named] | Mapping[str, Named]) -> di
     return dict(pairs)
 
 
-def _by_precision(
-    metrics: Mapping[str, ExplanationMetric], wanted: ScoringPrecision
-) -> dict[ScoringPrecision, dict[str, ExplanationMetric]]:
-    """Group metrics by how they predict: those that explain again compare with exact gradients."""
-    groups: dict[ScoringPrecision, dict[str, ExplanationMetric]] = {}
-    for name, metric in metrics.items():
-        groups.setdefault("exact" if "methods" in metric.needs else wanted, {})[name] = metric
-    return groups
-
-
-def _check_metric(name: str, metric: object, given: dict[str, object]) -> None:
-    if not isinstance(metric, ExplanationMetric):
-        raise TypeError(f"Expected metric {name!r} to be an explanation metric, but got {type(metric).__name__}.")
-    missing = [need for need in metric.needs if given[need] is None]
-    if missing:
-        raise ValueError(f"Expected `{missing[0]}` for metric {name!r}, but got None: pass them, or leave it out.")
-
-
 def _name_of(member: object, argument: str) -> str:
     name = getattr(member, "name", None) or getattr(member, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
@@ -242,9 +219,3 @@ def _explain_alone(
             check_maps(name, maps, chunk)
             parts.append(maps.detach().float())
     return torch.cat(parts)
-
-
-def _joined(parts: list[Measured]) -> Measured:
-    scores = torch.cat([part.scores for part in parts])
-    curves = [part.curves for part in parts if part.curves is not None]
-    return Measured(scores, torch.cat(curves) if curves else None)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -23,9 +24,6 @@ METHOD_ARGUMENTS: dict[str, Callable[[int], dict[str, Any]]] = {
 
 METRIC_ARGUMENTS: dict[str, Callable[[], dict[str, Any]]] = {}
 """How to construct metrics that need arguments, by class name."""
-
-RANGES: dict[str, tuple[float, float]] = {"RCAP": (0.0, 1.0), "Allegiance": (0.015, 0.9)}
-"""Least and greatest score, by class name; others need only be finite."""
 
 
 def concrete(module: ModuleType) -> list[type]:
@@ -65,15 +63,15 @@ def build_metric(kind: type[ExplanationMetric], **options: Any) -> ExplanationMe
     return kind(**METRIC_ARGUMENTS.get(kind.__name__, dict)(), **options)
 
 
-def function_of(kind: type[ExplanationMetric]) -> Callable[..., Tensor]:
-    """Find the function that a metric's class is the mean of: the same name in lower case."""
-    wanted = kind.__name__.lower()
-    return next(getattr(metrics, name) for name in metrics.__all__ if name.replace("_", "") == wanted)
-
-
 def needs_of(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
     """Give a metric what it declares to need."""
     masks = torch.zeros_like(maps, dtype=torch.bool)
     masks[..., : maps.shape[-1] // 2] = True
     given = {"methods": {"maps": EXPLAINER}, "masks": masks}
     return {need: given[need] for need in metric.needs}
+
+
+def bounds_of(metric: ExplanationMetric) -> tuple[float, float]:
+    """Least and greatest score that the class declares."""
+    low, high = metric.plot_lower_bound, metric.plot_upper_bound
+    return -math.inf if low is None else low, math.inf if high is None else high

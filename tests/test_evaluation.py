@@ -11,7 +11,7 @@ from lightning_saliency import explain, score
 from lightning_saliency._types import Model
 from lightning_saliency.evaluation import measure
 from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, SmoothGrad
-from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric, allegiance, rcap
+from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric
 from lightning_saliency.passes.trials import Measured, Trial
 from tests.models import linear_model, pictures, small_cnn
 from tests.traces import assert_no_trace, mixed_modes, trace_of
@@ -151,9 +151,9 @@ def test_scores_of_many_methods_and_metrics_are_those_of_each_alone() -> None:
         name: ["rcap", "allegiance", "allegiance_white"] for name in ("gradient", "guided_absolute_grad")
     }
     for name, method_maps in maps.items():
-        torch.testing.assert_close(scores[name]["rcap"], rcap(model, images, method_maps, targets))
-        torch.testing.assert_close(scores[name]["allegiance"], allegiance(model, images, method_maps, targets))
-        white = allegiance(model, images, method_maps, targets, canvas="white")
+        torch.testing.assert_close(scores[name]["rcap"], RCAP().scores(model, images, method_maps, targets))
+        torch.testing.assert_close(scores[name]["allegiance"], Allegiance().scores(model, images, method_maps, targets))
+        white = Allegiance(canvas="white").scores(model, images, method_maps, targets)
         torch.testing.assert_close(scores[name]["allegiance_white"], white)
 
 
@@ -283,7 +283,7 @@ def test_methods_that_are_none_are_refused(methods: object, error: type[Exceptio
         ([RCAP(), RCAP(0.7)], ValueError, r"`metrics` to have distinct names, but got \['rcap'\] more than once"),
         (RCAP(), TypeError, "`metrics` to be a sequence or a mapping, but got"),
         ([RCAP], TypeError, "`metrics` to hold instances that can be called, but got <class"),
-        ([rcap], TypeError, "Expected metric 'rcap' to be an explanation metric, but got function"),
+        ([min], TypeError, "Expected metric 'min' to be an explanation metric, but got builtin"),
         ([Gradient()], TypeError, "Expected metric 'gradient' to be an explanation metric, but got Gradient"),
         ([NeedsMasks()], ValueError, "Expected `masks` for metric 'inside', but got None: pass them, or leave it out"),
         ([NeedsMethods()], ValueError, "Expected `methods` for metric 'repeated', but got None: pass them"),

@@ -1,19 +1,20 @@
 """Promises that every exported metric makes."""
 
 import copy
-import inspect
 import math
 import pickle
 from collections.abc import Callable
+from dataclasses import FrozenInstanceError, fields
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchmetrics import MetricCollection
 
 from lightning_saliency import score
 from lightning_saliency.metrics import ExplanationMetric
-from tests.members import METRICS, RANGES, build_metric, function_of, needs_of
+from tests.members import METRICS, bounds_of, build_metric, needs_of
 from tests.models import digits, pictures, small_cnn, trained_on_digits
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
@@ -36,20 +37,96 @@ def scored(
     return score(model, images, {"maps": maps}, targets, {"it": metric}, max_batch_size=chunk, **needs)["maps"]["it"]
 
 
-def extras(called: Callable[..., Any], metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
-    """Give `update` or a function what the metric needs, by the name under which it takes that."""
-    given = needs_of(metric, maps)
-    if "methods" in given:
-        given["method"] = given["methods"]["maps"]
-    return {name: value for name, value in given.items() if name in inspect.signature(called).parameters}
+def needs_alone(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
+    """Give `update` and `scores` what the metric needs, by the names of their arguments."""
+    needs = needs_of(metric, maps)
+    methods = needs.pop("methods", None)
+    return needs if methods is None else needs | {"method": methods["maps"]}
 
 
 def updated(metric: ExplanationMetric, model: nn.Module, images: Tensor, maps: Tensor, targets: Tensor) -> None:
-    metric.update(model, images, maps, targets, **extras(type(metric).update, metric, maps))
+    metric.update(model, images, maps, targets, **needs_alone(metric, maps))
 
 
-def test_every_metric_of_the_roof_is_enrolled() -> None:
-    assert {"RCAP", "Allegiance"} <= {kind.__name__ for kind in METRICS}
+TWINS: dict[str, Any] = {
+    "activation": "sigmoid",
+    "canvas": "white",
+    "fractions": (0.3, 0.6),
+    "interval": 0.05,
+    "lower_bound": 0.3,
+    "mean": -3.0,
+    "noise_level": 0.4,
+    "normalize": False,
+    "num_images": 3,
+    "num_samples": 6,
+    "num_stages": 2,
+    "perturbation": "gaussian",
+    "preset": "guided_absolute_grad",
+    "radius": 0.1,
+    "root": True,
+    "scale": False,
+    "seed": 5,
+    "similarity": "ssim",
+    "std": 0.05,
+    "steps": 5,
+    "threshold": 0.7,
+}
+"""Another value of every hyper-parameter, by its name."""
+
+SITUATIONS: dict[tuple[str, str], dict[str, Any]] = {
+    ("Infidelity", "noise_level"): {"perturbation": "gaussian"},
+} | {
+    (kind.__name__, name): {"canvas": "black", "mean": 0.2, "std": 0.5} for kind in METRICS for name in ("mean", "std")
+}
+"""Other hyper-parameters under which one matters, by class and name."""
+
+PARAMETERS = [(kind, field.name) for kind in METRICS for field in fields(kind.Spec)]
+
+
+def twins(kind: Kind, parameter: str) -> dict[str, ExplanationMetric]:
+    """Make two metrics that differ in one hyper-parameter alone."""
+    situation = SITUATIONS.get((kind.__name__, parameter), {})
+    return {
+        "one": build_metric(kind, **situation),
+        "other": build_metric(kind, **(situation | {parameter: TWINS[parameter]})),
+    }
+
+
+@pytest.mark.parametrize(("kind", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "__name__", value))
+def test_two_that_differ_in_one_hyper_parameter_score_together_as_alone(kind: Kind, parameter: str) -> None:
+    model, (images, targets) = trained_on_digits(), (part[:60] for part in digits())
+    maps, metrics = images[:, 0] * random_maps(60), twins(kind, parameter)
+    targets = (targets + 1) % 10  # classes of which the model is not sure
+    everything = {**needs_of(metrics["one"], maps), **needs_of(metrics["other"], maps)}
+    together = score(model, images, {"maps": maps}, targets, metrics, **everything)["maps"]
+    for name, metric in metrics.items():
+        alone = scored(metric, model, images, maps, targets)
+        torch.testing.assert_close(together[name], alone, rtol=1e-5, atol=1e-6, equal_nan=True)
+    assert not torch.equal(together["one"], together["other"]), "the hyper-parameter has no effect"
+
+
+@pytest.mark.parametrize(("kind", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "__name__", value))
+def test_a_collection_keeps_two_that_differ_in_one_hyper_parameter_apart(kind: Kind, parameter: str) -> None:
+    metrics = twins(kind, parameter)
+    assert metrics["one"].spec != metrics["other"].spec
+    assert not set(metrics["one"].metric_state) & set(metrics["other"].metric_state)
+    collection = MetricCollection(metrics)
+    for value, other in ((0.5, 0.5), (0.25, 1.0)):  # equal at first, which is when collections merge
+        collection["one"].accumulate(torch.tensor([value]))
+        collection["other"].accumulate(torch.tensor([other]))
+    assert {name: mean.item() for name, mean in collection.compute().items()} == {"one": 0.375, "other": 0.75}
+
+
+def test_hyper_parameters_are_read_only_and_compared_by_value(kind: Kind) -> None:
+    metric = build_metric(kind)
+    assert metric.spec == build_metric(kind).spec
+    assert hash(metric.spec) == hash(build_metric(kind).spec)
+    for field in fields(metric.spec):
+        assert getattr(metric, field.name) == getattr(metric.spec, field.name)
+        with pytest.raises(AttributeError):
+            setattr(metric, field.name, TWINS[field.name])
+        with pytest.raises(FrozenInstanceError):
+            setattr(metric.spec, field.name, TWINS[field.name])
 
 
 def test_it_scores_every_image_with_a_finite_number_in_range(kind: Kind) -> None:
@@ -58,7 +135,7 @@ def test_it_scores_every_image_with_a_finite_number_in_range(kind: Kind) -> None
     assert scores.shape == (6,)
     assert scores.is_floating_point()
     assert scores.isfinite().all()
-    low, high = RANGES.get(kind.__name__, (-math.inf, math.inf))
+    low, high = bounds_of(build_metric(kind))
     assert ((scores >= low - 1e-6) & (scores <= high + 1e-6)).all()
 
 
@@ -92,7 +169,7 @@ def test_the_size_of_chunks_does_not_matter(kind: Kind, chunk: int) -> None:
     model, (images, targets), maps, metric = small_cnn(), pictures(9), random_maps(9), build_metric(kind)
     expected = scored(metric, model, images, maps, targets)
     found = scored(metric, model, images, maps, targets, chunk)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
     double = model.double(), images.double(), maps.double(), targets
     found, expected = scored(metric, *double, chunk), scored(metric, *double)
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
@@ -193,33 +270,6 @@ def test_reset_forgets_everything(kind: Kind) -> None:
     assert metric.compute() == 0.375
 
 
-def test_two_halves_on_two_processes_are_the_whole(kind: Kind) -> None:
-    model, (images, targets), maps = small_cnn(), pictures(7), random_maps(7)
-    whole, there = build_metric(kind), build_metric(kind)
-    states = list(there._reductions)
-
-    def gather(state: Tensor, group: object) -> list[Tensor]:
-        """Pretend to be two processes: the other one's state is the one of the same place."""
-        place = next(name for name in states if getattr(here, name) is state)
-        return [state, getattr(there, name_of[place])]
-
-    here = build_metric(kind, dist_sync_fn=gather, distributed_available_fn=lambda: True)
-    name_of = dict(zip(here._reductions, states, strict=True))
-    # Of the same chunks, so that merging is compared and not the rounding of the model's batches.
-    for part in (slice(0, 3), slice(3, 7)):
-        updated(whole, model, images[part], maps[part], targets[part])
-    updated(here, model, images[:3], maps[:3], targets[:3])
-    updated(there, model, images[3:], maps[3:], targets[3:])
-    torch.testing.assert_close(here.compute(), whole.compute())
-    torch.testing.assert_close(here.standard_error(), whole.standard_error())
-    assert here.num_scored == 7
-    if hasattr(here, "curve"):
-        torch.testing.assert_close(here.curve()[1], whole.curve()[1])
-    here.unsync(should_unsync=here._is_synced)
-    here.accumulate(torch.tensor([0.5]))
-    assert here.num_scored == 8, "local states come back after synchronising"
-
-
 def test_synchronising_without_scores_gives_local_states_back(kind: Kind) -> None:
     metric = build_metric(kind, dist_sync_fn=lambda state, group: [state, state], distributed_available_fn=lambda: True)
     with pytest.warns(UserWarning, match="before"), pytest.raises(ValueError, match="but got none: update it"):
@@ -250,7 +300,7 @@ def test_degenerate_maps_never_give_nan(kind: Kind, fill: Callable[[Tensor], Ten
     images, targets = pictures(3)
     scores = scored(build_metric(kind), small_cnn(), images, fill(random_maps(3)), targets)
     assert scores.isfinite().all()
-    low, high = RANGES.get(kind.__name__, (-math.inf, math.inf))
+    low, high = bounds_of(build_metric(kind))
     assert ((scores >= low - 1e-6) & (scores <= high + 1e-6) | (scores == 0)).all()
 
 
@@ -260,16 +310,19 @@ def test_constant_images_never_give_nan(kind: Kind) -> None:
         assert scores.isfinite().all()
 
 
-def test_the_function_and_the_class_agree(kind: Kind) -> None:
+def test_it_scores_alone_as_it_does_in_score(kind: Kind) -> None:
     model, (images, targets), maps, metric = small_cnn(), pictures(5), random_maps(5), build_metric(kind)
-    function = function_of(kind)
-    names = list(inspect.signature(function).parameters)
-    given = {"model": model, "images": images, "maps": maps, "targets": targets}
-    # Metrics that look at maps alone are functions of maps alone.
-    taken = {name: value for name, value in given.items() if name in names}
-    scores = function(**taken, **extras(function, metric, maps))
-    torch.testing.assert_close(scores, scored(metric, model, images, maps, targets))
-    assert names[: len(taken)] == list(taken)
+    alone = metric.scores(model, images, maps, targets, max_batch_size=3, **needs_alone(metric, maps))
+    torch.testing.assert_close(alone, scored(metric, model, images, maps, targets), rtol=1e-5, atol=1e-6)
+    assert metric.num_scored == 0
+
+
+def test_a_precision_that_is_set_stays(kind: Kind) -> None:
+    metric = build_metric(kind)
+    metric.set_dtype(torch.float32)
+    metric.accumulate(torch.tensor([0.5, 0.25]), torch.ones(2, len(metric.points)) if metric.points else None)
+    assert {state.dtype for state in metric.metric_state.values()} == {torch.float32}
+    assert metric.compute() == 0.375
 
 
 def test_it_pickles_copies_and_goes_on_from_where_it_was(kind: Kind) -> None:

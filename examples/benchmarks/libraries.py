@@ -13,7 +13,7 @@ from torch import Tensor
 from torchcam.methods import GradCAM as TorchGradCAM
 from workloads import Workload
 
-from lightning_saliency.metrics._perturbations import draw_squares
+from lightning_saliency.passes.perturbations import draw_squares
 
 LARGEST_FOR_ONE_BATCH: Final = 64
 COPIES_TOGETHER: Final = 4

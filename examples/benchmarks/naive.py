@@ -11,11 +11,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from workloads import Workload
 
-from lightning_saliency.metrics._allegiance import FRACTIONS
-from lightning_saliency.metrics._perturbations import draw_squares
+from lightning_saliency.metrics import Allegiance
 from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.perturbations import draw_squares
 from lightning_saliency.passes.points import Noise
 from lightning_saliency.passes.ranking import descending_order, ranks_of
+
+FRACTIONS = Allegiance().points
 
 Explainer = Callable[[Workload], Tensor]
 Scorer = Callable[[Workload, Tensor], Tensor]

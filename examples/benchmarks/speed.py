@@ -8,7 +8,7 @@ import official
 from tables import Row, Table
 from timing import Rounds, Work, interleaved, spread
 from torch import Tensor
-from workloads import FAST, Options, Workload, five_methods, four_metrics, resnet18, resnet50, vit_tiny
+from workloads import Options, Workload, five_methods, four_metrics, resnet18, resnet50, vit_tiny
 
 from lightning_saliency import explain, normalize, score
 from lightning_saliency.methods import (
@@ -27,7 +27,7 @@ LIBRARIES = "libraries and authors' code, one after another"
 NAIVE = "the same, batched and without parameters' gradients, one after another"
 SUMS = {
     "explain + score": ("explain", "score"),
-    "explain + score, fast": ("explain", "score, fast"),
+    "explain + score, bf16": ("explain", "score, bf16"),
     LIBRARIES: ("methods, libraries", "metrics, authors"),
     NAIVE: ("methods, naive", "metrics, naive"),
 }
@@ -50,7 +50,7 @@ def _five_by_four(work: Workload, rounds: int) -> Table:
     works: dict[str, Work] = {
         "explain": lambda: explain(network, images, targets, methods),
         "score": lambda: score(network, images, maps, targets, metrics),
-        "score, fast": lambda: score(network, images, maps, targets, metrics, scoring_precision=FAST),
+        "score, bf16": lambda: score(network, images, maps, targets, metrics, scoring_precision="bf16"),
         "methods, libraries": lambda: {name: method(work) for name, method in alternatives.items()},
         "methods, naive": lambda: {name: method(work) for name, method in naive.METHODS.items()},
         # For one map. Maps share nothing here, so the times are multiplied below.

@@ -10,8 +10,6 @@ from torch import Tensor, nn
 from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad, Method, PositiveGradient, SmoothGrad
 from lightning_saliency.metrics import RCAP, Allegiance, Deletion, ExplanationMetric, Infidelity, Insertion
 
-# The precision of scores that is compared with the exact one.
-FAST: Any = "auto"
 TINY_VIT: dict[str, Any] = {"patch_size": 16, "depth": 2, "embed_dim": 24, "num_heads": 2}
 
 

@@ -1,14 +1,11 @@
 """Modules whose parameters are spread over processes: every pass is a collective, so that all run equally many."""
 
-from typing import Any
-
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
-from lightning_saliency.methods import FullGrad
+from lightning_saliency._saliency_method import as_method
 from lightning_saliency.metrics import ParameterRandomization
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.passes.propagation import Ruled
 
 
 def is_sharded(trainer: pl.Trainer) -> bool:
@@ -62,10 +59,6 @@ def _culprits(settings: Settings) -> list[str]:
     culprits += [
         f"metric {name!r}" for name, metric in settings.metrics.items() if isinstance(metric, ParameterRandomization)
     ]
-    return culprits + [f"method {name!r}" for name, method in settings.methods.items() if _hooks_layers(method)]
-
-
-def _hooks_layers(method: Any) -> bool:
-    """Tell methods that replace what flows back, or look into every layer, which they would do to shards."""
-    ruled = any(isinstance(reading.points, Ruled) for reading in getattr(method, "readings", ()))
-    return ruled or isinstance(method, FullGrad)
+    return culprits + [
+        f"method {name!r}" for name, method in settings.methods.items() if as_method(method, name).watches_operations
+    ]

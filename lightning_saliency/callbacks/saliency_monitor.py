@@ -45,7 +45,6 @@ from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from lightning_saliency.metrics import RCAP, Allegiance
 from lightning_saliency.monitor._buffers import buffers_replaced
 from lightning_saliency.monitor._clock import EpochClock
-from lightning_saliency.monitor._colours import Colours
 from lightning_saliency.monitor._scalars import bands
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
 from lightning_saliency.monitor.batches import BatchReader, number_images
@@ -58,7 +57,7 @@ from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Source, Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
-from lightning_saliency.passes.colours import ChannelValues, check_colours
+from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 
 FIRST_BATCH_SIZE: Final = 64
@@ -108,8 +107,7 @@ class SaliencyMonitor(pl.Callback):
         name: First part of all names, and key of the callback's state.
         on_error: What a fault at run time does: `"warn"` skips the evaluation, `"raise"` stops. A wrong
             set-up always stops.
-        scoring_precision: `"auto"` predicts changed images for scores in bfloat16 where the device gains by it,
-            as in `score`; maps stay exact.
+        scoring_precision: `"bf16"` predicts changed images for scores in bfloat16, as in `score`; maps stay exact.
         max_kept_bytes: Memory that the watched images may take on the CPU of a process. They are read once a run. More
             images of a data set with indices are read anew each time, and of a stream as many are kept as fit.
 
@@ -153,7 +151,6 @@ class SaliencyMonitor(pl.Callback):
         scoring_precision: ScoringPrecision = "exact",
         max_kept_bytes: int = 2**30,
     ) -> None:
-        check_colours(mean, std)
         self.settings = Settings(
             methods=by_name(
                 "methods", [GuidedAbsoluteGrad(), GradCAM()] if methods is None else known_methods(methods)
@@ -171,7 +168,7 @@ class SaliencyMonitor(pl.Callback):
             max_seconds=max_seconds,
             target=target,
             min_confidence=min_confidence,
-            colours=None if mean is None or std is None else Colours(mean, std),
+            normalization=Normalization.of(mean, std),
             model=model,
             output=output,
             batch=batch,

@@ -11,7 +11,7 @@ from lightning_saliency._types import Images, Model
 from lightning_saliency.methods._aggregation import Aggregation, check_aggregation
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._walking_method import WalkingMethod
-from lightning_saliency.passes.colours import Canvas
+from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.guided_path import GuidedPath, read_path
 from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution

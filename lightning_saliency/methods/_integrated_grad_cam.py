@@ -10,7 +10,7 @@ from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Maps
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._layer_method import LayerMethod, Pooled, Quantity, check_pooled
-from lightning_saliency.passes.colours import Canvas
+from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.layer_statistics import MeanCAM
 from lightning_saliency.passes.paths import StraightPath
 from lightning_saliency.passes.references import PerChannel, References

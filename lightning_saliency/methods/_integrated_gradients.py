@@ -11,7 +11,7 @@ from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._stream_method import CompleteMethod
-from lightning_saliency.passes.colours import Canvas
+from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import Rule, StraightPath

@@ -1,43 +1,37 @@
-"""Explanation metrics: pure functions with one score per image, and the torchmetrics that average them."""
+"""Explanation metrics: averages of per-image scores that processes add up, and what is needed to write one."""
 
-from lightning_saliency.metrics._allegiance import Allegiance, allegiance
-from lightning_saliency.metrics._average_drop import (
-    AverageDrop,
-    AverageGain,
-    AverageIncrease,
-    average_drop,
-    average_gain,
-    average_increase,
-)
-from lightning_saliency.metrics._class_sensitivity import ClassSensitivity, class_sensitivity
-from lightning_saliency.metrics._completeness_gap import CompletenessGap, completeness_gap
-from lightning_saliency.metrics._complexity import (
-    Complexity,
-    EffectiveComplexity,
-    Sparseness,
-    complexity,
-    effective_complexity,
-    sparseness,
-)
-from lightning_saliency.metrics._deletion import Deletion, deletion
-from lightning_saliency.metrics._infidelity import Infidelity, infidelity
-from lightning_saliency.metrics._insertion import Insertion, insertion
+from lightning_saliency.metrics._allegiance import Allegiance
+from lightning_saliency.metrics._average_drop import AverageDrop, AverageGain, AverageIncrease
+from lightning_saliency.metrics._class_sensitivity import ClassSensitivity
+from lightning_saliency.metrics._completeness_gap import CompletenessGap
+from lightning_saliency.metrics._complexity import Complexity, EffectiveComplexity, Sparseness
+from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.metrics._deletion import Deletion
+from lightning_saliency.metrics._infidelity import Infidelity
+from lightning_saliency.metrics._insertion import Insertion
 from lightning_saliency.metrics._masks import masks_from_boxes
-from lightning_saliency.metrics._max_sensitivity import MaxSensitivity, max_sensitivity
+from lightning_saliency.metrics._max_sensitivity import MaxSensitivity
 from lightning_saliency.metrics._metric import ExplanationMetric
-from lightning_saliency.metrics._parameter_randomization import ParameterRandomization, parameter_randomization
-from lightning_saliency.metrics._rcap import RCAP, rcap
-from lightning_saliency.metrics._relevance import (
-    PointingGame,
-    RelevanceMass,
-    RelevanceRank,
-    pointing_game,
-    relevance_mass,
-    relevance_rank,
-)
-from lightning_saliency.metrics._road import ROAD, road
-from lightning_saliency.metrics._segmentation import LogCoshDice, MapMAE, MaskIoU, log_cosh_dice, map_mae, mask_iou
+from lightning_saliency.metrics._parameter_randomization import ParameterRandomization
+from lightning_saliency.metrics._rcap import RCAP
+from lightning_saliency.metrics._relevance import PointingGame, RelevanceMass, RelevanceRank
+from lightning_saliency.metrics._road import ROAD
+from lightning_saliency.metrics._segmentation import LogCoshDice, MapMAE, MaskIoU
 from lightning_saliency.metrics._similarity import center_shift, spearman, ssim, top_k_iou
+from lightning_saliency.passes.canvases import Paint
+from lightning_saliency.passes.changes import (
+    Covered,
+    Imputed,
+    Intact,
+    Kept,
+    LaidOver,
+    Noised,
+    Recovered,
+    Removed,
+    RemovedAbove,
+)
+from lightning_saliency.passes.normalization import Normalization
+from lightning_saliency.passes.trials import Change, Measured, Shared, Trial
 
 __all__ = [
     "RCAP",
@@ -46,47 +40,41 @@ __all__ = [
     "AverageDrop",
     "AverageGain",
     "AverageIncrease",
+    "Change",
     "ClassSensitivity",
     "CompletenessGap",
     "Complexity",
+    "Covered",
+    "CurveMetric",
     "Deletion",
     "EffectiveComplexity",
     "ExplanationMetric",
+    "Imputed",
     "Infidelity",
     "Insertion",
+    "Intact",
+    "Kept",
+    "LaidOver",
     "LogCoshDice",
     "MapMAE",
     "MaskIoU",
     "MaxSensitivity",
+    "Measured",
+    "Noised",
+    "Normalization",
+    "Paint",
     "ParameterRandomization",
     "PointingGame",
+    "Recovered",
     "RelevanceMass",
     "RelevanceRank",
+    "Removed",
+    "RemovedAbove",
+    "Shared",
     "Sparseness",
-    "allegiance",
-    "average_drop",
-    "average_gain",
-    "average_increase",
+    "Trial",
     "center_shift",
-    "class_sensitivity",
-    "completeness_gap",
-    "complexity",
-    "deletion",
-    "effective_complexity",
-    "infidelity",
-    "insertion",
-    "log_cosh_dice",
-    "map_mae",
-    "mask_iou",
     "masks_from_boxes",
-    "max_sensitivity",
-    "parameter_randomization",
-    "pointing_game",
-    "rcap",
-    "relevance_mass",
-    "relevance_rank",
-    "road",
-    "sparseness",
     "spearman",
     "ssim",
     "top_k_iou",

@@ -1,30 +1,23 @@
 """Class sensitivity: does the map change when another class is explained?"""
 
-from typing import Any, Final, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Final, Literal, TypeAlias
 
 import torch
 
 from lightning_saliency._checks import check_choice
-from lightning_saliency._types import Images, Maps, Model, Scores, Targets
+from lightning_saliency._types import Maps
 from lightning_saliency.metrics._metric import ExplanationMetric
-from lightning_saliency.metrics._scoring import scores_of
 from lightning_saliency.metrics._similarity import spearman, ssim
-from lightning_saliency.passes.trials import Measured, Trial, again_of
+from lightning_saliency.passes.changes import Intact
+from lightning_saliency.passes.trials import Measured, Shared, Trial
+from lightning_saliency.targets import ClassLogit, Offer
 
 Similarity: TypeAlias = Literal["spearman", "ssim"]
 SIMILARITIES: Final = {"spearman": spearman, "ssim": ssim}
 
 
-def class_sensitivity(
-    model: Model,
-    images: Images,
-    maps: Maps,
-    targets: Targets,
-    *,
-    method: Any,
-    similarity: Similarity = "spearman",
-    max_batch_size: int = 64,
-) -> Scores:
+class ClassSensitivity(ExplanationMetric):
     """Similarity of the target's map and the map of the class that the model thinks least likely.
 
     In [-1, 1], lower is better: a method that ignores the class scores 1. Raw maps are compared by rank
@@ -32,42 +25,6 @@ def class_sensitivity(
     class, it is compared with the next. Scaling all maps changes nothing.
 
     Cost: once that of `method`, its passes shared with the other methods in `score`, and a forward of the image.
-
-    Args:
-        model: Model with one row of logits per image.
-        images: Images (B, C, *S) in the model's input space.
-        maps: Raw maps (B, *S).
-        targets: Target classes (B,).
-        method: What made the maps.
-        similarity: `"spearman"` on raw maps, or `"ssim"` on normalised ones.
-        max_batch_size: Most images in one pass.
-
-    Returns:
-        Scores (B,).
-
-    Raises:
-        TypeError: If an argument is not of the kind expected.
-        ValueError: If shapes disagree, maps are not finite, or a choice is unknown.
-
-    Example:
-        >>> import torch
-        >>> from lightning_saliency.methods import EdgeMap
-        >>> images = torch.rand(2, 1, 4, 4)
-        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
-        >>> targets = torch.tensor([0, 1])
-        >>> class_sensitivity(model, images, EdgeMap()(model, images), targets, method=EdgeMap())
-        tensor([1., 1.])
-
-    References:
-        Khakzar et al., "Rethinking Positive Aggregation and Propagation of Gradients in Gradient-based
-        Saliency Methods", 2020. https://arxiv.org/abs/2012.00362
-    """
-    metric = ClassSensitivity(similarity)
-    return scores_of(metric, model, images, maps, targets, method=method, max_batch_size=max_batch_size)
-
-
-class ClassSensitivity(ExplanationMetric):
-    """Mean `class_sensitivity` over images, in [-1, 1], lower is better.
 
     Args:
         similarity: `"spearman"` on raw maps, or `"ssim"` on normalised ones.
@@ -78,33 +35,50 @@ class ClassSensitivity(ExplanationMetric):
         ValueError: If `similarity` is unknown.
 
     Example:
+        >>> import torch
+        >>> from lightning_saliency.methods import EdgeMap
+        >>> images = torch.rand(2, 1, 4, 4)
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
+        >>> maps, targets = EdgeMap()(model, images), torch.tensor([0, 1])
+        >>> ClassSensitivity().scores(model, images, maps, targets, method=EdgeMap())
+        tensor([1., 1.])
         >>> ClassSensitivity().needs
         ('methods',)
+
+    References:
+        Khakzar et al., "Rethinking Positive Aggregation and Propagation of Gradients in Gradient-based
+        Saliency Methods", 2020. https://arxiv.org/abs/2012.00362
     """
 
     higher_is_better = False
     name = "class_sensitivity"
     plot_lower_bound = -1.0
     plot_upper_bound = 1.0
-    needs: tuple[str, ...] = ("methods",)
+    needs = ("methods",)
 
-    def __init__(self, similarity: Similarity = "spearman", *, name: str | None = None, **kwargs: Any) -> None:
-        check_choice("similarity", similarity, SIMILARITIES)
-        super().__init__(options=(similarity,), name=name, **kwargs)
-        self.similarity: Similarity = similarity
+    similarity: Similarity = "spearman"
+
+    def check(self) -> None:
+        """Refuse an unknown similarity."""
+        super().check()
+        check_choice("similarity", self.similarity, SIMILARITIES)
+
+    @property
+    def reads(self) -> tuple[Offer, ...]:
+        """The logits of all classes."""
+        return ("classes",)
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
-        # All methods explain the other class together, so that they share their passes.
-        others = trial.predict.share(("least likely class",), lambda: self._others(trial))
+        others = trial.once(_MapsOfLeastLikelyClass())
         return Measured(SIMILARITIES[self.similarity](trial.maps, others[trial.name].to(trial.maps)))
 
-    def _others(self, trial: Trial) -> dict[str, Maps]:
-        return dict(again_of(trial, self.name)(trial.images, targets=least_likely(trial)))
 
+class _MapsOfLeastLikelyClass(Shared):
+    """Maps of the class of the lowest logit that is not the target, explained by all methods together."""
 
-def least_likely(trial: Trial) -> Targets:
-    """Find each image's class of the lowest logit that is not the target."""
-    (logits,) = trial.predict([trial.predict.intact])
-    found: Targets = logits.scatter(1, trial.targets[:, None], torch.inf).argmin(dim=1)
-    return found
+    def make(self, trial: Trial) -> Mapping[str, Maps]:
+        """Find the classes and explain them."""
+        (logits,) = trial.logits([Intact()])
+        lowest = logits.scatter(1, trial.target.argument[:, None], torch.inf).argmin(dim=1)
+        return trial.explained(trial.images, ClassLogit(lowest))

@@ -1,4 +1,4 @@
-"""What metrics share that have a curve behind their score."""
+"""What metrics share whose score sums up a curve."""
 
 from typing import Any, ClassVar
 
@@ -14,7 +14,7 @@ class CurveMetric(ExplanationMetric):
     curve_axes: ClassVar[tuple[str, str]] = ("", "")
 
     def curve(self) -> tuple[Tensor, Tensor]:
-        """Return where the curve behind the score is taken, and its mean over images there.
+        """Return where the curve is taken, and its mean over images there.
 
         Raises:
             ValueError: If no image has been scored.
@@ -33,7 +33,7 @@ class CurveMetric(ExplanationMetric):
         """
         if val is not None:
             return super().plot(val, ax)
-        from matplotlib import pyplot as plt  # slow to import, and needed by those who plot only
+        from matplotlib import pyplot as plt  # slow to import, and needed for plots only
 
         label = f"{self.name} {self.compute().item():.4g}"
         figure, ax = plt.subplots() if ax is None else (ax.get_figure(), ax)

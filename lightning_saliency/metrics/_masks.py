@@ -2,11 +2,11 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_maps, check_masks
 from lightning_saliency._types import Maps, Masks, Scores
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.passes.trials import Measured, Trial
@@ -15,17 +15,17 @@ from lightning_saliency.passes.trials import Measured, Trial
 class MaskMetric(ExplanationMetric):
     """A metric that compares maps with masks of the object; images whose mask is empty are left out and counted."""
 
-    needs: tuple[str, ...] = ("masks",)
+    needs = ("masks",)
 
     @abstractmethod
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
+        """Score maps against masks that are not empty, both (B, *S)."""
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
-        if trial.masks is None:
-            raise ValueError(f"Expected `masks` for metric {self.name!r}, but got None: pass them, or leave it out.")
-        return Measured(self.compare(trial.maps, trial.masks))
+        masks = cast("Masks", trial.masks)
+        scores = self.compare(trial.maps, masks).to(trial.maps.dtype)
+        return Measured(torch.where(masks.flatten(1).any(dim=1), scores, torch.nan))
 
 
 def masks_from_boxes(boxes: Tensor | Sequence[Tensor], size: tuple[int, int]) -> Masks:
@@ -60,17 +60,6 @@ def _mask_of(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     rows, columns = (torch.arange(length, device=boxes.device) + 0.5 for length in size)
     inside_rows, inside_columns = (rows >= top) & (rows < bottom), (columns >= left) & (columns < right)
     return (inside_rows[:, :, None] & inside_columns[:, None, :]).any(dim=0)
-
-
-def check_pair(maps: Maps, masks: Masks) -> None:
-    """Refuse masks that do not fit the maps."""
-    check_maps("maps", maps, maps[:, None])
-    check_masks(masks, maps[:, None])
-
-
-def where_masked(scores: Scores, masks: Masks) -> Scores:
-    """Make the scores NaN of images whose mask is empty."""
-    return torch.where(masks.flatten(1).any(dim=1), scores, torch.nan)
 
 
 def sum_of(values: Tensor) -> Scores:

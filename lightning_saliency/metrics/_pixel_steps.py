@@ -1,61 +1,59 @@
 """What insertion and deletion share: steps of exactly counted pixels between the image and a canvas."""
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Final, Literal, NamedTuple, TypeAlias
+from abc import abstractmethod
+from dataclasses import field
+from typing import Final, Literal, TypeAlias
 
 import torch
 
 from lightning_saliency._checks import check_choice, check_integer
-from lightning_saliency._types import Images, Scores
-from lightning_saliency.metrics._canvas_metric import CanvasMetric
-from lightning_saliency.passes.colours import RISE_BLUR, Canvas
-from lightning_saliency.passes.predictions import Change
-from lightning_saliency.passes.trials import Measured, Trial
+from lightning_saliency.metrics._canvas_metric import CanvasMetric, ProbabilityMetric
+from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.passes.canvases import Canvas
+from lightning_saliency.passes.trials import Change, Measured, Trial
 
 Preset: TypeAlias = Literal["guided_absolute_grad"]
 PRESETS: Final = (None, "guided_absolute_grad")
 USUAL_STEPS: Final = 20
 
 
-class Protocol(NamedTuple):
-    """How a paper walks from the image to the canvas."""
+class PixelStepsMetric(CanvasMetric, ProbabilityMetric, CurveMetric):
+    """A metric whose score is the area under the target's probability along steps of counted pixels."""
 
-    fractions: tuple[float, ...]
-    blur: tuple[float, int]
+    plot_lower_bound = 0.0
+    plot_upper_bound = 1.0
 
+    steps: int | None = None
+    canvas: Canvas | None = field(default=None, kw_only=True)
+    preset: Preset | None = field(default=None, kw_only=True)
 
-def protocol_of(steps: int | None, canvas: Canvas | None, preset: Preset | None) -> Protocol:
-    """Choose the steps, and refuse a preset together with what it decides."""
-    check_choice("preset", preset, PRESETS)
-    if preset is not None:
-        if steps is not None or canvas is not None:
+    def check(self) -> None:
+        """Refuse a preset together with what it decides."""
+        super().check()
+        check_choice("preset", self.preset, PRESETS)
+        if self.preset is not None and (self.steps is not None or self.canvas is not None):
             raise ValueError(
-                f"Expected `preset` alone, but got {preset!r} with steps={steps!r} and canvas={canvas!r}: "
-                "leave out one or the other."
+                f"Expected `preset` alone, but got {self.preset!r} with steps={self.steps!r} and "
+                f"canvas={self.canvas!r}: leave out one or the other."
             )
-        return Protocol(tuple(step / 10 for step in range(10)), (16.0, 16))
-    check_integer("steps", USUAL_STEPS if steps is None else steps, minimum=1)
-    steps = steps or USUAL_STEPS
-    return Protocol(tuple(step / steps for step in range(steps + 1)), RISE_BLUR)
+        if self.steps is not None:
+            check_integer("steps", self.steps, minimum=1)
 
+    @property
+    def points(self) -> tuple[float, ...]:
+        """The fractions of the pixels that are inserted or deleted."""
+        if self.preset is not None:
+            return tuple(step / 10 for step in range(10))
+        steps = self.steps or USUAL_STEPS
+        return tuple(step / steps for step in range(steps + 1))
 
-def partly_painted(metric: CanvasMetric, trial: Trial, kind: Literal["insert", "delete"], painted: int) -> Change:
-    """Paint over this many of the most salient pixels (deletion), or of the least salient ones (insertion)."""
-    if painted == 0:
-        return trial.predict.intact
-    paint = metric.paint
-    if painted == trial.num_positions:
-        return Change(("cover all", paint), lambda: trial.canvas(paint).expand_as(trial.images))
-    return trial.change(kind, painted, paint, make=partial(_painted, metric, trial, kind, painted))
+    @abstractmethod
+    def change(self, count: int) -> Change:
+        """Insert or delete this many of the most salient pixels."""
 
-
-def _painted(metric: CanvasMetric, trial: Trial, kind: Literal["insert", "delete"], painted: int) -> Images:
-    mask = trial.most_salient(painted) if kind == "delete" else trial.least_salient(painted)
-    return trial.covered(mask, trial.canvas(metric.paint))
-
-
-def area(probabilities: list[Scores], fractions: Sequence[float]) -> Measured:
-    """Integrate the probabilities over the fractions by the trapezoid rule."""
-    curves = torch.stack(probabilities, dim=1)
-    return Measured(torch.trapezoid(curves, curves.new_tensor(fractions), dim=1), curves)
+    def measure(self, trial: Trial) -> Measured:
+        """Score one batch of maps: the trapezoid over the shares of pixels that really were inserted or deleted."""
+        counts = [round(fraction * trial.num_positions) for fraction in self.points]
+        curves = self.probabilities(trial, [self.change(count) for count in counts])
+        shares = torch.tensor(counts, dtype=torch.float64) / trial.num_positions
+        return Measured(torch.trapezoid(curves, shares.to(curves), dim=1), curves)

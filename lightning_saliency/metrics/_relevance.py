@@ -2,120 +2,31 @@
 
 import torch
 
-from lightning_saliency._types import Maps, Masks, Scores
-from lightning_saliency.metrics._masks import MaskMetric, check_pair, sum_of, where_masked
+from lightning_saliency._types import Maps, Masks, Scores, per_image
+from lightning_saliency.metrics._masks import MaskMetric, sum_of
 from lightning_saliency.passes.ranking import descending_order, ranks_of
 
 
-def pointing_game(maps: Maps, masks: Masks) -> Scores:
+class PointingGame(MaskMetric):
     """Whether the most salient pixel lies on the object: 1 or 0.
 
     Where several pixels share the maximum, the share of them that lies on the object: a constant map scores the
     object's share of the image. Higher is better. Scaling and shifting a map change nothing, and the model
-    does not enter.
+    does not enter. Images whose mask is empty score NaN: the metric leaves them out and counts them.
 
     Args:
-        maps: Raw maps (B, *S).
-        masks: Where the object is, (B, *S) boolean.
-
-    Returns:
-        Scores (B,), NaN where a mask is empty.
-
-    Raises:
-        TypeError: If masks are not boolean.
-        ValueError: If shapes disagree.
-
-    Example:
-        >>> import torch
-        >>> mask = torch.tensor([[[True, False], [False, False]]])
-        >>> pointing_game(torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), mask)
-        tensor([1.])
-
-    References:
-        Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2018. https://arxiv.org/abs/1608.00507
-    """
-    check_pair(maps, masks)
-    greatest = maps == maps.flatten(1).amax(dim=1).reshape(-1, *[1] * (maps.ndim - 1))
-    return where_masked((sum_of(greatest & masks) / sum_of(greatest)).to(maps.dtype), masks)
-
-
-def relevance_mass(maps: Maps, masks: Masks) -> Scores:
-    """Share of the positive relevance that lies on the object, in [0, 1].
-
-    Higher is better. Scaling a map changes nothing, shifting it does, and the model does not enter. A map without
-    positive relevance scores 0.
-
-    Args:
-        maps: Raw maps (B, *S).
-        masks: Where the object is, (B, *S) boolean.
-
-    Returns:
-        Scores (B,), NaN where a mask is empty.
-
-    Raises:
-        TypeError: If masks are not boolean.
-        ValueError: If shapes disagree.
-
-    Example:
-        >>> import torch
-        >>> mask = torch.tensor([[[True, False], [False, False]]])
-        >>> relevance_mass(torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), mask)
-        tensor([0.4000])
-
-    References:
-        Arras et al., "CLEVR-XAI", 2022. https://arxiv.org/abs/2003.07258
-    """
-    check_pair(maps, masks)
-    positive = maps.clamp(min=0).double()
-    total = sum_of(positive)
-    share = sum_of(positive * masks) / torch.where(total > 0, total, 1.0)
-    return where_masked(share.to(maps.dtype), masks)
-
-
-def relevance_rank(maps: Maps, masks: Masks) -> Scores:
-    """Share of the object's N pixels that are among the map's N most salient, in [0, 1].
-
-    Equal values are ordered by one fixed random permutation. Higher is better. Scaling and shifting a map
-    change nothing, and the model does not enter.
-
-    Args:
-        maps: Raw maps (B, *S).
-        masks: Where the object is, (B, *S) boolean.
-
-    Returns:
-        Scores (B,), NaN where a mask is empty.
-
-    Raises:
-        TypeError: If masks are not boolean.
-        ValueError: If shapes disagree.
-
-    Example:
-        >>> import torch
-        >>> mask = torch.tensor([[[True, False], [True, False]]])
-        >>> relevance_rank(torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), mask)
-        tensor([0.5000])
-
-    References:
-        Arras et al., "CLEVR-XAI", 2022. https://arxiv.org/abs/2003.07258
-    """
-    check_pair(maps, masks)
-    counts = sum_of(masks)
-    salient = ranks_of(descending_order(maps), maps) < counts.reshape(-1, *[1] * (maps.ndim - 1))
-    return where_masked((sum_of(salient & masks) / counts.clamp(min=1)).to(maps.dtype), masks)
-
-
-class PointingGame(MaskMetric):
-    """Mean `pointing_game` over images, in [0, 1], higher is better.
-
-    Args:
-        options: As in `ExplanationMetric`.
-        points: As in `ExplanationMetric`.
         name: Key in results and logs.
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
-        >>> PointingGame().needs
-        ('masks',)
+        >>> import torch
+        >>> model, images, targets = torch.nn.Flatten(), torch.rand(1, 1, 2, 2), torch.tensor([0])
+        >>> maps, masks = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), torch.tensor([[[True, False], [False, False]]])
+        >>> PointingGame().scores(model, images, maps, targets, masks=masks)
+        tensor([1.])
+
+    References:
+        Zhang et al., "Top-down Neural Attention by Excitation Backprop", 2018. https://arxiv.org/abs/1608.00507
     """
 
     higher_is_better = True
@@ -124,22 +35,30 @@ class PointingGame(MaskMetric):
     plot_upper_bound = 1.0
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
-        return pointing_game(maps, masks)
+        """Return the share of the maximum that lies on the object."""
+        greatest = maps == per_image(maps.flatten(1).amax(dim=1), maps)
+        return sum_of(greatest & masks) / sum_of(greatest)
 
 
 class RelevanceMass(MaskMetric):
-    """Mean `relevance_mass` over images, in [0, 1], higher is better.
+    """Share of the positive relevance that lies on the object, in [0, 1].
+
+    Higher is better. Scaling a map changes nothing, shifting it does, and the model does not enter. A map without
+    positive relevance scores 0. Images whose mask is empty score NaN: the metric leaves them out and counts them.
 
     Args:
-        options: As in `ExplanationMetric`.
-        points: As in `ExplanationMetric`.
         name: Key in results and logs.
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
-        >>> RelevanceMass().needs
-        ('masks',)
+        >>> import torch
+        >>> model, images, targets = torch.nn.Flatten(), torch.rand(1, 1, 2, 2), torch.tensor([0])
+        >>> maps, masks = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), torch.tensor([[[True, False], [False, False]]])
+        >>> RelevanceMass().scores(model, images, maps, targets, masks=masks)
+        tensor([0.4000])
+
+    References:
+        Arras et al., "CLEVR-XAI", 2022. https://arxiv.org/abs/2003.07258
     """
 
     higher_is_better = True
@@ -148,22 +67,32 @@ class RelevanceMass(MaskMetric):
     plot_upper_bound = 1.0
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
-        return relevance_mass(maps, masks)
+        """Return the share of the mass on the object."""
+        positive = maps.clamp(min=0).double()
+        total = sum_of(positive)
+        return sum_of(positive * masks) / torch.where(total > 0, total, 1.0)
 
 
 class RelevanceRank(MaskMetric):
-    """Mean `relevance_rank` over images, in [0, 1], higher is better.
+    """Share of the object's N pixels that are among the map's N most salient, in [0, 1].
+
+    Equal values are ordered by one fixed random permutation. Higher is better. Scaling and shifting a map
+    change nothing, and the model does not enter. Images whose mask is empty score NaN: the metric leaves them out and
+    counts them.
 
     Args:
-        options: As in `ExplanationMetric`.
-        points: As in `ExplanationMetric`.
         name: Key in results and logs.
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
-        >>> RelevanceRank().needs
-        ('masks',)
+        >>> import torch
+        >>> model, images, targets = torch.nn.Flatten(), torch.rand(1, 1, 2, 2), torch.tensor([0])
+        >>> maps, masks = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), torch.tensor([[[True, False], [True, False]]])
+        >>> RelevanceRank().scores(model, images, maps, targets, masks=masks)
+        tensor([0.5000])
+
+    References:
+        Arras et al., "CLEVR-XAI", 2022. https://arxiv.org/abs/2003.07258
     """
 
     higher_is_better = True
@@ -172,5 +101,7 @@ class RelevanceRank(MaskMetric):
     plot_upper_bound = 1.0
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
-        return relevance_rank(maps, masks)
+        """Return the share of the object that is most salient."""
+        counts = sum_of(masks)
+        salient = ranks_of(descending_order(maps), maps) < per_image(counts, maps)
+        return sum_of(salient & masks) / counts.clamp(min=1)

@@ -1,79 +1,128 @@
-"""Score the maps of one method by one metric, chunk after chunk."""
+"""Score the maps of several methods by several metrics, chunk after chunk: the one driver of all scores."""
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
-from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
-from lightning_saliency.passes.trials import Measured, Trial, visit_trials
+from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps, check_masks
+from lightning_saliency._model import explaining
+from lightning_saliency._saliency_method import as_method
+from lightning_saliency._types import Maps, Model
+from lightning_saliency.passes.chunks import chunk_size
+from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision, in_precision
+from lightning_saliency.passes.predictions import Predictor
+from lightning_saliency.passes.trials import ExplainAgain, Measured, Trial
+from lightning_saliency.targets import Offer, Target, as_target
 
 
 class Measures(Protocol):
     """What says how a batch of maps is scored."""
 
-    name: str
-    needs: tuple[str, ...]
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """What `measure` needs besides images, maps and targets: `"methods"`, `"masks"`."""
+
+    @property
+    def reads(self) -> tuple[Offer, ...]:
+        """What the target must have."""
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
 
 
-def measure_all(
-    metric: Measures,
+def measure(
     model: Model,
-    images: Images,
-    maps: Maps,
-    targets: Targets,
+    images: Any,
+    maps: Mapping[str, Any],
+    targets: Any,
+    metrics: Mapping[str, Measures],
     *,
-    masks: Masks | None = None,
-    method: Callable[..., Maps] | None = None,
-    max_batch_size: int = 64,
-) -> list[Measured]:
-    """Measure the maps of one method.
+    methods: Mapping[str, Callable[..., Maps]] | None = None,
+    explain_again: ExplainAgain | None = None,
+    masks: Any = None,
+    max_batch_size: Any = 64,
+    scoring_precision: ScoringPrecision = "exact",
+) -> dict[str, dict[str, Measured]]:
+    """Borrow the model and score maps; equal changes of images are predicted once.
+
+    A caller's tensors are checked here: only after this are they what their names say.
 
     Raises:
-        ValueError: If the metric needs masks or the method, and they are missing.
+        TypeError: If an argument is not of the kind expected.
+        ValueError: If shapes disagree, maps are not finite, a metric lacks what it needs, or a prediction shows that a
+            target is no class.
     """
-    for need, argument, given in (("masks", "masks", masks), ("methods", "method", method)):
-        if need in metric.needs and given is None:
-            raise ValueError(f"Expected `{argument}` for metric {metric.name!r}, but got None: pass it.")
-    found: list[Measured] = []
+    check_choice("scoring_precision", scoring_precision, PRECISIONS)
+    check_integer("max_batch_size", max_batch_size, minimum=1)
+    check_images(images)
+    target = as_target(targets, len(images)).to(images.device)
+    _check_metrics(metrics, target, {"methods": methods, "masks": masks})
+    for name, method_maps in maps.items():
+        check_maps(name, method_maps, images)
+        _check_finite(name, method_maps)
+    if masks is not None:
+        check_masks(masks, images)
+    maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
+    explainers = {name: as_method(method, name) for name, method in (methods or {}).items()}
+    size = chunk_size(images, max_batch_size)
+    parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in metrics} for method in maps}
+    with explaining(model), torch.no_grad():
+        for precision, group in _by_precision(metrics, scoring_precision).items():
+            forward = in_precision(model, images, precision)
+            for start, chunk_target in zip(range(0, len(images), size), target.split(size), strict=True):
+                part = slice(start, start + size)
+                predict = Predictor(model, images[part], chunk_target, size, forward)
+                trial_of = partial(
+                    Trial,
+                    predict=predict,
+                    masks=None if masks is None else masks[part],
+                    all_maps={name: method_maps[part] for name, method_maps in maps.items()},
+                    explain_again=explain_again,
+                    start=start,
+                )
+                for name in maps:
+                    trial = trial_of(name, maps[name][part], method=explainers.get(name))
+                    for metric_name, metric in group.items():
+                        parts[name][metric_name].append(metric.measure(trial))
+    return {method: {metric: _joined(chunks) for metric, chunks in row.items()} for method, row in parts.items()}
 
-    def explain_again(images: Images, targets: Targets) -> Mapping[str, Maps]:
-        with torch.enable_grad():
-            return {} if method is None else {"maps": method(model, images, targets)}
 
-    def visit(trials: list[Trial]) -> None:
-        found.append(metric.measure(trials[0]))
-
-    visit_trials(
-        model,
-        images,
-        {"maps": maps},
-        targets,
-        visit,
-        methods=None if method is None else {"maps": method},
-        explain_again=explain_again,
-        masks=masks,
-        max_batch_size=max_batch_size,
-    )
-    return found
+def _by_precision(
+    metrics: Mapping[str, Measures], precision: ScoringPrecision
+) -> dict[ScoringPrecision, dict[str, Measures]]:
+    """Group metrics by how they predict: those that explain again compare with exact gradients."""
+    groups: dict[ScoringPrecision, dict[str, Measures]] = {}
+    for name, metric in metrics.items():
+        groups.setdefault("exact" if "methods" in metric.needs else precision, {})[name] = metric
+    return groups
 
 
-def scores_of(
-    metric: Measures,
-    model: Model,
-    images: Images,
-    maps: Maps,
-    targets: Targets,
-    *,
-    masks: Masks | None = None,
-    method: Callable[..., Maps] | None = None,
-    max_batch_size: int = 64,
-) -> Scores:
-    """Score the maps of one method, one score per image."""
-    measured = measure_all(
-        metric, model, images, maps, targets, masks=masks, method=method, max_batch_size=max_batch_size
-    )
-    return torch.cat([part.scores for part in measured])
+def _check_metrics(metrics: Mapping[str, Measures], target: Target, given: Mapping[str, object]) -> None:
+    for name, metric in metrics.items():
+        for need in metric.needs:
+            if given[need] is None:
+                raise ValueError(f"Expected `{need}` for metric {name!r}, but got None: pass them, or leave it out.")
+        for offer in metric.reads:
+            target.require(offer, name)
+
+
+def _joined(parts: list[Measured]) -> Measured:
+    curves = [part.curves for part in parts if part.curves is not None]
+    return Measured(torch.cat([part.scores for part in parts]), torch.cat(curves) if curves else None)
+
+
+def _in_floating_point(maps: Tensor) -> Maps:
+    """Widen integers, booleans and half precision, in which scores would be rounded away."""
+    return maps if maps.dtype == torch.float64 else maps.float()
+
+
+def _check_finite(name: str, maps: Tensor) -> None:
+    if not bool(torch.isfinite(maps).all()):
+        bad = (~torch.isfinite(maps.flatten(1)).all(dim=1)).nonzero().flatten().tolist()
+        raise ValueError(
+            f"Expected the maps of {name!r} to be finite, but got NaN or infinity in {len(bad)} of {len(maps)} maps, "
+            f"the first at index {bad[0]}: leave those images out."
+        )

@@ -1,108 +1,18 @@
 """The map as a segmentation of the object: overlap, Dice loss and absolute error."""
 
-from typing import Any
+from dataclasses import field
 
 from lightning_saliency._checks import check_fraction
 from lightning_saliency._types import Maps, Masks, Scores
-from lightning_saliency.metrics._masks import MaskMetric, check_pair, sum_of, where_masked
+from lightning_saliency.metrics._masks import MaskMetric, sum_of
 from lightning_saliency.passes import normalize
 
 
-def mask_iou(maps: Maps, masks: Masks, *, threshold: float = 0.5) -> Scores:
+class MaskIoU(MaskMetric):
     """Intersection over union of the object and the pixels whose normalised saliency exceeds a threshold.
 
-    In [0, 1], higher is better; 0 for a constant map. Scaling and shifting a map change nothing.
-
-    Args:
-        maps: Raw maps (B, *S).
-        masks: Where the object is, (B, *S) boolean.
-        threshold: Normalised saliency above which a pixel counts as marked.
-
-    Returns:
-        Scores (B,), NaN where a mask is empty.
-
-    Raises:
-        TypeError: If masks are not boolean.
-        ValueError: If shapes disagree.
-
-    Example:
-        >>> import torch
-        >>> mask = torch.tensor([[[True, False], [True, False]]])
-        >>> mask_iou(torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), mask)
-        tensor([0.3333])
-    """
-    check_pair(maps, masks)
-    shown = normalize(maps) > threshold
-    overlap = sum_of(shown & masks) / sum_of(shown | masks).clamp(min=1)
-    return where_masked(overlap.to(maps.dtype), masks)
-
-
-def log_cosh_dice(maps: Maps, masks: Masks) -> Scores:
-    """Log-cosh of the Dice loss between the normalised map and the object, lower is better.
-
-    log cosh(1 - dice) with dice = (2 sum(map x mask) + 1) / (sum(map) + sum(mask) + 1): from 0 to 0.4338. Scaling
-    and shifting a map change nothing.
-
-    Args:
-        maps: Raw maps (B, *S).
-        masks: Where the object is, (B, *S) boolean.
-
-    Returns:
-        Scores (B,), NaN where a mask is empty.
-
-    Raises:
-        TypeError: If masks are not boolean.
-        ValueError: If shapes disagree.
-
-    Example:
-        >>> import torch
-        >>> mask = torch.tensor([[[True, False], [True, False]]])
-        >>> log_cosh_dice(mask.float(), mask)
-        tensor([0.])
-
-    References:
-        Huang and Liu, "Guided AbsoluteGrad", 2024. https://arxiv.org/abs/2404.15564
-    """
-    check_pair(maps, masks)
-    shown = normalize(maps)
-    dice = (2 * sum_of(shown * masks) + 1) / (sum_of(shown) + sum_of(masks) + 1)
-    return where_masked((1 - dice).cosh().log(), masks)
-
-
-def map_mae(maps: Maps, masks: Masks, *, root: bool = False) -> Scores:
-    """Mean absolute difference between the normalised map and the object, in [0, 1], lower is better.
-
-    With `root` its square root, which the paper publishes under the same name. Scaling and shifting a map
-    change nothing.
-
-    Args:
-        maps: Raw maps (B, *S).
-        masks: Where the object is, (B, *S) boolean.
-        root: Whether to take each image's square root, as the paper's table does.
-
-    Returns:
-        Scores (B,), NaN where a mask is empty.
-
-    Raises:
-        TypeError: If masks are not boolean.
-        ValueError: If shapes disagree.
-
-    Example:
-        >>> import torch
-        >>> mask = torch.tensor([[[True, False], [False, False]]])
-        >>> map_mae(torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), mask)
-        tensor([0.2500])
-
-    References:
-        Huang and Liu, "Guided AbsoluteGrad", 2024. https://arxiv.org/abs/2404.15564
-    """
-    check_pair(maps, masks)
-    error = (normalize(maps) - masks.to(maps)).abs().flatten(1).mean(dim=1)
-    return where_masked(error.sqrt() if root else error, masks)
-
-
-class MaskIoU(MaskMetric):
-    """Mean `mask_iou` over images, in [0, 1], higher is better.
+    In [0, 1], higher is better; 0 for a constant map. Scaling and shifting a map change nothing. Images whose mask is
+    empty score NaN: the metric leaves them out and counts them.
 
     Args:
         threshold: Normalised saliency above which a pixel counts as marked.
@@ -113,6 +23,11 @@ class MaskIoU(MaskMetric):
         ValueError: If `threshold` does not lie in [0, 1).
 
     Example:
+        >>> import torch
+        >>> model, images, targets = torch.nn.Flatten(), torch.rand(1, 1, 2, 2), torch.tensor([0])
+        >>> maps, masks = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), torch.tensor([[[True, False], [True, False]]])
+        >>> MaskIoU().scores(model, images, maps, targets, masks=masks)
+        tensor([0.3333])
         >>> MaskIoU(0.2).threshold
         0.2
     """
@@ -122,40 +37,55 @@ class MaskIoU(MaskMetric):
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
 
-    def __init__(self, threshold: float = 0.5, *, name: str | None = None, **kwargs: Any) -> None:
-        check_fraction("threshold", threshold)
-        super().__init__(options=(threshold,), name=name, **kwargs)
-        self.threshold = threshold
+    threshold: float = 0.5
+
+    def check(self) -> None:
+        """Refuse a threshold outside [0, 1)."""
+        super().check()
+        check_fraction("threshold", self.threshold)
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
-        return mask_iou(maps, masks, threshold=self.threshold)
+        """Return the overlap."""
+        shown = normalize(maps) > self.threshold
+        return sum_of(shown & masks) / sum_of(shown | masks).clamp(min=1)
 
 
 class LogCoshDice(MaskMetric):
-    """Mean `log_cosh_dice` over images, lower is better.
+    """Log-cosh of the Dice loss between the normalised map and the object, lower is better.
+
+    log cosh(1 - dice) with dice = (2 sum(map x mask) + 1) / (sum(map) + sum(mask) + 1): from 0 to 0.4338. Scaling
+    and shifting a map change nothing. Images whose mask is empty score NaN: the metric leaves them out and counts them.
 
     Args:
-        options: As in `ExplanationMetric`.
-        points: As in `ExplanationMetric`.
         name: Key in results and logs.
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
-        >>> LogCoshDice().needs
-        ('masks',)
+        >>> import torch
+        >>> model, images, targets = torch.nn.Flatten(), torch.rand(1, 1, 2, 2), torch.tensor([0])
+        >>> masks = torch.tensor([[[True, False], [True, False]]])
+        >>> LogCoshDice().scores(model, images, masks.float(), targets, masks=masks)
+        tensor([0.])
+
+    References:
+        Huang and Liu, "Guided AbsoluteGrad", 2024. https://arxiv.org/abs/2404.15564
     """
 
     higher_is_better = False
     name = "log_cosh_dice"
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
-        return log_cosh_dice(maps, masks)
+        """Return the loss."""
+        shown = normalize(maps)
+        dice = (2 * sum_of(shown * masks) + 1) / (sum_of(shown) + sum_of(masks) + 1)
+        return (1 - dice).cosh().log()
 
 
 class MapMAE(MaskMetric):
-    """Mean `map_mae` over images, in [0, 1], lower is better.
+    """Mean absolute difference between the normalised map and the object, in [0, 1], lower is better.
+
+    With `root` its square root, which the paper publishes under the same name. Scaling and shifting a map
+    change nothing. Images whose mask is empty score NaN: the metric leaves them out and counts them.
 
     Args:
         root: Whether to take each image's square root, as the paper's table does.
@@ -163,8 +93,16 @@ class MapMAE(MaskMetric):
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Example:
+        >>> import torch
+        >>> model, images, targets = torch.nn.Flatten(), torch.rand(1, 1, 2, 2), torch.tensor([0])
+        >>> maps, masks = torch.tensor([[[4.0, 3.0], [2.0, 1.0]]]), torch.tensor([[[True, False], [False, False]]])
+        >>> MapMAE().scores(model, images, maps, targets, masks=masks)
+        tensor([0.2500])
         >>> MapMAE(root=True).name
         'map_mae_root'
+
+    References:
+        Huang and Liu, "Guided AbsoluteGrad", 2024. https://arxiv.org/abs/2404.15564
     """
 
     higher_is_better = False
@@ -172,10 +110,14 @@ class MapMAE(MaskMetric):
     plot_lower_bound = 0.0
     plot_upper_bound = 1.0
 
-    def __init__(self, *, root: bool = False, name: str | None = None, **kwargs: Any) -> None:
-        super().__init__(options=(root,), name=name or ("map_mae_root" if root else None), **kwargs)
-        self.root = root
+    root: bool = field(default=False, kw_only=True)
+
+    @property
+    def usual_name(self) -> str:
+        """The class's name, marked where the root is taken."""
+        return "map_mae_root" if self.root else "map_mae"
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
-        """Score maps against masks, both (B, *S)."""
-        return map_mae(maps, masks, root=self.root)
+        """Return the mean absolute difference, or its root."""
+        error = (normalize(maps) - masks.to(maps)).abs().flatten(1).mean(dim=1)
+        return error.sqrt() if self.root else error

@@ -1,15 +1,19 @@
-"""How alike two sets of maps are: for drift over epochs and for sanity checks."""
+"""Similarity of two sets of maps: for drift over epochs and for sanity checks."""
 
 import math
+from typing import Final
 
 import torch
 from torch import Tensor
+from torchmetrics.functional.image import structural_similarity_index_measure
 
 from lightning_saliency._checks import check_fraction, check_maps
-from lightning_saliency._types import Maps, Scores
+from lightning_saliency._types import Maps, Scores, per_image
 from lightning_saliency.passes import normalize
-from lightning_saliency.passes.blur import gaussian_blur
 from lightning_saliency.passes.ranking import descending_order, ranks_of
+
+SIGMA: Final = 1.5
+REACH: Final = 5
 
 
 def spearman(first: Maps, second: Maps) -> Scores:
@@ -45,10 +49,10 @@ def ssim(first: Maps, second: Maps) -> Scores:
     """Structural similarity of two normalised maps, in [-1, 1], averaged over Gaussian windows.
 
     Windows have a standard deviation of 1.5 pixels and reach 5 pixels; borders are mirrored, so that maps
-    may be of any size.
+    may be of any size. Two constant maps score 1.
 
     Args:
-        first: Raw maps (B, *S).
+        first: Raw maps (B, *S) with one to three spatial dimensions.
         second: Raw maps (B, *S).
 
     Returns:
@@ -68,15 +72,26 @@ def ssim(first: Maps, second: Maps) -> Scores:
         https://doi.org/10.1109/TIP.2003.819861
     """
     _check_pair(first, second)
-    x, y = normalize(first), normalize(second)
-    mean_x, mean_y, square_x, square_y, product = gaussian_blur(
-        torch.stack([x, y, x * x, y * y, x * y], dim=1), 1.5, radius=5
-    ).unbind(dim=1)
-    variances = (square_x - mean_x.square()).clamp(min=0) + (square_y - mean_y.square()).clamp(min=0)
-    covariance = product - mean_x * mean_y
-    luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x.square() + mean_y.square() + 0.01**2)
-    structure = (2 * covariance + 0.03**2) / (variances + 0.03**2)
-    return (luminance * structure).flatten(1).mean(dim=1)
+    x, y = (_mirrored(_as_picture(normalize(maps))) for maps in (first, second))
+    _, image = structural_similarity_index_measure(x, y, sigma=SIGMA, data_range=1.0, return_full_image=True)
+    # Mirrored here and cut back, since torchmetrics continues maps in another way and takes no small ones.
+    for dimension in range(2, image.ndim):
+        image = image.narrow(dimension, REACH, image.shape[dimension] - 2 * REACH)
+    return image.flatten(1).mean(dim=1)
+
+
+def _as_picture(maps: Maps) -> Tensor:
+    """Add a channel, and a second dimension to lines: (B, *S) -> (B, 1, H, W) or (B, 1, D, H, W)."""
+    return maps[:, None, None] if maps.ndim == 2 else maps[:, None]
+
+
+def _mirrored(pictures: Tensor) -> Tensor:
+    """Continue pictures on every side by their mirror images, the edge pixel included."""
+    for dimension in range(2, pictures.ndim):
+        size = pictures.shape[dimension]
+        places = torch.arange(-REACH, size + REACH, device=pictures.device) % (2 * size)
+        pictures = pictures.index_select(dimension, torch.minimum(places, 2 * size - 1 - places))
+    return pictures
 
 
 def top_k_iou(first: Maps, second: Maps, *, fraction: float = 0.1) -> Scores:
@@ -151,7 +166,7 @@ def _mean_ranks(maps: Maps) -> Tensor:
 def _centers(maps: Maps) -> Tensor:
     weights = normalize(maps)
     total = weights.flatten(1).sum(dim=1)
-    weights = torch.where((total > 0).reshape(-1, *[1] * (maps.ndim - 1)), weights, torch.ones_like(weights))
+    weights = torch.where(per_image(total > 0, maps), weights, torch.ones_like(weights))
     total = weights.flatten(1).sum(dim=1)
     axes = [torch.arange(length, dtype=maps.dtype, device=maps.device) for length in maps.shape[1:]]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1)

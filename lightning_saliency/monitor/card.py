@@ -6,7 +6,6 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 from typing import Final
 
-from lightning_saliency import metrics as all_metrics
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
@@ -103,9 +102,7 @@ def _documented(method: object) -> object:
 
 
 def _meaning(metric: ExplanationMetric) -> str:
-    """Take the first line of the function that the metric is the mean of, where it is one of ours."""
-    ours = type(metric).__module__.startswith(all_metrics.__name__)
-    return _first_line(getattr(all_metrics, type(metric).name) if ours else type(metric))
+    return _first_line(type(metric))
 
 
 def _first_line(documented: object) -> str:

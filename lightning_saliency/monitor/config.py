@@ -8,12 +8,12 @@ from lightning_saliency._checks import check_choice, check_integer, check_number
 from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
-from lightning_saliency.metrics._probability import Activation
-from lightning_saliency.monitor._colours import Colours
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
 from lightning_saliency.names import CURVES, check_quantity
+from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
+from lightning_saliency.targets import Activation
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
@@ -60,7 +60,7 @@ class Settings:
     max_seconds: float | None
     target: TargetChoice
     min_confidence: float
-    colours: Colours | None
+    normalization: Normalization | None
     model: NetworkChoice
     output: OutputChoice
     batch: BatchReader

@@ -7,14 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._model import explaining, logits_of
+from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
-from lightning_saliency.metrics._probability import Activation, target_probability
-from lightning_saliency.monitor._colours import Colours, class_names_of, find_colours
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
+from lightning_saliency.monitor._normalization import class_names_of, find_normalization
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
@@ -22,8 +21,9 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
 from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.subset import Reading, Subset
-from lightning_saliency.passes.colours import to_raw
+from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
+from lightning_saliency.targets import Activation, ClassLogit, class_logits
 from lightning_saliency.visualization import displayable
 
 
@@ -45,7 +45,7 @@ class Task:
         min_confidence: Least probability of the target for an image to be used.
         activation: How logits become probabilities.
         max_batch_size: Most images in one pass.
-        colours: How to get back to raw pixels for pictures.
+        normalization: How to get back to raw pixels for pictures.
         controls: Names of the methods that are controls, and never drawn.
         class_names: Names for captions.
         scoring_precision: How changed images are predicted.
@@ -57,7 +57,7 @@ class Task:
     min_confidence: float
     activation: Activation
     max_batch_size: int
-    colours: Colours | None
+    normalization: Normalization | None
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
@@ -126,16 +126,16 @@ def evaluate_subset(
         first = subset.first_images(reading, device)
         if first is None:
             return Evaluated()
-        normalisation = settings.colours or find_colours(subset.source.dataset, network, first.images)
-        metrics, notes = prepare_metrics(settings, normalisation)
+        normalization = settings.normalization or find_normalization(subset.source.dataset, network, first.images)
+        metrics, notes = prepare_metrics(settings, normalization)
         task = Task(
-            prepare_methods(settings, subset, reading, normalisation, device),
+            prepare_methods(settings, subset, reading, normalization, device),
             metrics,
             settings.target,
             settings.min_confidence,
             settings.activation,
             settings.max_batch_size,
-            normalisation,
+            normalization,
             frozenset(settings.controls),
             class_names_of(subset.source.dataset),
             settings.scoring_precision,
@@ -154,11 +154,11 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     thumbnails: dict[int, Thumbnail] = {}
     for indices, images, labels, masks in batches:
         with torch.no_grad():
-            logits = logits_of(network, images.clone())
+            logits = class_logits(network(images.clone()), len(images))
         targets = choose_targets(task.target, logits, labels)
         batch = _Batch(indices, images, labels, masks, targets, logits)
         if task.min_confidence > 0:
-            confidence = target_probability(logits, targets, task.activation)
+            confidence = ClassLogit(targets).probability(logits, task.activation)
             batch = batch.where(confidence >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
@@ -240,7 +240,7 @@ def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     """Keep the images as they can be shown; what is no picture is not drawn."""
     if batch.images.ndim != 4:
         return {}
-    raw = to_raw(batch.images, *(task.colours or (None, None))).float().cpu()
+    raw = (task.normalization.to_raw(batch.images) if task.normalization else batch.images).float().cpu()
     captions = _captions(batch, task)
     return {
         index: Thumbnail((displayable(image) * 255).round().to(torch.uint8), caption)
@@ -257,7 +257,7 @@ def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
         roles["explained"] = batch.targets
     probabilities = {
-        role: target_probability(batch.logits, classes, task.activation) for role, classes in roles.items()
+        role: ClassLogit(classes).probability(batch.logits, task.activation) for role, classes in roles.items()
     }
     captions = []
     for row, index in enumerate(batch.indices):

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
-from lightning_saliency.passes.blur import gaussian_blur
-from lightning_saliency.passes.colours import Canvas, canvas_of
+from lightning_saliency.passes.canvases import Blur, Canvas, Paint
+from lightning_saliency.passes.normalization import Normalization
 
 PerChannel: TypeAlias = float | tuple[float, ...] | None
 BLUR_SHARE: Final = 0.1
@@ -49,16 +49,14 @@ class Baseline:
     """Where a path starts: a canvas (a colour of raw pixel space, the blurred image) or an image of the user's."""
 
     start: Canvas | References
-    mean: PerChannel = None
-    std: PerChannel = None
+    normalization: Normalization | None = None
 
     def of(self, images: Images) -> Images:
         """Return the starting point of every image, of the images' shape."""
         if isinstance(self.start, References):
             return _shaped(self.start.images, images)
-        if self.start == "blur":
-            return gaussian_blur(images, BLUR_SHARE * max(images.shape[2:]))
-        return canvas_of(self.start, images, self.mean, self.std).expand_as(images)
+        blur = Blur(BLUR_SHARE * max(images.shape[2:]))
+        return Paint(self.start, self.normalization, blur).on(images).expand_as(images)
 
 
 def _shaped(baseline: Tensor, images: Images) -> Images:

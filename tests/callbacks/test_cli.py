@@ -86,7 +86,7 @@ def test_where_images_labels_and_logits_are_is_said_by_names():
     )
     assert (settings.model, settings.output, list(settings.batch)) == ("net.backbone", "logits", ["image", "label"])
     assert (settings.target, settings.halves_batches, settings.controls) == ("predicted", True, ("edges",))
-    assert tuple(settings.colours.mean) == (0.5, 0.4, 0.3)
+    assert tuple(settings.normalization.mean) == (0.5, 0.4, 0.3)
 
 
 @pytest.mark.parametrize(

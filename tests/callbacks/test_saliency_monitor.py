@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.methods import Gradient, RandomMap, SmoothGrad
-from lightning_saliency.metrics import RCAP, Allegiance, rcap
+from lightning_saliency.metrics import RCAP, Allegiance
 from tests.callbacks.training import CLASSES, MEAN, STD, Classifier, Data, Network, Patterns, fit, trainer
 
 
@@ -40,7 +40,7 @@ def test_the_score_is_that_of_the_chosen_images():
     data.val_dataloader = lambda: DataLoader(Patterns(12), 5)
     run, module = fit([quick(num_images=12)], data=data)
     images, labels = next(iter(DataLoader(Patterns(12), 12)))
-    expected = rcap(module, images, Gradient()(module, images, labels), labels, mean=MEAN, std=STD)
+    expected = RCAP(mean=MEAN, std=STD).scores(module, images, Gradient()(module, images, labels), labels)
     # The weights have not moved since the last validation.
     assert scores_of(run)["saliency/gradient/rcap"] == pytest.approx(expected.mean().item(), rel=1e-5)
 

@@ -1,7 +1,6 @@
 """Parameters spread over two processes: the scores of one, and training as it would be without the monitor."""
 
 from types import SimpleNamespace
-from unittest import mock
 
 import pytest
 import torch
@@ -13,7 +12,6 @@ from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.methods import LRP, FullGrad, GradCAM, GuidedAbsoluteGrad, GuidedBackprop, IntegratedGradients
 from lightning_saliency.metrics import ParameterRandomization
 from lightning_saliency.monitor._choice import choose_indices
-from lightning_saliency.passes import precision
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trainer
 
@@ -112,10 +110,9 @@ def scenario():
         "frozen alone": trained([], FrozenStart)[0],
     }
     results["watched"], results["names"] = trained([monitor()])
-    with mock.patch.object(precision, "_gains", return_value=True):
-        rough = {"scoring_precision": "auto"}
-        results["rough scores"] = validated(monitor(**rough), strategy=strategy(), devices=2)
-        results["rough watched"], _ = trained([monitor(**rough)])
+    rough = {"scoring_precision": "bf16"}
+    results["rough scores"] = validated(monitor(**rough), strategy=strategy(), devices=2)
+    results["rough watched"], _ = trained([monitor(**rough)])
     results["frozen watched"], _ = trained([monitor()], FrozenStart)
     torn = data(Torn(18))
     results["torn"], results["torn names"] = trained([monitor()], source=torn, limit_val_batches=1)

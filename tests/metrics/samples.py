@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._random import keyed_generator
+from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.passes.ranking import descending_order
 
 FIRST = torch.zeros(1, dtype=torch.int64)
 
@@ -47,7 +48,7 @@ def batch(size: int = 5, channels: int = 2, side: int = 6) -> tuple[Tensor, Tens
 
 
 def maps_of(images: Tensor, *, ties: bool) -> Tensor:
-    """Random maps, of four values only where ties are wanted."""
+    """Random maps, of four values only with ties."""
     generator = torch.Generator().manual_seed(4)
     maps = torch.rand(images.shape[0], *images.shape[2:], generator=generator, dtype=torch.float64)
     return (maps * 4).floor() / 2 if ties else maps
@@ -55,7 +56,7 @@ def maps_of(images: Tensor, *, ties: bool) -> Tensor:
 
 def naive_order(values: list[float]) -> list[int]:
     """Positions by falling value, equal ones as the package's permutation has them."""
-    shuffled = torch.randperm(len(values), generator=keyed_generator("ties")).tolist()
+    shuffled = descending_order(torch.zeros(1, len(values)))[0].tolist()
     return sorted(range(len(values)), key=lambda place: (-values[place], shuffled.index(place)))
 
 
@@ -69,3 +70,9 @@ def naive_probability(model: Callable[[Tensor], Tensor], image: Tensor, target: 
     """Softmax probability of one image's target."""
     with torch.no_grad():
         return model(image[None])[0].softmax(dim=0)[target].item()
+
+
+def scores_of(metric: ExplanationMetric, maps: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Score maps by a metric that looks at nothing but these, and masks."""
+    images, targets = torch.rand(len(maps), 1, *maps.shape[1:]), torch.zeros(len(maps), dtype=torch.int64)
+    return metric.scores(torch.nn.Flatten(), images, maps, targets, masks=masks)

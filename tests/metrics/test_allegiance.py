@@ -9,9 +9,10 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from lightning_saliency.methods import Gradient
-from lightning_saliency.metrics import Allegiance, allegiance
-from lightning_saliency.metrics._allegiance import FRACTIONS
+from lightning_saliency.metrics import Allegiance
 from tests.models import linear_model, pictures, small_cnn
+
+FRACTIONS = Allegiance().points
 
 ZERO = torch.tensor([0])
 
@@ -25,7 +26,7 @@ def deleted_counts(maps: Tensor, canvas: str = "black") -> list[int]:
         counts.append((images != 0.5).sum(dim=(1, 2, 3)))
         return torch.zeros(len(images), 2)
 
-    allegiance(count, intact, maps, ZERO, canvas=canvas)
+    Allegiance(canvas=canvas).scores(count, intact, maps, ZERO)
     distinct = torch.cat(counts).tolist()
     # What deletes nothing before the first pixel goes is predicted once, as the intact image.
     ranks = [round(fraction * maps[0].numel()) for fraction in FRACTIONS]
@@ -77,12 +78,14 @@ def test_the_thresholds_of_a_small_image() -> None:
 
 
 def test_a_model_that_always_stands_by_its_prediction_scores_the_whole_width() -> None:
-    score = allegiance(lambda images: torch.ones(len(images), 3), torch.ones(1, 1, 32, 32), torch.rand(1, 32, 32), ZERO)
+    score = Allegiance().scores(
+        lambda images: torch.ones(len(images), 3), torch.ones(1, 1, 32, 32), torch.rand(1, 32, 32), ZERO
+    )
     assert score.item() == pytest.approx(0.9)
 
 
 def test_a_model_that_gives_up_at_once_scores_the_first_trapezoid() -> None:
-    score = allegiance(faithful_until(0.01), torch.ones(1, 1, 32, 32), torch.rand(1, 32, 32), ZERO)
+    score = Allegiance().scores(faithful_until(0.01), torch.ones(1, 1, 32, 32), torch.rand(1, 32, 32), ZERO)
     assert score.item() == pytest.approx(0.015)
 
 
@@ -107,7 +110,7 @@ def test_before_anything_is_deleted_agreement_is_one() -> None:
 
 def test_the_score_falls_with_the_fraction_at_which_the_model_gives_up() -> None:
     image, saliency = torch.ones(1, 1, 32, 32), torch.rand(1, 32, 32)
-    scores = [allegiance(faithful_until(at), image, saliency, ZERO).item() for at in (0.95, 0.65, 0.35, 0.06)]
+    scores = [Allegiance().scores(faithful_until(at), image, saliency, ZERO).item() for at in (0.95, 0.65, 0.35, 0.06)]
     assert scores == pytest.approx([0.9, 0.65, 0.35, 0.06], abs=1e-3)
 
 
@@ -130,7 +133,7 @@ def test_deleting_what_speaks_for_a_linear_model_never_raises_its_score() -> Non
             seen.append(logits[:, 0].detach())
             return logits
 
-        allegiance(model, images, maps, ZERO, canvas=canvas)
+        Allegiance(canvas=canvas).scores(model, images, maps, ZERO)
         logits = torch.cat(seen)
         assert (sign * logits.diff() >= -1e-5).all()
         assert abs(logits[-1] - logits[0]) > 0.1
@@ -146,7 +149,7 @@ def test_it_is_the_definition_written_out(canvas: str, colour: float, levels: in
     def model(batch: Tensor) -> Tensor:
         return (2 * network(batch)).sin()  # changes its mind often
 
-    found = allegiance(model, images, maps, targets, canvas=canvas)
+    found = Allegiance(canvas=canvas).scores(model, images, maps, targets)
     expected = [by_definition(model, *one, colour) for one in zip(images, maps, strict=True)]
     torch.testing.assert_close(found, torch.tensor(expected))
     assert found.unique().numel() > 3
@@ -161,18 +164,20 @@ def test_the_normalisation_of_the_images_does_not_matter_where_it_is_given() -> 
 
     fed = (images - torch.tensor(mean).reshape(3, 1, 1)) / torch.tensor(std).reshape(3, 1, 1)
     for canvas in ("black", "white"):
-        expected = allegiance(network, images, maps, targets, canvas=canvas)
-        found = allegiance(on_normalised, fed, maps, targets, canvas=canvas, mean=mean, std=std)
+        expected = Allegiance(canvas=canvas).scores(network, images, maps, targets)
+        found = Allegiance(canvas=canvas, mean=mean, std=std).scores(on_normalised, fed, maps, targets)
         torch.testing.assert_close(found, expected)
 
 
 def test_targets_do_not_enter() -> None:
     model, (images, targets), maps = small_cnn(), pictures(4), torch.rand(4, 8, 8)
-    assert torch.equal(allegiance(model, images, maps, targets), allegiance(model, images, maps, (targets + 1) % 4))
+    assert torch.equal(
+        Allegiance().scores(model, images, maps, targets), Allegiance().scores(model, images, maps, (targets + 1) % 4)
+    )
 
 
 def test_a_constant_map_deletes_nothing() -> None:
-    score = allegiance(faithful_until(0.01), torch.ones(1, 1, 8, 8), torch.full((1, 8, 8), 3.0), ZERO)
+    score = Allegiance().scores(faithful_until(0.01), torch.ones(1, 1, 8, 8), torch.full((1, 8, 8), 3.0), ZERO)
     assert score.item() == pytest.approx(0.9)
 
 

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from lightning_saliency.metrics import Allegiance, allegiance
-from lightning_saliency.metrics._allegiance import FRACTIONS
+from lightning_saliency.metrics import Allegiance
 from tests.metrics.samples import FIRST, batch, certain, curved, maps_of, naive_minmax
+
+FRACTIONS = Allegiance().points
 
 LEVELS = {"black": 0.0, "white": 1.0}
 
@@ -34,7 +35,7 @@ def deleted_counts(map_):
         seen.extend((images == 0).flatten(1).sum(dim=1).tolist())
         return torch.stack([images.sum(dim=(1, 2, 3)), torch.zeros(len(images)).to(images)], dim=1)
 
-    allegiance(model, torch.ones(1, 1, *map_.shape), map_[None], FIRST, max_batch_size=1)
+    Allegiance().scores(model, torch.ones(1, 1, *map_.shape), map_[None], FIRST, max_batch_size=1)
     return seen
 
 
@@ -59,7 +60,7 @@ def test_thresholds_of_a_small_image_are_the_papers():
 def test_always_the_same_class_scores_the_whole_width():
     images, targets = batch()
     torch.testing.assert_close(
-        allegiance(certain(0.9), images, maps_of(images, ties=False), targets % 2),
+        Allegiance().scores(certain(0.9), images, maps_of(images, ties=False), targets % 2),
         torch.full((5,), 0.9, dtype=torch.float64),
     )
 
@@ -70,7 +71,7 @@ def test_instant_collapse_scores_half_the_first_step():
         return torch.stack([whole, 0.5 * torch.ones_like(whole)], dim=1)
 
     maps = torch.arange(100.0).reshape(1, 10, 10)
-    score = allegiance(fragile, torch.ones(1, 1, 10, 10), maps, FIRST)
+    score = Allegiance().scores(fragile, torch.ones(1, 1, 10, 10), maps, FIRST)
     torch.testing.assert_close(score, torch.tensor([0.015]))
 
 
@@ -95,7 +96,7 @@ def test_linear_score_only_falls_when_the_matching_pixels_are_deleted(canvas, si
         return torch.stack([score, torch.zeros_like(score)], dim=1)
 
     maps = (sign * weight).clamp(min=0).reshape(1, 6, 7).expand(4, 6, 7)
-    allegiance(linear, images, maps, FIRST.expand(4), canvas=canvas, max_batch_size=4)
+    Allegiance(canvas=canvas).scores(linear, images, maps, FIRST.expand(4), max_batch_size=4)
     scores = torch.stack(seen)
     assert bool((scores.diff(dim=0) <= 1e-12).all())
 
@@ -105,7 +106,7 @@ def test_linear_score_only_falls_when_the_matching_pixels_are_deleted(canvas, si
 def test_agrees_with_the_official_procedure(canvas, ties):
     images, targets = batch(side=9)
     model, maps = curved(), maps_of(images, ties=ties)
-    scores = allegiance(model, images, maps, targets, canvas=canvas, max_batch_size=2)
+    scores = Allegiance(canvas=canvas).scores(model, images, maps, targets, max_batch_size=2)
     naive = [naive_allegiance(model, image, map_, canvas) for image, map_ in zip(images, maps, strict=True)]
     torch.testing.assert_close(scores, torch.tensor(naive).double(), atol=1e-6, rtol=0)
     assert len(set(naive)) > 1
@@ -121,5 +122,5 @@ def test_curve_begins_at_one():
 def test_constant_map_deletes_nothing():
     images, targets = batch()
     torch.testing.assert_close(
-        allegiance(curved(), images, torch.ones(5, 6, 7), targets), torch.full((5,), 0.9, dtype=torch.float64)
+        Allegiance().scores(curved(), images, torch.ones(5, 6, 7), targets), torch.full((5,), 0.9, dtype=torch.float64)
     )

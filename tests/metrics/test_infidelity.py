@@ -6,9 +6,8 @@ import pytest
 import torch
 from captum.metrics import infidelity as captum_infidelity
 
-from lightning_saliency.metrics import Infidelity, infidelity
-from lightning_saliency.metrics._infidelity import unexplained
-from lightning_saliency.metrics._perturbations import draw_noise, draw_squares
+from lightning_saliency.metrics import Infidelity, Noised
+from lightning_saliency.passes.perturbations import draw_squares
 from tests.metrics.samples import FIRST, batch, curved, maps_of, summing
 
 WEIGHT = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
@@ -38,35 +37,21 @@ def linear(images):
     ("attribution", "scale", "expected"),
     [(0 * WEIGHT, False, 0.56), (2 * WEIGHT, False, 0.56), (2 * WEIGHT, True, 0.0), (WEIGHT.abs(), True, 0.457143)],
 )
-def test_worked_numbers_of_a_linear_score(attribution, scale, expected):
-    # Steps along the axes whose second moments are those of Gaussian noise of deviation 0.2.
-    noise = torch.cat([torch.eye(3), -torch.eye(3)]).double() * 0.2 * 3**0.5
-    value = unexplained((noise @ attribution)[None], (noise @ WEIGHT)[None], False, scale)
-    assert value.item() == pytest.approx(expected, abs=1e-6)
-
-
-def test_worked_number_is_met_by_sampled_noise():
+def test_worked_numbers_of_a_linear_score_are_met_by_sampled_noise(attribution, scale, expected):
     images = torch.tensor([[[0.0, 0.5, 1.0]]], dtype=torch.float64)
-    method = Attributing(WEIGHT.abs().reshape(1, 1, 3))
-    score = infidelity(
-        linear,
-        images,
-        images[:, 0],
-        FIRST,
-        perturbation="gaussian",
-        num_samples=4000,
-        normalize=False,
-        method=method,
-        max_batch_size=500,
+    score = Infidelity("gaussian", num_samples=4000, normalize=False, scale=scale).scores(
+        linear, images, images[:, 0], FIRST, method=Attributing(attribution.reshape(1, 1, 3)), max_batch_size=500
     )
-    assert score.item() == pytest.approx(0.457143, rel=0.1)
+    assert score.item() == pytest.approx(expected, rel=0.1, abs=1e-9)
 
 
 @pytest.mark.parametrize("normalize", [False, True])
 def test_gradient_of_a_linear_score_explains_all_noise(normalize):
     images = torch.tensor([[[0.0, 0.5, 1.0]]], dtype=torch.float64)
     method = Attributing(3 * WEIGHT.reshape(1, 1, 3))
-    score = infidelity(linear, images, images[:, 0], FIRST, perturbation="gaussian", normalize=normalize, method=method)
+    score = Infidelity(perturbation="gaussian", normalize=normalize).scores(
+        linear, images, images[:, 0], FIRST, method=method
+    )
     assert score.item() == pytest.approx(0, abs=1e-12)
 
 
@@ -76,18 +61,10 @@ def test_gaussian_agrees_with_captum_on_the_same_noise(scale):
     model = curved()
     attributions = torch.randn(images.shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     options = {"num_samples": 12, "noise_level": 0.3, "seed": 7}
-    scores = infidelity(
-        model,
-        images,
-        images[:, 0],
-        targets,
-        perturbation="gaussian",
-        normalize=False,
-        scale=scale,
-        method=Attributing(attributions),
-        **options,
+    scores = Infidelity(perturbation="gaussian", normalize=False, scale=scale, **options).scores(
+        model, images, images[:, 0], targets, method=Attributing(attributions)
     )
-    noise = torch.stack([draw_noise(images, noise_level=0.3, seed=7, index=index) for index in range(12)], dim=1)
+    noise = torch.stack([Noised(0.3, 7, index).noise(images) for index in range(12)], dim=1)
 
     def perturb(inputs):
         return noise.flatten(0, 1), inputs - noise.flatten(0, 1)
@@ -103,7 +80,9 @@ def test_gaussian_agrees_with_captum_on_the_same_noise(scale):
 def test_squares_agree_with_captum_on_the_same_squares(scale, ties):
     images, targets = batch()
     model, maps = curved(), maps_of(images, ties=ties)
-    scores = infidelity(model, images, maps, targets, num_samples=12, normalize=False, scale=scale, max_batch_size=7)
+    scores = Infidelity(num_samples=12, normalize=False, scale=scale).scores(
+        model, images, maps, targets, max_batch_size=7
+    )
     squares = draw_squares(12, (6, 7), 0)[None, :, None].expand(5, 12, 2, 6, 7).flatten(0, 1)
     # captum sums over channels, a map has none.
     attributions = torch.stack([maps, 0 * maps], dim=1)
@@ -131,7 +110,7 @@ def test_unexplained_fraction_agrees_with_the_authors_procedure(ties):
         best = sum(s * d for s, d in zip(said, done, strict=True)) / sum(s * s for s in said)
         left = sum((d - best * s) ** 2 for s, d in zip(said, done, strict=True))
         naive.append(left / sum(d * d for d in done))
-    scores = infidelity(model, images, maps, targets, max_batch_size=3)
+    scores = Infidelity().scores(model, images, maps, targets, max_batch_size=3)
     torch.testing.assert_close(scores, torch.tensor(naive).double(), atol=1e-6, rtol=0)
 
 
@@ -147,7 +126,7 @@ def test_squares_have_sides_of_up_to_ten_of_twenty_eight_pixels_and_lie_inside()
 def test_map_of_zeros_explains_nothing():
     images, targets = batch()
     torch.testing.assert_close(
-        infidelity(curved(), images, torch.zeros(5, 6, 7), targets), torch.ones(5, dtype=torch.float64)
+        Infidelity().scores(curved(), images, torch.zeros(5, 6, 7), targets), torch.ones(5, dtype=torch.float64)
     )
 
 
@@ -155,13 +134,13 @@ def test_logit_that_never_moves_counts_as_unexplained():
     images, targets = batch()
     constant = partial(torch.zeros, 5, 3)
     model = lambda images: constant()[:1].expand(len(images), 3)  # noqa: E731
-    assert infidelity(model, images, images[:, 0], targets).tolist() == [1] * 5
-    assert infidelity(model, images, images[:, 0], targets, normalize=False).tolist() == [0] * 5
+    assert Infidelity().scores(model, images, images[:, 0], targets).tolist() == [1] * 5
+    assert Infidelity(normalize=False).scores(model, images, images[:, 0], targets).tolist() == [0] * 5
 
 
 def test_image_itself_explains_a_sum_on_black():
     images = torch.rand(2, 1, 6, 6, dtype=torch.float64)
-    score = infidelity(summing, images, 5 * images[:, 0], FIRST.expand(2) + 1)
+    score = Infidelity().scores(summing, images, 5 * images[:, 0], FIRST.expand(2) + 1)
     torch.testing.assert_close(score, torch.zeros(2).double(), atol=1e-12, rtol=0)
 
 
@@ -177,13 +156,8 @@ def test_method_without_attributions_is_refused_by_name():
 def test_attributions_of_a_layer_are_refused():
     images, targets = batch()
     with pytest.raises(ValueError, match=r"to have the images' shape \(5, 2, 6, 7\) .* but got \(5, 8, 3, 3\)"):
-        infidelity(
-            curved(),
-            images,
-            images[:, 0],
-            targets,
-            perturbation="gaussian",
-            method=Attributing(torch.zeros(5, 8, 3, 3)),
+        Infidelity(perturbation="gaussian").scores(
+            curved(), images, images[:, 0], targets, method=Attributing(torch.zeros(5, 8, 3, 3))
         )
 
 

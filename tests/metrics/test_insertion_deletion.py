@@ -6,10 +6,10 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from lightning_saliency.metrics import Deletion, Insertion, deletion, insertion
+from lightning_saliency.metrics import Deletion, Insertion
 from tests.metrics.samples import FIRST, batch, certain, curved, maps_of, naive_order, naive_probability
 
-FUNCTIONS = {"insertion": insertion, "deletion": deletion}
+METRICS = {"insertion": Insertion, "deletion": Deletion}
 
 
 def naive_curve(model, image, map_, target, kind, counts, canvas):
@@ -25,6 +25,12 @@ def naive_curve(model, image, map_, target, kind, counts, canvas):
     return curve
 
 
+def area(curve, counts, pixels=42):
+    """The trapezoid over the shares of pixels that were changed."""
+    steps = zip(itertools.pairwise(counts), itertools.pairwise(curve), strict=True)
+    return sum((after - before) / pixels * (left + right) / 2 for (before, after), (left, right) in steps)
+
+
 def blurred(image, sigma, radius):
     planes = [gaussian_filter(plane.numpy(), sigma, mode="reflect", radius=radius) for plane in image]
     return torch.stack([torch.from_numpy(plane) for plane in planes])
@@ -35,13 +41,13 @@ def blurred(image, sigma, radius):
 def test_agrees_with_the_procedure_of_rise(kind, ties):
     images, targets = batch()
     model, maps = curved(), maps_of(images, ties=ties)
-    scores = FUNCTIONS[kind](model, images, maps, targets, steps=7, mean=(0.0,), std=(1.0,), max_batch_size=4)
+    scores = METRICS[kind](7, mean=(0.0,), std=(1.0,)).scores(model, images, maps, targets, max_batch_size=4)
     counts = range(0, 43, 6)
     naive = []
     for image, map_, target in zip(images, maps, targets.tolist(), strict=True):
         canvas = blurred(image, 5, 5) if kind == "insertion" else torch.zeros_like(image)
         curve = naive_curve(model, image, map_, target, kind, counts, canvas)
-        naive.append((sum(curve) - curve[0] / 2 - curve[-1] / 2) / (len(curve) - 1))
+        naive.append(area(curve, counts))
     torch.testing.assert_close(scores, torch.tensor(naive).double(), atol=1e-6, rtol=0)
 
 
@@ -49,33 +55,45 @@ def test_agrees_with_the_procedure_of_rise(kind, ties):
 def test_preset_agrees_with_the_procedure_of_guided_absolute_grad(kind):
     images, targets = batch()
     model, maps = curved(), maps_of(images, ties=True)
-    scores = FUNCTIONS[kind](
-        model, images, maps, targets, preset="guided_absolute_grad", mean=(0.0,), std=(1.0,), max_batch_size=4
+    scores = METRICS[kind](preset="guided_absolute_grad", mean=(0.0,), std=(1.0,)).scores(
+        model, images, maps, targets, max_batch_size=4
     )
     counts = [round(step * 4.2) for step in range(10)]
     naive = []
     for image, map_, target in zip(images, maps, targets.tolist(), strict=True):
         canvas = blurred(image, 16, 16) if kind == "insertion" else torch.zeros_like(image)
         curve = naive_curve(model, image, map_, target, kind, counts, canvas)
-        naive.append(sum(0.1 * (left + right) / 2 for left, right in itertools.pairwise(curve)))
+        naive.append(area(curve, counts))
     torch.testing.assert_close(scores, torch.tensor(naive).double(), atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["insertion", "deletion"])
+def test_unequal_steps_count_by_the_pixels_that_they_change(kind):
+    def light_squared(images):
+        share = images.flatten(1).mean(dim=1).square().clamp(1e-6, 1 - 1e-6)
+        return torch.stack([share.logit(), torch.zeros_like(share)], dim=1)
+
+    # Three steps over 5 pixels change 2, 3 and 5 of them, where the probability is 0.16, 0.36 and 1.
+    images, ramp = torch.ones(1, 1, 1, 5), torch.arange(5.0).reshape(1, 1, 5)
+    score = METRICS[kind](3, canvas="black").scores(light_squared, images, ramp, FIRST)
+    assert score.item() == pytest.approx(0.4 * 0.08 + 0.2 * 0.26 + 0.4 * 0.68, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["insertion", "deletion"])
 def test_certain_model_scores_its_probability(kind):
     images, targets = torch.rand(2, 1, 5, 4), FIRST.expand(2)
     maps = images[:, 0]
-    whole = FUNCTIONS[kind](certain(0.75), images, maps, targets)
+    whole = METRICS[kind]().scores(certain(0.75), images, maps, targets)
     torch.testing.assert_close(whole, torch.full((2,), 0.75))
-    narrow = FUNCTIONS[kind](certain(0.75), images, maps, targets, preset="guided_absolute_grad")
+    narrow = METRICS[kind](preset="guided_absolute_grad").scores(certain(0.75), images, maps, targets)
     torch.testing.assert_close(narrow, torch.full((2,), 0.675))
 
 
 def test_inserting_a_map_is_deleting_its_opposite():
     images, targets = batch()
     maps = maps_of(images, ties=False)
-    inserted = insertion(curved(), images, maps, targets, canvas="black")
-    torch.testing.assert_close(inserted, deletion(curved(), images, -maps, targets, canvas="black"))
+    inserted = Insertion(canvas="black").scores(curved(), images, maps, targets)
+    torch.testing.assert_close(inserted, Deletion(canvas="black").scores(curved(), images, -maps, targets))
 
 
 @pytest.mark.parametrize("metric", [Insertion, Deletion])
@@ -98,8 +116,8 @@ def test_ties_are_not_broken_in_raster_order():
         return torch.stack([total, torch.zeros_like(total)], dim=1)
 
     images, flat = torch.ones(1, 1, 20, 20), torch.zeros(1, 20, 20)
-    score = deletion(top_row, images, flat, FIRST, canvas="black", steps=20)
-    raster = deletion(top_row, images, -torch.arange(400.0).reshape(1, 20, 20), FIRST, canvas="black", steps=20)
+    score = Deletion(canvas="black", steps=20).scores(top_row, images, flat, FIRST)
+    raster = Deletion(canvas="black", steps=20).scores(top_row, images, -torch.arange(400.0).reshape(1, 20, 20), FIRST)
     assert score > raster + 0.2
 
 

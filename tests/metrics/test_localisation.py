@@ -13,37 +13,30 @@ from lightning_saliency.metrics import (
     PointingGame,
     RelevanceMass,
     RelevanceRank,
-    log_cosh_dice,
-    map_mae,
-    mask_iou,
     masks_from_boxes,
-    pointing_game,
-    relevance_mass,
-    relevance_rank,
 )
-from tests.metrics.samples import batch, curved, maps_of, naive_minmax, naive_order
+from tests.metrics.samples import batch, curved, maps_of, naive_minmax, naive_order, scores_of
 
 CLASSES = (LogCoshDice, MapMAE, MaskIoU, PointingGame, RelevanceMass, RelevanceRank)
-FUNCTIONS = (log_cosh_dice, map_mae, mask_iou, pointing_game, relevance_mass, relevance_rank)
-BEST = {log_cosh_dice: 0, map_mae: 0, mask_iou: 1, pointing_game: 1, relevance_mass: 1, relevance_rank: 1}
+BEST = {LogCoshDice: 0, MapMAE: 0, MaskIoU: 1, PointingGame: 1, RelevanceMass: 1, RelevanceRank: 1}
 
 
-def naive(function, map_, mask):
+def naive(metric, map_, mask):
     """Score one map by the definition."""
     values, object_ = map_.flatten().tolist(), mask.flatten().tolist()
     shown = naive_minmax(map_)
-    if function is pointing_game:
+    if metric is PointingGame:
         hits = [inside for value, inside in zip(values, object_, strict=True) if value == max(values)]
         return sum(hits) / len(hits)
-    if function is relevance_mass:
+    if metric is RelevanceMass:
         return sum(max(v, 0) * o for v, o in zip(values, object_, strict=True)) / sum(max(v, 0) for v in values)
-    if function is relevance_rank:
+    if metric is RelevanceRank:
         return sum(object_[place] for place in naive_order(values)[: sum(object_)]) / sum(object_)
-    if function is mask_iou:
+    if metric is MaskIoU:
         marked = [value > 0.5 for value in shown]
         pairs = list(zip(marked, object_, strict=True))
         return sum(m and o for m, o in pairs) / sum(m or o for m, o in pairs)
-    if function is log_cosh_dice:
+    if metric is LogCoshDice:
         dice = (2 * sum(s * o for s, o in zip(shown, object_, strict=True)) + 1) / (sum(shown) + sum(object_) + 1)
         return math.log(math.cosh(1 - dice))
     return sum(abs(s - o) for s, o in zip(shown, object_, strict=True)) / len(shown)
@@ -55,31 +48,31 @@ def masks():
 
 
 @pytest.mark.parametrize("ties", [False, True])
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_agrees_with_the_definition(function, ties, masks):
+@pytest.mark.parametrize("metric", CLASSES)
+def test_agrees_with_the_definition(metric, ties, masks):
     maps = maps_of(batch()[0], ties=ties)
-    expected = [naive(function, map_, mask) for map_, mask in zip(maps, masks, strict=True)]
-    torch.testing.assert_close(function(maps, masks), torch.tensor(expected).double(), atol=1e-6, rtol=0)
+    expected = [naive(metric, map_, mask) for map_, mask in zip(maps, masks, strict=True)]
+    torch.testing.assert_close(scores_of(metric(), maps, masks), torch.tensor(expected).double(), atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_map_that_is_the_object_scores_best(function, masks):
-    torch.testing.assert_close(function(masks.double(), masks), torch.full((5,), BEST[function]).double())
+@pytest.mark.parametrize("metric", CLASSES)
+def test_map_that_is_the_object_scores_best(metric, masks):
+    torch.testing.assert_close(scores_of(metric(), masks.double(), masks), torch.full((5,), BEST[metric]).double())
 
 
 def test_published_error_is_the_square_root(masks):
     maps = maps_of(batch()[0], ties=False)
-    torch.testing.assert_close(map_mae(maps, masks, root=True), map_mae(maps, masks).sqrt())
+    torch.testing.assert_close(scores_of(MapMAE(root=True), maps, masks), scores_of(MapMAE(), maps, masks).sqrt())
 
 
 def test_constant_map_points_at_the_object_by_its_area(masks):
     torch.testing.assert_close(
-        pointing_game(torch.ones(5, 6, 7), masks), masks.float().mean(dim=(1, 2)), atol=1e-6, rtol=0
+        scores_of(PointingGame(), torch.ones(5, 6, 7), masks), masks.float().mean(dim=(1, 2)), atol=1e-6, rtol=0
     )
 
 
 def test_map_without_positive_relevance_has_none_on_the_object(masks):
-    assert relevance_mass(-torch.ones(5, 6, 7), masks).tolist() == [0] * 5
+    assert scores_of(RelevanceMass(), -torch.ones(5, 6, 7), masks).tolist() == [0] * 5
 
 
 @pytest.mark.parametrize("metric", CLASSES)
@@ -104,12 +97,12 @@ def test_missing_masks_are_refused_by_name(metric):
         score(curved(), images, {"a": images[:, 0]}, targets, [metric()])
 
 
-@pytest.mark.parametrize("function", FUNCTIONS)
-def test_masks_that_do_not_fit_are_refused(function, masks):
+@pytest.mark.parametrize("metric", CLASSES)
+def test_masks_that_do_not_fit_are_refused(metric, masks):
     with pytest.raises(TypeError, match=r"Expected `masks` to be a boolean tensor, but got torch\.float32"):
-        function(torch.rand(5, 6, 7), masks.float())
+        scores_of(metric(), torch.rand(5, 6, 7), masks.float())
     with pytest.raises(ValueError, match="Expected `masks` to have shape"):
-        function(torch.rand(5, 6, 6), masks)
+        scores_of(metric(), torch.rand(5, 6, 6), masks)
 
 
 def test_boxes_mark_the_pixels_whose_centres_they_hold():

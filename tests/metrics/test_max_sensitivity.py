@@ -5,7 +5,7 @@ import torch
 
 from lightning_saliency import score
 from lightning_saliency.methods import Gradient, SmoothGrad
-from lightning_saliency.metrics import MaxSensitivity, max_sensitivity
+from lightning_saliency.metrics import MaxSensitivity
 from tests.metrics.samples import FIRST, batch, curved, summing
 
 
@@ -17,16 +17,19 @@ def test_agrees_with_the_authors_procedure():
     images, targets = batch()
     model, method = curved(), Gradient(reduce="sum_abs")
     maps = method(model, images, targets)
-    metric = MaxSensitivity(0.1, num_samples=4, seed=2)
-    scores = max_sensitivity(
-        model, images, maps, targets, method=method, radius=0.1, num_samples=4, seed=2, max_batch_size=2
-    )
+    shaken = []
+
+    def watched(model, images, targets):
+        shaken.append(images)
+        return method(model, images, targets)
+
+    scores = MaxSensitivity(radius=0.1, num_samples=4, seed=2).scores(model, images, maps, targets, method=watched)
     naive = []
-    for image, map_, target in zip(images, maps, targets, strict=True):
+    assert len(shaken) == 4
+    for row, (image, map_, target) in enumerate(zip(images, maps, targets, strict=True)):
         distances = []
-        for index in range(4):
-            moved = image[None] + metric._change(image[None], index)
-            assert (moved - image).abs().max() <= 0.1 * (image.max() - image.min())
+        for moved in (changed[row : row + 1] for changed in shaken):
+            assert 0 < (moved - image).abs().max() <= 0.1 * (image.max() - image.min())
             distances.append((method(model, moved, target[None])[0] - map_).norm() / map_.norm())
         naive.append(max(distances))
     torch.testing.assert_close(scores, torch.stack(naive), atol=1e-6, rtol=0)
@@ -38,12 +41,12 @@ def test_linear_model_has_a_gradient_that_never_moves():
     method = Gradient()
     targets = FIRST.expand(3) + 1
     maps = method(summing, images, targets)
-    assert max_sensitivity(summing, images, maps, targets, method=method).tolist() == [0, 0, 0]
+    assert MaxSensitivity().scores(summing, images, maps, targets, method=method).tolist() == [0, 0, 0]
 
 
 def test_score_is_bounded_by_the_radius_where_the_map_is_the_image():
     images, targets = batch(channels=1)
-    scores = max_sensitivity(curved(1), images, images[:, 0], targets, method=brightness, radius=0.05)
+    scores = MaxSensitivity(radius=0.05).scores(curved(1), images, images[:, 0], targets, method=brightness)
     assert bool((scores <= 0.05 * 42**0.5 / images.flatten(1).norm(dim=1)).all())
     assert bool((scores > 0).all())
 
@@ -52,7 +55,7 @@ def test_blank_map_scores_zero_where_its_neighbours_are_blank_and_one_where_not(
     images, targets = batch()
     blank = torch.zeros(5, 6, 7)
     for method, expected in ((lambda *_: blank, 0), (brightness, 1)):
-        assert max_sensitivity(curved(), images, blank, targets, method=method).tolist() == [expected] * 5
+        assert MaxSensitivity().scores(curved(), images, blank, targets, method=method).tolist() == [expected] * 5
 
 
 def test_methods_are_explained_again_together_once_for_each_change():
@@ -75,7 +78,7 @@ def test_scores_of_several_methods_are_those_of_each_alone():
     maps = {name: method(model, images, targets) for name, method in methods.items()}
     together = score(model, images, maps, targets, [MaxSensitivity()], methods=methods)
     for name, method in methods.items():
-        alone = max_sensitivity(model, images, maps[name], targets, method=method)
+        alone = MaxSensitivity().scores(model, images, maps[name], targets, method=method)
         torch.testing.assert_close(together[name]["max_sensitivity"], alone)
 
 

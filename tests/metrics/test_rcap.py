@@ -10,8 +10,7 @@ from torch import Tensor
 from torchmetrics import MetricCollection
 
 from lightning_saliency import normalize
-from lightning_saliency.metrics import RCAP, rcap
-from lightning_saliency.metrics._rcap import recovery_quantiles
+from lightning_saliency.metrics import RCAP
 from tests.models import pictures, small_cnn
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -78,13 +77,13 @@ def test_the_official_numbers_of_a_model_of_brightness() -> None:
 
 
 def test_black_is_black_in_raw_space_and_not_zero_in_the_models() -> None:
-    official = rcap(brightness, normalised(RAW), RAMP, ONE, mean=MEAN, std=STD)
+    official = RCAP(mean=MEAN, std=STD).scores(brightness, normalised(RAW), RAMP, ONE)
 
     def shifted(images: Tensor) -> Tensor:
         return brightness(normalised(images))
 
-    torch.testing.assert_close(rcap(shifted, RAW, RAMP, ONE), official)
-    at_zero = rcap(brightness, normalised(RAW), RAMP, ONE, mean=0.0, std=1.0)
+    torch.testing.assert_close(RCAP().scores(shifted, RAW, RAMP, ONE), official)
+    at_zero = RCAP(mean=0.0, std=1.0).scores(brightness, normalised(RAW), RAMP, ONE)
     assert abs(at_zero - official).item() > 1e-3
 
 
@@ -103,14 +102,14 @@ def test_all_saliency_in_the_top_tenth_leaves_the_mean_probability() -> None:
     model = small_cnn().eval()
     image = torch.rand(1, 3, 2, 5)
     shown = torch.where(spike[:, None] > 0, image, 0.0)
-    torch.testing.assert_close(rcap(model, image, spike, ONE), model(shown).softmax(dim=1)[:, 1].detach())
+    torch.testing.assert_close(RCAP().scores(model, image, spike, ONE), model(shown).softmax(dim=1)[:, 1].detach())
 
 
 def test_it_is_at_most_the_greatest_probability_of_its_stages() -> None:
     images, targets = pictures(8)
     metric = RCAP()
     maps = torch.rand(8, 8, 8)
-    scores = rcap(small_cnn(), images, maps, targets)
+    scores = RCAP().scores(small_cnn(), images, maps, targets)
     metric.update(small_cnn(), images, maps, targets)
     assert (scores <= 1).all()
     assert metric.compute() <= metric.curve()[1].max()
@@ -124,7 +123,7 @@ def test_so_many_pixels_are_revealed() -> None:
         return torch.zeros(len(images), 2)
 
     ramp = torch.arange(224.0 * 224).reshape(1, 224, 224)
-    rcap(count, torch.ones(1, 1, 224, 224), ramp, torch.tensor([0]))
+    RCAP().scores(count, torch.ones(1, 1, 224, 224), ramp, torch.tensor([0]))
     assert torch.cat(revealed).tolist() == [5018, 10036, 15053, 20071, 25088]
 
 
@@ -135,14 +134,16 @@ def test_recovery_is_nested() -> None:
         shown.append(images[:, 0] > 0)
         return torch.zeros(len(images), 2)
 
-    rcap(keep, torch.ones(1, 1, 8, 8), torch.rand(1, 8, 8), torch.tensor([0]))
+    RCAP().scores(keep, torch.ones(1, 1, 8, 8), torch.rand(1, 8, 8), torch.tensor([0]))
     stages = torch.cat(shown)[1:]
     assert all((later | ~earlier).all() for earlier, later in itertools.pairwise(stages))
 
 
 def test_the_scale_and_the_offset_of_a_map_do_not_matter() -> None:
     model, (images, targets), maps = small_cnn(), pictures(4), torch.rand(4, 8, 8)
-    torch.testing.assert_close(rcap(model, images, maps * 40 - 7, targets), rcap(model, images, maps, targets))
+    torch.testing.assert_close(
+        RCAP().scores(model, images, maps * 40 - 7, targets), RCAP().scores(model, images, maps, targets)
+    )
 
 
 @pytest.mark.parametrize("levels", [2, 3, 10, 1000])
@@ -150,7 +151,7 @@ def test_it_is_the_definition_written_out(levels: int) -> None:
     model, (images, targets) = small_cnn().eval(), pictures(4, size=7)
     maps = (torch.rand(4, 7, 7) * levels).floor() - 2
     expected = [by_definition(model, *one) for one in zip(images, maps, targets.tolist(), strict=True)]
-    torch.testing.assert_close(rcap(model, images, maps, targets), torch.tensor(expected))
+    torch.testing.assert_close(RCAP().scores(model, images, maps, targets), torch.tensor(expected))
 
 
 def test_swapping_high_and_low_saliency_of_a_good_map_lowers_it() -> None:
@@ -163,11 +164,11 @@ def test_swapping_high_and_low_saliency_of_a_good_map_lowers_it() -> None:
     good = torch.rand(1, 8, 8)
     good[:, :, :4] += 1
     image = torch.ones(1, 1, 8, 8)
-    assert rcap(left_half, image, good, ONE) > 3 * rcap(left_half, image, 2 - good, ONE)
+    assert RCAP().scores(left_half, image, good, ONE) > 3 * RCAP().scores(left_half, image, 2 - good, ONE)
 
 
 def test_a_constant_map_scores_zero() -> None:
-    assert rcap(constant(0.9), torch.zeros(1, 1, 4, 4), torch.full((1, 4, 4), 0.3), torch.tensor([0])) == 0
+    assert RCAP().scores(constant(0.9), torch.zeros(1, 1, 4, 4), torch.full((1, 4, 4), 0.3), torch.tensor([0])) == 0
 
 
 def test_a_saturated_map_reveals_everything_salient_at_once() -> None:
@@ -183,9 +184,11 @@ def test_a_saturated_map_reveals_everything_salient_at_once() -> None:
 def test_multi_label_models_are_read_by_the_sigmoid() -> None:
     model, (images, targets), maps = constant(0.75), pictures(3), torch.rand(3, 8, 8)
     targets = targets * 0
-    assert torch.equal(rcap(model, images, maps, targets), rcap(model, images, maps, targets, activation="sigmoid"))
-    shifted = rcap(lambda batch: model(batch) + 1, images, maps, targets, activation="sigmoid")
-    assert (shifted > rcap(model, images, maps, targets)).all()
+    assert torch.equal(
+        RCAP().scores(model, images, maps, targets), RCAP(activation="sigmoid").scores(model, images, maps, targets)
+    )
+    shifted = RCAP(activation="sigmoid").scores(lambda batch: model(batch) + 1, images, maps, targets)
+    assert (shifted > RCAP().scores(model, images, maps, targets)).all()
 
 
 @pytest.mark.parametrize(
@@ -202,7 +205,7 @@ def test_multi_label_models_are_read_by_the_sigmoid() -> None:
     ],
 )
 def test_quantiles_end_below_one(lower_bound: float, interval: float, expected: tuple[float, ...]) -> None:
-    assert recovery_quantiles(lower_bound, interval) == expected
+    assert RCAP(lower_bound, interval).points == expected
 
 
 def test_two_in_a_collection_keep_their_own_sums_though_their_first_scores_agree() -> None:
@@ -211,8 +214,8 @@ def test_two_in_a_collection_keep_their_own_sums_though_their_first_scores_agree
     for maps in (torch.zeros(3, 8, 8), torch.rand(3, 8, 8)):
         collection.update(model, images, maps, targets)
     values = collection.compute()
-    assert values["wide"] == pytest.approx(rcap(model, images, maps, targets).mean().item() / 2)
-    narrow = rcap(model, images, maps, targets, lower_bound=0.8)
+    assert values["wide"] == pytest.approx(RCAP().scores(model, images, maps, targets).mean().item() / 2)
+    narrow = RCAP(lower_bound=0.8).scores(model, images, maps, targets)
     assert values["narrow"] == pytest.approx(narrow.mean().item() / 2)
 
 
@@ -239,4 +242,4 @@ def test_wrong_arguments_are_refused(options: dict[str, object], error: type[Exc
 def test_mean_and_std_of_the_wrong_number_of_channels_are_refused() -> None:
     images, targets = pictures(2)
     with pytest.raises(ValueError, match="`mean` to have one value, or one for each of 3 channels, but got 2"):
-        rcap(small_cnn(), images, torch.rand(2, 8, 8), targets, mean=(0.5, 0.5), std=0.2)
+        RCAP(mean=(0.5, 0.5), std=0.2).scores(small_cnn(), images, torch.rand(2, 8, 8), targets)

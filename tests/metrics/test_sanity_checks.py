@@ -13,12 +13,9 @@ from lightning_saliency.metrics import (
     CompletenessGap,
     ExplanationMetric,
     ParameterRandomization,
-    class_sensitivity,
-    parameter_randomization,
     spearman,
     ssim,
 )
-from lightning_saliency.metrics._parameter_randomization import randomized
 from tests.models import pictures, small_cnn
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
@@ -52,7 +49,7 @@ def test_antisymmetric_classes_have_opposite_signed_maps() -> None:
     images, _ = pictures(4)
     method = methods.InputXGradient(signed=True)
     maps = method(model, images, torch.zeros(4, dtype=torch.int64))
-    found = class_sensitivity(model, images, maps, torch.zeros(4, dtype=torch.int64), method=method)
+    found = ClassSensitivity().scores(model, images, maps, torch.zeros(4, dtype=torch.int64), method=method)
     torch.testing.assert_close(found, torch.full((4,), -1.0))
 
 
@@ -67,7 +64,7 @@ def test_the_other_class_is_the_least_likely_but_never_the_target() -> None:
         return torch.tensor([[3.0, -2, 1, -1]]).repeat(len(images), 1)
 
     images, targets = pictures(2)[0], torch.tensor([0, 1])
-    class_sensitivity(model, images, images[:, 0], targets, method=method)
+    ClassSensitivity().scores(model, images, images[:, 0], targets, method=method)
     assert asked == [[1, 3]]
 
 
@@ -76,7 +73,7 @@ def test_class_sensitivity_by_hand() -> None:
     maps = method(model, images, targets)
     others = method(model, images, model(images).scatter(1, targets[:, None], torch.inf).argmin(1))
     for similarity, compare in (("spearman", spearman), ("ssim", ssim)):
-        found = class_sensitivity(model, images, maps, targets, method=method, similarity=similarity)
+        found = ClassSensitivity(similarity=similarity).scores(model, images, maps, targets, method=method)
         torch.testing.assert_close(found, compare(maps, others))
         assert (found < 1).all()
 
@@ -101,7 +98,7 @@ def test_stages_reach_from_the_last_layer_to_the_first() -> None:
         seen.append([not torch.equal(now, then) for now, then in zip(model.parameters(), kept, strict=True)])
         return images[:, 0]
 
-    parameter_randomization(model, images, images[:, 0], targets, method=method, num_stages=6)
+    ParameterRandomization(num_stages=6).scores(model, images, images[:, 0], targets, method=method)
     owners = 6  # convolution, norm, convolution, norm, convolution, linear layer
     assert seen == [[False] * (12 - 2 * stage) + [True] * 2 * stage for stage in range(1, owners + 1)]
 
@@ -109,15 +106,21 @@ def test_stages_reach_from_the_last_layer_to_the_first() -> None:
 def test_parameters_are_drawn_with_their_own_spread() -> None:
     model = nn.Sequential(nn.Linear(100, 100), nn.BatchNorm1d(100))
     nn.init.normal_(model[0].weight, 2, 0.5)
-    with randomized(model, 1.0, seed=3):
-        assert abs(model[0].weight.mean()) < 0.05
-        assert abs(model[0].weight.std() - 0.5) < 0.02
-        assert abs(model[1].weight.std() - 0.1) < 0.03
-        first = model[0].weight.clone()
-    with randomized(model, 1.0, seed=3):
-        assert torch.equal(model[0].weight, first)
-    with randomized(model, 1.0, seed=4):
-        assert not torch.equal(model[0].weight, first)
+    drawn, (images, targets) = [], pictures(2)
+
+    def method(model: Any, images: Tensor, _targets: Tensor) -> Tensor:
+        drawn.append([model[index].weight.clone() for index in (0, 1)])
+        return images[:, 0]
+
+    for seed in (3, 3, 4):
+        metric = ParameterRandomization(num_stages=1, seed=seed)
+        metric.scores(model, images, images[:, 0], targets, method=method)
+    (first, norm), (again, _), (other, _) = drawn
+    assert abs(first.mean()) < 0.05
+    assert abs(first.std() - 0.5) < 0.02
+    assert abs(norm.std() - 0.1) < 0.03
+    assert torch.equal(again, first)
+    assert not torch.equal(other, first)
 
 
 @pytest.mark.parametrize("fails", [False, True])
@@ -133,7 +136,7 @@ def test_the_model_is_given_back_bit_by_bit(fails: bool) -> None:
 
     before = trace_of(model)
     pointers = [parameter.data_ptr() for parameter in model.parameters()]
-    run = lambda: parameter_randomization(model, images, images[:, 0], targets, method=method)  # noqa: E731
+    run = lambda: ParameterRandomization().scores(model, images, images[:, 0], targets, method=method)  # noqa: E731
     if fails:
         with pytest.raises(ArithmeticError):
             run()
@@ -154,7 +157,7 @@ def test_num_images_bounds_the_images_looked_at_whatever_the_chunks() -> None:
 def test_a_plain_function_has_no_parameters() -> None:
     images, targets = pictures(2)
     with pytest.raises(TypeError, match=r"`nn\.Module` for metric 'parameter_randomization', but got function"):
-        parameter_randomization(
+        ParameterRandomization().scores(
             lambda images: images.mean(dim=(2, 3)), images, images[:, 0], targets, method=methods.RandomMap()
         )
 

@@ -24,7 +24,6 @@ from lightning_saliency.metrics import (
     RelevanceMass,
     RelevanceRank,
     Sparseness,
-    rcap,
 )
 from tests.metrics.samples import batch, curved, summing
 
@@ -78,5 +77,7 @@ def test_confidence_alone_matters_only_where_the_docstring_says_so(metric):
 
 def test_rcap_rises_with_confidence_alone():
     images, maps = torch.rand(3, 1, 4, 4), torch.rand(3, 4, 4)
-    calm, sure = (rcap(lambda i, f=f: f * summing(i), images, maps, torch.ones(3, dtype=torch.int64)) for f in (0.2, 2))
+    calm, sure = (
+        RCAP().scores(lambda i, f=f: f * summing(i), images, maps, torch.ones(3, dtype=torch.int64)) for f in (0.2, 2)
+    )
     assert bool((sure > calm + 0.05).all())

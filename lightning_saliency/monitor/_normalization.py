@@ -1,24 +1,16 @@
 """Find out how the images were normalised: from the data set's transforms, the pixels, the network."""
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
-import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, Subset
 
 from lightning_saliency._types import Images
-from lightning_saliency.passes.colours import ChannelValues, is_raw
+from lightning_saliency.passes.normalization import Normalization, is_raw
 
 
-class Colours(NamedTuple):
-    """How raw pixels in [0, 1] became what the model is fed: minus `mean`, over `std`."""
-
-    mean: ChannelValues
-    std: ChannelValues
-
-
-def find_colours(dataset: Any, network: nn.Module, images: Images) -> Colours | None:
+def find_normalization(dataset: Any, network: nn.Module, images: Images) -> Normalization | None:
     """Find the normalisation; `None` where it cannot be known.
 
     Pixels in [0, 1] are taken as raw before the network's default configuration is asked, since a network
@@ -26,13 +18,13 @@ def find_colours(dataset: Any, network: nn.Module, images: Images) -> Colours | 
     """
     for transform in _transforms(dataset):
         if type(transform).__name__ == "Normalize" and hasattr(transform, "mean") and hasattr(transform, "std"):
-            return Colours(_floats(transform.mean), _floats(transform.std))
+            return Normalization.of(transform.mean, transform.std)
     if is_raw(images):
-        return Colours(0.0, 1.0)
+        return Normalization.of(0.0, 1.0)
     for module in network.modules():
         config = getattr(module, "pretrained_cfg", None)
         if isinstance(config, dict) and config.get("mean") and len(config["mean"]) == images.shape[1]:
-            return Colours(_floats(config["mean"]), _floats(config["std"]))
+            return Normalization.of(config["mean"], config["std"])
     return None
 
 
@@ -43,10 +35,6 @@ def class_names_of(dataset: Any) -> list[str] | None:
         if isinstance(names, list | tuple) and names:
             return [str(name) for name in names]
     return None
-
-
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(torch.as_tensor(values, dtype=torch.float64).flatten().tolist())
 
 
 def _layers_of(dataset: Any) -> Iterator[Any]:

@@ -5,7 +5,7 @@ from typing import Final
 import torch
 
 from lightning_saliency._random import keyed_generator
-from lightning_saliency._types import Images, Masks
+from lightning_saliency._types import Masks
 
 LARGEST_SIDE: Final = 10 / 28
 
@@ -21,11 +21,3 @@ def draw_squares(num_samples: int, size: tuple[int, ...], seed: int) -> Masks:
         inside = (places >= first) & (places < first + sides[:, None])
         squares &= inside.reshape(num_samples, *[length if axis == other else 1 for other in range(len(size))])
     return squares
-
-
-def draw_noise(images: Images, *, noise_level: float, seed: int, index: int) -> Images:
-    """Draw Gaussian noise in units of each image's range, the same draw for every image."""
-    draw = torch.randn(images.shape[1:], generator=keyed_generator("infidelity", seed, index)).to(images)
-    flat = images.flatten(1)
-    spread = flat.amax(dim=1) - flat.amin(dim=1)
-    return noise_level * spread.reshape(-1, *[1] * (images.ndim - 1)) * draw
