@@ -14,11 +14,11 @@ class DriftMeasure:
     """A comparison of two maps that a monitor logs, draws, gates and reports when it is listed in `drift`.
 
     Attributes:
-        name: What comes after `drift_` in logged names.
+        name: The part after `drift_` in logged names.
         function: Compares maps (B, *S) with earlier ones, both in [0, 1], image by image: (B,).
         no_change: Its value for equal maps.
         higher_is_better: Whether more similar maps have a higher value.
-        text: What it measures, in a few words, for the card.
+        text: The measured quantity in a few words, for the card.
 
     Raises:
         ValueError: If the name would be read as something else.

@@ -87,7 +87,7 @@ def score(
         targets: Target classes (B,), or a `Target`.
         metrics: Metrics with distinct names, or a mapping from names to metrics. They only say what to
             compute, and stay unchanged.
-        methods: The methods behind the maps, for metrics that explain again.
+        methods: The methods that made the maps, for metrics that explain again.
         masks: Where the object is, (B, *S) boolean, for metrics of localisation.
         max_batch_size: Most images in one pass.
         scoring_precision: `"exact"` predicts changed images as the model does. `"bf16"` predicts them within

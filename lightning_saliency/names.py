@@ -72,7 +72,7 @@ class LoggedName:
 
     @property
     def kind(self) -> Kind:
-        """What the value is."""
+        """The kind of the value."""
         if not self.method:
             return "cost"
         if self.since is not None:

@@ -99,10 +99,10 @@ def test_captums_integrated_gradients_of_a_linear_model_are_weight_times_input()
 
 def test_what_a_foreign_method_does_to_model_and_tensors_is_not_felt() -> None:
     model, (images, targets) = mixed_modes(small_cnn()), pictures(3)
-    kept, before = (images.clone(), targets.clone()), trace_of(model)
+    held, before = (images.clone(), targets.clone()), trace_of(model)
     maps = explain(model, images, targets, [with_leftovers, Gradient()])
-    assert torch.equal(images, kept[0])
-    assert torch.equal(targets, kept[1])
+    assert torch.equal(images, held[0])
+    assert torch.equal(targets, held[1])
     before["training"] = {name: module.training for name, module in model.named_modules()}
     assert_no_trace(model, before)
     assert torch.equal(maps["gradient"], Gradient()(model, images, targets))
@@ -178,10 +178,10 @@ def test_predictions_shared_by_metrics_are_made_once() -> None:
 def test_measure_keeps_the_curves_behind_the_scores() -> None:
     model, (images, targets) = small_cnn(), pictures(5)
     maps = {"a": torch.rand(5, 8, 8)}
-    found = measure(model, images, maps, targets, [RCAP(), Allegiance()], max_batch_size=2)["a"]
-    assert found["rcap"].curves.shape == (5, 5)
-    assert found["allegiance"].curves.shape == (5, 13)
-    torch.testing.assert_close(found["rcap"].curves.mean(dim=1), found["rcap"].scores)
+    result = measure(model, images, maps, targets, [RCAP(), Allegiance()], max_batch_size=2)["a"]
+    assert result["rcap"].curves.shape == (5, 5)
+    assert result["allegiance"].curves.shape == (5, 13)
+    torch.testing.assert_close(result["rcap"].curves.mean(dim=1), result["rcap"].scores)
 
 
 def test_metrics_get_what_they_need() -> None:
@@ -200,9 +200,9 @@ def test_maps_of_any_type_score_like_floating_point_ones(kind: torch.dtype) -> N
     maps = (torch.rand(3, 8, 8) > 0.6).to(kind)
     metrics = [RCAP(), Allegiance()]
     expected = score(model, images, {"edges": maps.float()}, targets, metrics)["edges"]
-    found = score(model, images, {"edges": maps}, targets, metrics)["edges"]
+    result = score(model, images, {"edges": maps}, targets, metrics)["edges"]
     for name in ("rcap", "allegiance"):
-        torch.testing.assert_close(found[name].float(), expected[name])
+        torch.testing.assert_close(result[name].float(), expected[name])
         assert expected[name].all()
 
 
@@ -244,11 +244,11 @@ def test_bad_arguments_are_refused_by_both_with_name_value_and_way_out(
 ) -> None:
     model = mixed_modes(small_cnn())
     before = trace_of(model)
-    given = {"images": GOOD_IMAGES, "targets": GOOD_TARGETS, "max_batch_size": 64} | {argument: value}
+    options = {"images": GOOD_IMAGES, "targets": GOOD_TARGETS, "max_batch_size": 64} | {argument: value}
     with pytest.raises(error, match=message):
-        explain(model, methods=[Gradient()], **given)
+        explain(model, methods=[Gradient()], **options)
     with pytest.raises(error, match=message):
-        score(model, maps=GOOD_MAPS, metrics=[Allegiance()], **given)
+        score(model, maps=GOOD_MAPS, metrics=[Allegiance()], **options)
     assert_no_trace(model, before)
 
 

@@ -23,16 +23,10 @@ ROOT: Final = Path(__file__).parents[1]
 DOCUMENTS: Final = ("*.md", "docs/**/*.md", "Makefile", "pyproject.toml", "lightning_saliency/report/templates/*.html")
 SOURCES: Final = ("lightning_saliency/**/*.py", "tests/**/*.py", "examples/**/*.py")
 # Paths, or beginnings of paths, of files that have not been brought to these rules.
-NOT_READ_YET: Final = (
-    "lightning_saliency/callbacks/",
-    "lightning_saliency/monitor/",
-    "tests/callbacks/",
-    "tests/cifar10.py",
-)
+NOT_READ_YET: Final = ("tests/cifar10.py",)
 ALWAYS_READ: Final = ("lightning_saliency/__init__.py", "lightning_saliency/__main__.py")
-OWNERS: Final = "one's|its|our|their|his|her|my|your"
 PHRASES: Final = re.compile(
-    rf"\b(but\s+for|as\s+far\s+as|at\s+hand|behind|lest|of\s+({OWNERS})\s+own|wants?|wanted)\b", re.IGNORECASE
+    r"\b(but\s+for|as\s+far\s+as|at\s+hand|behind|lest|of\s+one's\s+own|wants?|wanted)\b", re.IGNORECASE
 )
 METAPHORS: Final = frozenset(
     ("floor", "floors", "house", "houses", "lend", "lends", "lending", "lent", "portrait", "portraits", "justice")

@@ -20,10 +20,10 @@ from lightning_saliency.names import LoggedName
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What came of an evaluation.
+    """The end of an evaluation.
 
     Attributes:
-        outcome: What every process knows.
+        outcome: Everything that all processes know.
         evaluation: The results of all processes on the first one, and elsewhere those of this process.
         panels: Images that are always drawn.
     """
@@ -50,7 +50,7 @@ def conclude(
         memory: Maps of earlier evaluations.
         settings: The monitor's settings.
         compares_images: Whether the images may be other ones than those that are remembered.
-        clock: What counts the seconds of an epoch, in training.
+        clock: Counts the seconds of an epoch, in training.
     """
     local = _with_drift(evaluated.evaluation, memory, settings)
     parts = send_to_first((pack(local), evaluated.panels), trainer)
@@ -75,8 +75,8 @@ def _of_all(
         restarts = compares_images and bool(memory.maps) and len(merged.indices) > 0 and not memory.is_of(merged)
         merged, outcome = summarise(merged, settings, drift_restarts=restarts)
         panels = _panels([indices for _, indices in parts], settings.num_panels)
-        drawn = tuple(drawn_images(merged, panels, settings))
-        return Conclusion(replace(_with_share(outcome, clock, settings), drawn=drawn), merged, panels)
+        pictured = tuple(drawn_images(merged, panels, settings))
+        return Conclusion(replace(_with_share(outcome, clock, settings), pictured=pictured), merged, panels)
     except Exception as error:  # noqa: BLE001 - a score that cannot be averaged must not stop training
         return Conclusion(Outcome(fault=Fault.of(error)), Evaluation(), [])
 

@@ -40,12 +40,12 @@ def exchange(values: Tensor, counts: Sequence[int], device: torch.device) -> Ten
     Groups such as NCCL's only know tensors of their own device, so that everything goes there and back.
 
     Args:
-        values: What this process sends.
+        values: The values that this process sends.
         counts: How many values this process receives from each other one: zeros except on the first process.
         device: The device of this process.
 
     Returns:
-        What was received, one process after the other, on the CPU.
+        The received values, one process after the other, on the CPU.
     """
     sent = values.to(device)
     received = sent.new_empty(sum(counts))

@@ -97,13 +97,13 @@ Gate = Bound | Relative
 
 @dataclass(frozen=True)
 class Decision:
-    """What was decided after one validation.
+    """The decision after one validation.
 
     Attributes:
         epoch: Current epoch.
         step: Global step.
         passed: Whether every gate passed, on every process.
-        reasons: What each gate saw.
+        reasons: The value that each gate used.
     """
 
     epoch: int

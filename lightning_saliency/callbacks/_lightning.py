@@ -1,4 +1,4 @@
-"""What the callbacks ask of a trainer."""
+"""Questions of the callbacks to a trainer."""
 
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def evaluation_loop(trainer: pl.Trainer) -> Any:
 
 
 def has_validation_images(trainer: pl.Trainer) -> bool:
-    """Return whether validations of this training will see a batch, as far as is known yet."""
+    """Return whether validations of this training will have a batch, by what the trainer knows yet."""
     sizes = trainer.num_val_batches
     return trainer.enable_validation and (not sizes or sum(sizes) > 0)
 

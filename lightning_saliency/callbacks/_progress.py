@@ -42,20 +42,20 @@ def _borrowed_description(line: Any, total: int) -> Iterator[Tell]:
 
 @contextmanager
 def _task_of_its_own(bar: RichProgressBar, total: int) -> Iterator[Tell]:
-    shown: Any = bar.progress
-    task = shown.add_task(_text(0, total), total=total)
+    progress: Any = bar.progress
+    task = progress.add_task(_text(0, total), total=total)
 
     def tell(done: int) -> None:
-        shown.update(task, completed=done, description=_text(done, total))
-        shown.refresh()
+        progress.update(task, completed=done, description=_text(done, total))
+        progress.refresh()
 
     try:
         tell(0)
         yield tell
     finally:
         # Not removed: Lightning finds its own tasks by their places in the list.
-        shown.update(task, visible=False)
-        shown.refresh()
+        progress.update(task, visible=False)
+        progress.refresh()
 
 
 def _text(done: int, total: int) -> str:

@@ -23,11 +23,11 @@ from lightning_saliency.names import Stage, card_name, staged, table_file
 
 @dataclass(frozen=True)
 class Publication:
-    """What the first process publishes.
+    """The results that the first process publishes.
 
     Attributes:
         evaluation: The results of all processes.
-        values: What is logged.
+        values: The logged values.
         stage: The stage of the trainer.
         memory: Maps of earlier evaluations.
         panels: Images that are always drawn.
@@ -57,11 +57,11 @@ def publish(
     Args:
         trainer: The trainer.
         thumbnails: The drawn images that this process has.
-        publication: What there is to publish, on the first process.
+        publication: The results to publish, on the first process.
         settings: The monitor's settings.
 
     Returns:
-        What went wrong on the first process; where a fault has to stop training, every process knows.
+        The fault of the first process, if there is one; where a fault has to stop training, every process knows.
     """
     fault: Fault | None = None
     parts = send_to_first(dict(thumbnails), trainer)

@@ -13,7 +13,7 @@ from lightning_saliency.monitor.subset import Subset
 
 @dataclass
 class Run:
-    """What an evaluation is about, and its results so far.
+    """The subject of an evaluation, and its results so far.
 
     Attributes:
         subset: The images watched.
@@ -27,7 +27,7 @@ class Run:
         waits: Whether to work only after the first batch, when DDP has shared its buffers.
         buffers: Buffers of the first process, which stand in for this one's.
         evaluated: The results, once the work is done.
-        error: What was raised instead.
+        error: The exception that was raised instead.
     """
 
     subset: Subset

@@ -56,7 +56,7 @@ class GatedCheckpoint(ModelCheckpoint):
         gates: Rules by the names of logged values: `">= x"` or `"<= x"`; append `"by k stderr"` to require a margin of
             `k` standard errors. `"worsens <= x%"` compares with the best value so far, and the first value passes.
             Drift has no value before the second evaluation.
-        on_fail: What a gate that does not pass does: `"skip"` saves nothing, `"warn"` saves and warns,
+        on_fail: What to do when a gate does not pass: `"skip"` saves nothing, `"warn"` saves and warns,
             `"stop"` saves nothing and ends training after this validation.
         name: First part of what is logged, and of the name of the file with the decisions.
         auto_insert_metric_name: As in `ModelCheckpoint`, but off, since names with slashes would make folders.
@@ -116,7 +116,7 @@ class GatedCheckpoint(ModelCheckpoint):
 
     @property
     def decisions(self) -> list[Decision]:
-        """What was decided after each validation and why, oldest first.
+        """The decision after each validation with its reasons, oldest first.
 
         After a launcher such as that of `ddp_spawn` they are those of its first process.
         """

@@ -79,7 +79,7 @@ class SaliencyMonitor(pl.Callback):
     Args:
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
         metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
-        controls: Meaningless maps scored beside the real ones, `"random"` and `"edges"`.
+        controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         drift: Measures of how far maps have moved, by name (`"spearman"`, `"ssim"`, `"top_k_iou"`, `"center_shift"`)
             or as `DriftMeasure`. The first one decides which images have moved most.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
@@ -103,9 +103,9 @@ class SaliencyMonitor(pl.Callback):
         dataloader_idx: Which of several validation loaders to watch.
         scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, that of all maps of a
             method, present and remembered.
-        seed: Seed of everything that takes chance.
+        seed: Seed of the subset, the noise and the controls.
         name: First part of all names, and key of the callback's state.
-        on_error: What a fault at run time does: `"warn"` skips the evaluation, `"raise"` stops. A wrong
+        on_error: What to do when an evaluation fails: `"warn"` skips the evaluation, `"raise"` stops. A wrong
             set-up always stops.
         scoring_precision: `"bf16"` predicts changed images for scores in bfloat16, as in `score`; maps stay exact.
         max_kept_bytes: Memory that the watched images may take on the CPU of a process. They are read once a run. More
@@ -516,7 +516,7 @@ class SaliencyMonitor(pl.Callback):
                     self._warn(key, message)
         if not publishes(trainer):
             return None
-        thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.drawn}
+        thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.pictured}
         return publish(trainer, thumbnails, publication, self.settings)
 
     def _remember(self, conclusion: Conclusion) -> None:

@@ -16,8 +16,8 @@ def choose_indices(dataset: Dataset[Any], size: int, num_images: int, seed: int)
     labels = labels_of(dataset, size)
     if labels is not None:
         order = order[torch.argsort(_rank_within_class(labels[order]), stable=True)]
-    chosen: list[int] = order[:num_images].tolist()
-    return chosen
+    selection: list[int] = order[:num_images].tolist()
+    return selection
 
 
 def labels_of(dataset: Any, size: int) -> Tensor | None:
@@ -27,8 +27,8 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
         return None if inner is None else inner[torch.as_tensor(dataset.indices, dtype=torch.int64)]
     if isinstance(dataset, ConcatDataset):
         parts = [labels_of(part, _size_of(part)) for part in dataset.datasets]
-        known = [part for part in parts if part is not None]
-        return torch.cat(known) if len(known) == len(parts) else None
+        complete = [part for part in parts if part is not None]
+        return torch.cat(complete) if len(complete) == len(parts) else None
     if isinstance(dataset, TensorDataset):
         return _as_labels(dataset.tensors[1], size) if len(dataset.tensors) > 1 else None
     for attribute in ("targets", "labels"):

@@ -12,9 +12,9 @@ class EpochClock:
     def start(self) -> None:
         """Begin an epoch, or what is left of one after resuming."""
         self._started = perf_counter()
-        self._spent = 0.0
+        self._seconds = 0.0
 
     def share(self, seconds: float) -> float:
         """Add an evaluation and return the share of the epoch so far that all its evaluations took."""
-        self._spent += seconds
-        return min(self._spent / (perf_counter() - self._started), 1.0)
+        self._seconds += seconds
+        return min(self._seconds / (perf_counter() - self._started), 1.0)

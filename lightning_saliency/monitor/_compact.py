@@ -23,8 +23,8 @@ class SmallMap(NamedTuple):
 
     Attributes:
         values: Values (*S) scaled to [0, 1], float16 on the CPU.
-        low: What 0 stands for.
-        high: What 1 stands for.
+        low: The value that 0 stands for.
+        high: The value that 1 stands for.
     """
 
     values: Tensor

@@ -1,4 +1,4 @@
-"""What is logged as numbers: scores, margins over controls, drift, health, cost."""
+"""The numbers that are logged: scores, margins over controls, drift, health, cost."""
 
 from collections.abc import Mapping
 from functools import partial

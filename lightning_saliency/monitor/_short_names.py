@@ -21,7 +21,7 @@ class MethodClass(ABC):
 
     @classmethod
     def __subclasshook__(cls, other: type) -> bool:
-        """Take every class with a call for a subclass, but for those of classes."""
+        """Take every class with a call for a subclass, except classes of classes."""
         return not issubclass(other, type) and any("__call__" in vars(base) for base in other.__mro__)
 
 
@@ -31,15 +31,15 @@ MetricChoice: TypeAlias = Sequence[str | ExplanationMetric] | Mapping[str, str |
 
 def known_methods(members: Any) -> Any:
     """Replace names such as `"grad_cam"` or `"GradCAM"` by methods with default arguments."""
-    return _known("methods", members, all_methods, object)
+    return _resolve_all("methods", members, all_methods, object)
 
 
 def known_metrics(members: Any) -> Any:
     """Replace names such as `"rcap"` or `"RCAP"` by metrics with default arguments."""
-    return _known("metrics", members, all_metrics, ExplanationMetric)
+    return _resolve_all("metrics", members, all_metrics, ExplanationMetric)
 
 
-def _known(argument: str, members: Any, module: ModuleType, base: type) -> Any:
+def _resolve_all(argument: str, members: Any, module: ModuleType, base: type) -> Any:
     if isinstance(members, str) or not isinstance(members, Sequence | Mapping):
         return members
     if isinstance(members, Mapping):

@@ -35,14 +35,14 @@ def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None
     """Read images (B, C, *S), labels (B, ...) and masks (B, *S); the last two are `None` where there are none.
 
     Raises:
-        TypeError: If what is found are no images.
-        ValueError: If nothing is found, or labels are not one row per image.
+        TypeError: If the batch holds no images.
+        ValueError: If there are none, or labels are not one row per image.
     """
     images, labels, masks = _pick(batch, reader)
     check_images(images)
-    known = list(range(len(images))) if indices is None else indices
+    numbers = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
-    return LabelledImages(known, images, labels, None if masks is None else _as_masks(masks, images))
+    return LabelledImages(numbers, images, labels, None if masks is None else _as_masks(masks, images))
 
 
 def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most: int) -> LabelledImages:
@@ -86,10 +86,12 @@ def _three(parts: Any) -> tuple[Any, Any, Any]:
 
 def _as_masks(masks: Any, images: Images) -> Masks:
     """Accept boolean or whole-numbered masks, with or without a channel."""
-    found = masks[:, 0] if isinstance(masks, Tensor) and masks.ndim == images.ndim and masks.shape[1] == 1 else masks
-    found = found > 0 if isinstance(found, Tensor) else found
-    check_masks(found, images)
-    return cast("Tensor", found)
+    flags = (
+        masks[:, 0] if isinstance(masks, Tensor) and masks.ndim == images.ndim and masks.shape[1] == 1 else masks
+    )
+    flags = flags > 0 if isinstance(flags, Tensor) else flags
+    check_masks(flags, images)
+    return cast("Tensor", flags)
 
 
 def _kind(batch: Any) -> str:

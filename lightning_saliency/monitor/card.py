@@ -21,8 +21,8 @@ def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -
 
     Args:
         evaluation: Results of the first evaluation.
-        settings: What the monitor was asked for.
-        values: What was logged, for the controls' scores.
+        settings: The monitor's settings.
+        values: The logged values, for the controls' scores.
     """
     indices = evaluation.indices.tolist()
     names = {metric for _, metric in evaluation.scores}
@@ -50,7 +50,7 @@ def escaped(text: object) -> str:
     """Take from a text what Markdown or HTML would read as marks."""
     plain = "".join(ENTITIES.get(letter, letter) for letter in " ".join(str(text).split()))
     # Entities are made of marks, too.
-    return re.sub(r"(&#?\w+;)|(" + MARKS.pattern + ")", lambda found: found[1] or f"\\{found[2]}", plain)
+    return re.sub(r"(&#?\w+;)|(" + MARKS.pattern + ")", lambda match: match[1] or f"\\{match[2]}", plain)
 
 
 def _drift_lines(settings: Settings) -> list[str]:
@@ -73,8 +73,8 @@ def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values
 
 
 def _method_line(name: str, method: object) -> str:
-    chosen = _hyperparameters(method)
-    return _item(name, _first_line(_documented(method)) + (f" With {chosen}." if chosen else ""))
+    options = _hyperparameters(method)
+    return _item(name, _first_line(_documented(method)) + (f" With {options}." if options else ""))
 
 
 def _item(name: str, text: str) -> str:

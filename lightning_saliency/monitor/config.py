@@ -44,7 +44,7 @@ def _drift_measure(choice: str | DriftMeasure) -> DriftMeasure:
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """What `SaliencyMonitor` documents, with methods and metrics by name."""
+    """The arguments that `SaliencyMonitor` documents, with methods and metrics by name."""
 
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
@@ -94,14 +94,14 @@ class Settings:
 
     @property
     def all_methods(self) -> dict[str, Method]:
-        """The methods with the controls behind them."""
+        """The methods, followed by the controls."""
         return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
 
     @property
     def activation(self) -> Activation:
         """How logits become probabilities: as in the metrics, if they agree on something unusual."""
-        known = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
-        return "sigmoid" if known == {"sigmoid"} else "softmax"
+        activations = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
+        return "sigmoid" if activations == {"sigmoid"} else "softmax"
 
     def _check_names(self) -> None:
         if CURVES in self.methods:

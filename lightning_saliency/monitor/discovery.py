@@ -1,4 +1,4 @@
-"""What is explained: the network in a module, and the classes of its output."""
+"""The subject of explanations: the network in a module, and the classes of its output."""
 
 from collections.abc import Callable
 from operator import attrgetter

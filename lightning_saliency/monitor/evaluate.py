@@ -74,21 +74,21 @@ class _Batch(NamedTuple):
     def where(self, keep: Tensor) -> "_Batch":
         """Take the images that are to be kept."""
         rows = keep.nonzero().flatten()
-        chosen = [self.indices[row] for row in rows.tolist()]
+        indices = [self.indices[row] for row in rows.tolist()]
         labels = None if self.labels is None else self.labels[rows]
         masks = None if self.masks is None else self.masks[rows]
-        return _Batch(chosen, self.images[rows], labels, masks, self.targets[rows], self.logits[rows])
+        return _Batch(indices, self.images[rows], labels, masks, self.targets[rows], self.logits[rows])
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """What a process computed.
+    """The results of one process.
 
     Attributes:
         evaluation: Results, to be merged with those of other processes.
         thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
-        notes: What the user should know, by a key that lets each be said once.
+        notes: Messages for the user, by a key that lets each be said once.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
@@ -111,8 +111,8 @@ def evaluate_subset(
     """Explain and score this process's share of a subset.
 
     Args:
-        module: What is borrowed and restored.
-        network: What maps images to logits, a part of the module or built on it.
+        module: The module that is borrowed and restored.
+        network: The module that maps images to logits, a part of the module or built on it.
         subset: The images.
         reading: How they are read.
         settings: What to do.
@@ -144,7 +144,7 @@ def evaluate_subset(
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
         with progress(len(first.indices) if check else len(share)) as tell:
-            evaluated = evaluate(network, _told(batches, tell), task)
+            evaluated = evaluate(network, _reported(batches, tell), task)
         return replace(evaluated, panels=watched[: settings.num_panels], notes=notes)
 
 
@@ -167,7 +167,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     return Evaluated(merge(parts), thumbnails)
 
 
-def _told(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
+def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
     """Tell after each batch how many images are done."""
     done = 0
     for batch in batches:

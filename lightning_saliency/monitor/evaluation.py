@@ -40,7 +40,7 @@ class Evaluation:
         maps: Small maps by method and image; an image whose map was not finite has none.
         seconds: Time spent.
         batch_size: Most images in one pass that memory had room for.
-        fault: What went wrong.
+        fault: The reason why there are no results.
     """
 
     indices: Tensor = field(default_factory=_no_rows)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Fault:
-    """What went wrong in an evaluation.
+    """The reason why an evaluation failed.
 
     Attributes:
         is_configuration: Whether the user's arguments are to blame rather than the moment.

@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Record:
-    """What one evaluation logged.
+    """The values that one evaluation logged.
 
     Attributes:
         stage: `"fit"`, `"validate"` or `"test"`.

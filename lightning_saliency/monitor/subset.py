@@ -115,13 +115,13 @@ class Subset:
 
     def images(self, indices: Sequence[int], reading: Reading, device: torch.device) -> Iterator[LabelledImages]:
         """Yield some of this process's images on a device, from memory or anew."""
-        chosen = set(indices)
-        if self.source.size is not None and not (self.batches and chosen <= set(self.share)):
+        selection = set(indices)
+        if self.source.size is not None and not (self.batches and selection <= set(self.share)):
             yield from read_items(self.source, indices, reading)
             return
         waiting: list[LabelledImages] = []
         for batch in self.batches:
-            rows = [row for row, index in enumerate(batch.indices) if index in chosen]
+            rows = [row for row, index in enumerate(batch.indices) if index in selection]
             for row in rows:
                 image = take(batch, [row])
                 if waiting and (len(waiting) == reading.batch_size or not _go_together(waiting[0], image)):

@@ -12,14 +12,14 @@ from lightning_saliency.names import LoggedName
 
 @dataclass(frozen=True)
 class Outcome:
-    """What every process has to know of an evaluation.
+    """The part of an evaluation that every process has to know.
 
     Attributes:
-        scalars: What is logged.
+        scalars: The logged values.
         num_read: Number of images that were read.
         seconds: Time that the slowest process took.
         batch_size: Most images in one pass that every process had memory for.
-        drawn: Images whose thumbnails the first process needs.
+        pictured: Images whose thumbnails the first process needs.
         drift_restarts: Whether the images are other ones than those that are remembered.
         fault: Why nothing is logged.
         loss: Why there is nothing to remember: not a single map was finite.
@@ -29,14 +29,14 @@ class Outcome:
     num_read: int = 0
     seconds: float = 0.0
     batch_size: int = 0
-    drawn: tuple[int, ...] = ()
+    pictured: tuple[int, ...] = ()
     drift_restarts: bool = False
     fault: Fault | None = None
     loss: Fault | None = None
 
     @property
     def values(self) -> dict[str, float]:
-        """What is logged, standard errors included."""
+        """The logged values, standard errors included."""
         return logged_values(self.scalars)
 
 

@@ -45,7 +45,7 @@ class Collective:
 
 @dataclass
 class Ledger:
-    """What this package and torchmetrics started, in order."""
+    """The collectives that this package and torchmetrics started, in order."""
 
     collectives: list[Collective] = field(default_factory=list)
 

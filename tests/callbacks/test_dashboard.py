@@ -1,4 +1,4 @@
-"""What TensorBoard is told beside numbers and pictures, read back as TensorBoard reads it."""
+"""Everything that TensorBoard gets besides numbers and pictures, read back as TensorBoard reads it."""
 
 import re
 from functools import partial
@@ -72,8 +72,8 @@ def test_every_chart_shows_scalars_that_are_there(events):
 def test_a_score_is_one_chart_of_all_methods_and_controls(events):
     charts = {chart.title: chart for chart in layout_of(events).category[0].chart}
     (expression,) = charts["rcap"].multiline.tag
-    shown = {scalar for scalar in events.Tags()["scalars"] if re.search(expression, scalar)}
-    assert shown == {f"saliency/{method}/rcap" for method in ("gradient", "random", "edges")}
+    visible = {scalar for scalar in events.Tags()["scalars"] if re.search(expression, scalar)}
+    assert visible == {f"saliency/{method}/rcap" for method in ("gradient", "random", "edges")}
 
 
 def test_two_monitors_are_two_categories_of_one_layout(events):
@@ -124,31 +124,31 @@ def test_each_decision_of_a_gate_is_told_with_its_reason(events):
 def test_names_are_no_marks_of_their_own(name):
     from tensorboard.plugin_util import markdown_to_safe_html
 
-    shown = markdown_to_safe_html(escaped(name))
-    assert unescape(shown) == f"<p>{name}</p>".replace("\n", " ")
-    assert "<" not in shown.removeprefix("<p>").removesuffix("</p>")
+    visible = markdown_to_safe_html(escaped(name))
+    assert unescape(visible) == f"<p>{name}</p>".replace("\n", " ")
+    assert "<" not in visible.removeprefix("<p>").removesuffix("</p>")
 
 
 def test_curves_of_all_methods_are_drawn_in_every_evaluation(tmp_path):
     metrics = [RCAP(mean=MEAN, std=STD), Allegiance(mean=MEAN, std=STD), Insertion(), Sparseness()]
     events = watch(tmp_path, [monitor(metrics=metrics)])
-    drawn = [tag for tag in events.Tags()["images"] if tag.startswith("saliency/curves/")]
-    assert sorted(drawn) == [f"saliency/curves/{name}" for name in ("allegiance", "insertion", "rcap")]
+    pictured = [tag for tag in events.Tags()["images"] if tag.startswith("saliency/curves/")]
+    assert sorted(pictured) == [f"saliency/curves/{name}" for name in ("allegiance", "insertion", "rcap")]
     assert [event.step for event in events.Images("saliency/curves/rcap")] == [6, 12]
 
 
 def test_a_common_scale_spans_all_maps_of_a_method_present_and_remembered(tmp_path, monkeypatch):
-    drawn = []
+    pictured = []
 
     def spy(image, maps, caption, *, change=None, limits=None):
-        drawn.append((maps, limits))
+        pictured.append((maps, limits))
         return draw_strip(image, maps, caption, change=change, limits=limits)
 
     monkeypatch.setattr(drawing, "draw_strip", spy)
     watcher = SaliencyMonitor([Gradient()], METRICS, num_images=6, num_panels=6, num_drifted=0, scale="common")
     watch(tmp_path, [watcher])
-    last = drawn[-6:]
-    (limits,) = {found for _, found in last}
+    last = pictured[-6:]
+    (limits,) = {text for _, text in last}
     tiles = [tile for maps, _ in last for tile in maps.values()]
     assert limits[0] == pytest.approx(min(tile.min().item() for tile in tiles), abs=1e-5)
     assert limits[1] == pytest.approx(max(tile.max().item() for tile in tiles), rel=1e-3)
@@ -291,5 +291,5 @@ def test_where_the_user_makes_no_entry_ours_comes_at_the_end(tmp_path):
 
 def test_a_remembered_map_keeps_its_unit():
     maps = torch.rand(2, 5, 7) * torch.tensor([1e-6, 30.0]).reshape(2, 1, 1) - 3e-7
-    for small, whole in zip(compact(maps), maps, strict=True):
-        torch.testing.assert_close(small.raw(), whole, rtol=0, atol=1e-3 * (whole.max() - whole.min()).item())
+    for small, original in zip(compact(maps), maps, strict=True):
+        torch.testing.assert_close(small.raw(), original, rtol=0, atol=1e-3 * (original.max() - original.min()).item())

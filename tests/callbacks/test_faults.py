@@ -29,14 +29,14 @@ def scores_of(run):
 
 
 class Poison(Callback):
-    """Spoils the weights in front of the second evaluation, and mends them behind it."""
+    """Spoils the weights in front of the second evaluation, and restores them after it."""
 
     def __init__(self, factor):
         self.factor = factor
 
     def on_validation_start(self, trainer, pl_module):
         if not trainer.sanity_checking and trainer.current_epoch == 1:
-            self.kept = {name: value.clone() for name, value in pl_module.state_dict().items()}
+            self.saved = {name: value.clone() for name, value in pl_module.state_dict().items()}
             with torch.no_grad():
                 pl_module.network[-1].weight.mul_(self.factor)
 
@@ -44,7 +44,7 @@ class Poison(Callback):
         values = {name: value for name, value in trainer.callback_metrics.items() if name.startswith("saliency")}
         assert all(value.isfinite() for value in values.values())
         if not trainer.sanity_checking and trainer.current_epoch == 1:
-            pl_module.load_state_dict(self.kept)
+            pl_module.load_state_dict(self.saved)
 
 
 @pytest.mark.parametrize("factor", [torch.nan, torch.inf, 1e38], ids=["NaN", "infinite", "huge"])

@@ -29,10 +29,10 @@ class Scores(Callback):
 
 
 def files(folder):
-    found = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
+    present = sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*") if path.is_file())
     # The record of decisions lies beside checkpoints, and never alone.
-    assert found != ["gate_decisions.json"]
-    return [name for name in found if name != "gate_decisions.json"]
+    assert present != ["gate_decisions.json"]
+    return [name for name in present if name != "gate_decisions.json"]
 
 
 CHECKPOINTS = {
@@ -150,8 +150,8 @@ def judged(rule, *values, best=None, higher_is_better=True):
     gate = GatedCheckpoint(gates={"score": rule}).gates[0]
     if hasattr(gate, "higher_is_better"):
         gate = dataclasses.replace(gate, higher_is_better=higher_is_better)
-    known = dict(zip(("score", "score_stderr"), values, strict=False))
-    return gate.judge(known.get, best).passed
+    listed = dict(zip(("score", "score_stderr"), values, strict=False))
+    return gate.judge(listed.get, best).passed
 
 
 @pytest.mark.parametrize(
@@ -237,13 +237,13 @@ def test_a_failing_gate_can_stop_training(tmp_path):
 
 
 def test_two_gates_of_a_run_have_names_of_their_own(tmp_path):
-    kept, logger = tmp_path / "kept", CSVLogger(tmp_path)
-    gate = GatedCheckpoint(kept, gates={"score": ">= 0.5"}, save_top_k=-1)
-    strict = GatedCheckpoint(kept, gates={"score": ">= 0.9"}, save_top_k=-1, on_fail="warn", name="strict")
+    saved, logger = tmp_path / "kept", CSVLogger(tmp_path)
+    gate = GatedCheckpoint(saved, gates={"score": ">= 0.5"}, save_top_k=-1)
+    strict = GatedCheckpoint(saved, gates={"score": ">= 0.9"}, save_top_k=-1, on_fail="warn", name="strict")
     with pytest.warns(UserWarning, match=r"refused: score is 0.6, required >= 0.9"):
         fit([Scores(0.6), gate, strict], logger=logger, max_epochs=1)
     for name, passed in (("gate", True), ("strict", False)):
-        record = json.loads((kept / f"{name}_decisions.json").read_text())
+        record = json.loads((saved / f"{name}_decisions.json").read_text())
         assert [entry["passed"] for entry in record] == [passed]
         assert f"{name}/passed" in (Path(logger.log_dir) / "metrics.csv").read_text()
 

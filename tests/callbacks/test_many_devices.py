@@ -64,13 +64,15 @@ def on_nccl(folder):
         logger = CSVLogger(folder, name="", version=f"log {name}")
         with as_on_nccl() as ledger:
             run, module = fit([monitor(methods), gate], data=data(), logger=logger, **DDP)
-        own = [entry for entry in ledger.collectives if entry.hook != "on_validation_end" or not entry.carries_sizes]
+        started = [
+            entry for entry in ledger.collectives if entry.hook != "on_validation_end" or not entry.carries_sizes
+        ]
         results[name] = {
             "scores": scores_of(run),
             "passed": [decision.passed for decision in gate.decisions],
             "evaluations": 2,
             "all": count(ledger.collectives),
-            "hooks": sorted({entry.hook for entry in own}),
+            "hooks": sorted({entry.hook for entry in started}),
             "received": sum(entry.received for entry in ledger.collectives),
         }
     with as_on_nccl() as ledger:
@@ -137,7 +139,7 @@ def test_what_is_exchanged_is_moved_to_the_strategys_device():
 
 
 class Shifted(Classifier):
-    """A network of its own for every seed."""
+    """A different network for every seed."""
 
     def __init__(self, seed=0):
         torch.manual_seed(seed)
@@ -264,12 +266,12 @@ def test_statistics_that_are_not_to_be_shared_stay_apart(statistics):
 class Timed(SaliencyMonitor):
     """Counts the CPU seconds that hooks outside of passes take."""
 
-    spent = 0.0
+    seconds = 0.0
 
     def _timed(self, hook, arguments):
         started = time.process_time()
         hook(*arguments)
-        self.spent += time.process_time() - started
+        self.seconds += time.process_time() - started
 
     def on_validation_epoch_start(self, *arguments):
         self._timed(super().on_validation_epoch_start, arguments)
@@ -285,7 +287,7 @@ def cpu_seconds(devices):
     timed = Timed(mean=MEAN, std=STD)
     options = {"strategy": "ddp", "devices": devices} if devices > 1 else {}
     fit([timed], data=data(96), max_epochs=4, **options)
-    return timed.spent / 4
+    return timed.seconds / 4
 
 
 def test_four_processes_spend_hardly_more_outside_of_passes_than_one(tmp_path):

@@ -14,13 +14,13 @@ from tests.callbacks.training import MEAN, STD, Classifier, Data, Network, Patte
 
 def spying(**options):
     """Make a monitor that hands out what methods get: images and targets."""
-    seen = []
+    received = []
 
     def spy(model, images, targets):
-        seen.append((images.clone(), targets.clone(), model(images).detach()))
+        received.append((images.clone(), targets.clone(), model(images).detach()))
         return images.mean(dim=1)
 
-    return seen, SaliencyMonitor({"spy": spy}, **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return received, SaliencyMonitor({"spy": spy}, **{"num_images": 6, "mean": MEAN, "std": STD, **options})
 
 
 class Binary(Classifier):
@@ -52,9 +52,9 @@ def labelled(labels):
 @pytest.mark.parametrize("column", [False, True], ids=["labels (B,)", "labels (B, 1) of floats"])
 def test_a_binary_network_of_one_logit_is_explained_for_both_classes(column):
     labels = (Patterns(18).targets == 0).long()
-    seen, monitor = spying(num_images=18)
+    received, monitor = spying(num_images=18)
     run, _ = fit([monitor], Binary, labelled(labels[:, None].float() if column else labels), max_epochs=1)
-    _, targets, logit = seen[-1]
+    _, targets, logit = received[-1]
     assert sorted(targets.tolist()) == [0] * 12 + [1] * 6
     assert logit.shape == (18, 1)
     assert 0 < run.callback_metrics["saliency/random/rcap"] < 1
@@ -100,9 +100,9 @@ def first_true(logits, labels):
 @pytest.mark.parametrize(("target", "expected"), [(1, [1]), (first_true, [0, 1, 2]), ("predicted", None)])
 def test_a_network_with_several_labels_at_once_is_explained_for_a_chosen_class(target, expected):
     labels = functional.one_hot(Patterns(18).targets, 3).float()
-    seen, monitor = spying(target=target, metrics=[RCAP(activation="sigmoid"), Allegiance(activation="sigmoid")])
+    received, monitor = spying(target=target, metrics=[RCAP(activation="sigmoid"), Allegiance(activation="sigmoid")])
     run, _ = fit([monitor], ManyLabels, labelled(labels), max_epochs=1)
-    _, targets, logits = seen[-1]
+    _, targets, logits = received[-1]
     assert sorted(set(targets.tolist())) == (expected or sorted(set(logits.argmax(dim=1).tolist())))
     assert 0 < run.callback_metrics["saliency/random/rcap"] < 1
 
@@ -149,9 +149,9 @@ class Dressed(Data):
 
 
 def test_images_come_through_the_transfer_hooks_of_the_data_module():
-    seen, monitor = spying(num_images=18)
+    received, monitor = spying(num_images=18)
     fit([monitor], data=Dressed(), max_epochs=1)
-    images, _, _ = seen[-1]
+    images, _, _ = received[-1]
     raw = (Patterns(18).images * 100).to(torch.uint8) / 100
     order = {tuple(image.flatten().tolist()): index for index, image in enumerate(raw)}
     assert images.min() < -1
@@ -165,13 +165,13 @@ def test_images_come_through_the_transfer_hooks_of_the_module_where_the_data_mod
             images, labels = batch
             return images * 2, labels
 
-    found = []
+    normalization = []
     for module in (Classifier(), Doubling()):
-        seen, monitor = spying()
+        received, monitor = spying()
         data = Data()
         trainer([monitor], max_epochs=1).fit(module, data.train_dataloader(), data.val_dataloader())
-        found.append(seen[-1][0])
-    assert torch.equal(found[1], 2 * found[0])
+        normalization.append(received[-1][0])
+    assert torch.equal(normalization[1], 2 * normalization[0])
 
 
 class Two(Classifier):
@@ -188,6 +188,6 @@ def test_one_of_several_loaders_is_watched_whatever_holds_them(kind, index, brig
     )
     data = Data()
     data.val_dataloader = lambda: [bright, dark] if kind is list else {"bright": bright, "dark": dark}
-    seen, monitor = spying(dataloader_idx=index)
+    received, monitor = spying(dataloader_idx=index)
     fit([monitor], Two, data, max_epochs=1)
-    assert seen[-1][0].mean().item() == pytest.approx(brightness, abs=0.01)
+    assert received[-1][0].mean().item() == pytest.approx(brightness, abs=0.01)

@@ -22,7 +22,7 @@ def monitor(method=None, **options):
 
 
 def screen_of(callbacks, stage="fit", **options):
-    """Return what a terminal was shown."""
+    """Return the text that a terminal showed."""
     terminal = Terminal()
     with redirect_stdout(terminal), redirect_stderr(terminal):
         run = trainer(callbacks, **{"enable_progress_bar": True, **options})
@@ -60,15 +60,15 @@ def test_tqdms_own_text_is_back_after_a_fault():
 def test_richs_own_lines_are_left_after_a_fault():
     class Kept(RichProgressBar):
         def on_validation_end(self, trainer, pl_module):
-            self.shown = [task.description for task in self.progress.tasks if task.visible]
+            self.visible = [task.description for task in self.progress.tasks if task.visible]
             super().on_validation_end(trainer, pl_module)
 
     bar = Kept(refresh_rate=1)
     with pytest.warns(UserWarning, match="not today"):
         text = screen_of([bar, monitor(broken)])
     assert "Explaining 0/6" in text
-    assert bar.shown
-    assert not any("Explaining" in shown for shown in bar.shown)
+    assert bar.visible
+    assert not any("Explaining" in visible for visible in bar.visible)
 
 
 @pytest.mark.parametrize(

@@ -139,13 +139,13 @@ def test_rows_written_after_the_checkpoint_are_replaced(tmp_path):
 
     run([monitor(), saving(tmp_path)], max_epochs=3, logger=logger())
     table = tmp_path / "same" / "saliency.csv"
-    whole = table.read_text()
+    original = table.read_text()
     with pytest.warns(UserWarning, match="Experiment logs directory"):
         run([monitor(), saving(tmp_path)], max_epochs=3, ckpt_path=tmp_path / "step=12.ckpt", logger=logger())
-    assert table.read_text() == whole
+    assert table.read_text() == original
     with table.open() as file:
         assert [row["epoch"] for row in csv.DictReader(file)] == sorted(
-            row["epoch"] for row in csv.DictReader(whole.splitlines())
+            row["epoch"] for row in csv.DictReader(original.splitlines())
         )
 
 

@@ -101,16 +101,16 @@ def test_the_margin_over_the_control_is_paired_and_positive_for_the_better():
 
 
 def test_the_same_images_are_used_in_every_epoch_and_balanced_over_classes():
-    seen = []
+    received = []
 
     def spy(model, images, targets):
-        seen.append((images.clone(), targets.clone()))
+        received.append((images.clone(), targets.clone()))
         return images.mean(dim=1)
 
     fit([quick({"spy": spy})], num_sanity_val_steps=0, max_epochs=3)
-    assert len(seen) == 3
-    assert all(torch.equal(images, seen[0][0]) for images, _ in seen)
-    assert torch.bincount(seen[0][1]).tolist() == [2, 2, 2]
+    assert len(received) == 3
+    assert all(torch.equal(images, received[0][0]) for images, _ in received)
+    assert torch.bincount(received[0][1]).tolist() == [2, 2, 2]
 
 
 def test_the_sanity_run_checks_on_two_images_and_logs_nothing():
@@ -128,14 +128,14 @@ def test_the_sanity_run_checks_on_two_images_and_logs_nothing():
 
 
 def test_every_second_epoch_is_watched():
-    seen = []
+    received = []
 
     def spy(model, images, targets):
-        seen.append(model.training)
+        received.append(model.training)
         return images.mean(dim=1)
 
     fit([quick({"spy": spy}, every_n_epochs=2)], num_sanity_val_steps=0, max_epochs=5)
-    assert seen == [False, False]
+    assert received == [False, False]
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
@@ -224,14 +224,14 @@ def test_a_metric_that_knows_its_colours_is_asked_as_it_is():
     ],
 )
 def test_targets_are_labels_predictions_a_class_or_computed(choice, classes):
-    seen = []
+    received = []
 
     def spy(model, images, targets):
-        seen.append((images, targets, model(images).argmax(dim=1)))
+        received.append((images, targets, model(images).argmax(dim=1)))
         return images.mean(dim=1)
 
     fit([quick({"spy": spy}, target=choice)], max_epochs=1)
-    _, targets, predicted = seen[-1]
+    _, targets, predicted = received[-1]
     if choice == "predicted":
         assert torch.equal(targets, predicted)
     else:
@@ -290,17 +290,17 @@ class Stream(IterableDataset):
 
 
 def test_data_that_only_come_through_the_loader_are_kept_from_the_first_validation():
-    seen = []
+    received = []
 
     def spy(model, images, targets):
-        seen.append(images.clone())
+        received.append(images.clone())
         return images.mean(dim=1)
 
     data = Data()
     data.val_dataloader = lambda: DataLoader(Stream(), 4)
     run, _ = fit([quick({"spy": spy})], data=data)
-    assert [len(images) for images in seen] == [2, 6, 6]
-    assert torch.equal(seen[1], seen[2])
+    assert [len(images) for images in received] == [2, 6, 6]
+    assert torch.equal(received[1], received[2])
     assert "saliency/spy/rcap" in scores_of(run)
 
 
@@ -328,10 +328,10 @@ def test_a_stream_keeps_to_its_budget():
 
 
 def test_the_second_of_several_loaders_can_be_watched():
-    seen = []
+    received = []
 
     def spy(model, images, targets):
-        seen.append(images)
+        received.append(images)
         return images.mean(dim=1)
 
     class Many(Classifier):
@@ -343,7 +343,7 @@ def test_the_second_of_several_loaders_can_be_watched():
     data.val_dataloader = lambda: [DataLoader(Patterns(18), 6), DataLoader(dark, 4)]
     with pytest.warns(UserWarning, match="constant"):
         fit([quick({"spy": spy}, dataloader_idx=1)], Many, data)
-    assert all((images == -2).all() for images in seen)
+    assert all((images == -2).all() for images in received)
     with pytest.raises(ValueError, match=r"`dataloader_idx`.* but got 2"):
         fit([quick(dataloader_idx=2)], Many, data)
 

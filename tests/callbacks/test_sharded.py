@@ -64,7 +64,7 @@ def validated(callback, **options):
     return {name: value.item() for name, value in run.callback_metrics.items() if not name.endswith("seconds")}
 
 
-def whole(tensor):
+def gathered(tensor):
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
@@ -72,8 +72,8 @@ def trained(callbacks, make=Sharded, source=None, **options):
     run, module = fit(callbacks, make, source or data(), strategy=strategy(), devices=2, **options)
     states = run.optimizers[0].state.values()
     return {
-        "weights": {name: whole(value).clone() for name, value in module.state_dict().items()},
-        "momentum": [whole(state["momentum_buffer"]).clone() for state in states],
+        "weights": {name: gathered(value).clone() for name, value in module.state_dict().items()},
+        "momentum": [gathered(state["momentum_buffer"]).clone() for state in states],
         "losses": module.losses,
         "flags": {name: parameter.requires_grad for name, parameter in module.named_parameters()},
         "chance": torch.get_rng_state(),

@@ -1,4 +1,4 @@
-"""What one evaluation sends, for numbers of processes that no test machine has.
+"""The traffic of one evaluation, for numbers of processes that no test machine has.
 
 `python -m tests.callbacks.traffic` prints the table of `docs/many-devices.md`. Messages are made by the package's own
 functions from results of the given size, and their bytes are counted, so that only the images' contents are invented.
@@ -24,9 +24,9 @@ class Traffic:
     """Bytes of one evaluation.
 
     Attributes:
-        content: What is sent on: numbers, small maps and thumbnails of all images, without any packaging.
-        first: What the first process receives.
-        other: What every other process receives.
+        content: The numbers, small maps and thumbnails of all images, without any packaging.
+        first: Bytes that the first process receives.
+        other: Bytes that every other process receives.
     """
 
     content: int
@@ -40,9 +40,9 @@ def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
     shares = [range(rank, num_images, num_processes) for rank in range(num_processes)]
     packed = [len(pickle.dumps((pack(_share(list(share), methods)), list(range(4))), protocol=5)) for share in shares]
     thumbnail = {0: Thumbnail(torch.zeros(3, SIDE, SIDE, dtype=torch.uint8), ["image 0", "true 0 (1.00)"])}
-    drawn = 5
-    pictures = drawn * len(pickle.dumps(thumbnail, protocol=5))
-    without = len(pickle.dumps({}, protocol=5)) * max(num_processes - drawn, 0)
+    pictured = 5
+    pictures = pictured * len(pickle.dumps(thumbnail, protocol=5))
+    without = len(pickle.dumps({}, protocol=5)) * max(num_processes - pictured, 0)
     names = [
         f"saliency/{method}/{name}{end}" for method in methods for name in DRIFT + list(METRICS) for end in ("", 0)
     ]
@@ -50,7 +50,7 @@ def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
     columns = len(METRICS) * (num_methods + 1) + len(DRIFT) * num_methods
     numbers = num_images * (8 * columns + 8 * 4 + 2 * (num_methods + 1))
     maps = num_images * num_methods * (64 * 64 * 2 + 2 * 8)
-    return Traffic(numbers + maps + drawn * 3 * SIDE * SIDE, sum(packed) + pictures + without, outcome)
+    return Traffic(numbers + maps + pictured * 3 * SIDE * SIDE, sum(packed) + pictures + without, outcome)
 
 
 def _share(indices: list[int], methods: list[str]) -> Evaluation:
