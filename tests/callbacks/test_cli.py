@@ -90,7 +90,7 @@ def test_where_images_labels_and_logits_are_is_said_by_names():
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"), [("1", 1), ("label", "label"), ("tests.callbacks.test_cli.second_class", second_class)]
+    ("arguments", "expected"), [("1", 1), ("label", "label"), ("tests.callbacks.test_cli.second_class", second_class)]
 )
 def test_targets_are_a_class_a_word_or_a_function_by_its_path(arguments, expected):
     assert built(f"monitor: {{target: {arguments}}}").target == expected

@@ -105,9 +105,9 @@ def test_a_card_says_once_what_the_scores_mean(events):
 
 def test_the_card_of_expected_grad_cam_says_what_is_ours(events):
     (card,) = text_of(events, "second/card")
-    assert "our reading" in card
+    assert "Our reading" in card
     assert "num_samples=2" in card
-    assert "our reading" not in text_of(events, "saliency/card")[0]
+    assert "Our reading" not in text_of(events, "saliency/card")[0]
 
 
 def test_each_decision_of_a_gate_is_told_with_its_reason(events):
