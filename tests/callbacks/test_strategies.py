@@ -15,8 +15,9 @@ import torch
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy
 from torch import nn
+from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
@@ -53,6 +54,15 @@ class Partial(Steady):
     def __init__(self):
         super().__init__()
         self.unused = nn.Linear(2, 2)
+
+
+class Sharded(Steady):
+    """Spreads the parameters of three layers over the processes."""
+
+    def configure_model(self):
+        if self.device_mesh is not None:
+            for part in (self.network[0], self.network[3], self.network[-1], self.network):
+                fully_shard(part, mesh=self.device_mesh["data_parallel"])
 
 
 class Fragile(Steady):
@@ -150,7 +160,7 @@ def checkpoints(folder):
     return {path.name: torch.load(path, weights_only=True) for path in sorted(folder.glob("*.ckpt"))}
 
 
-def assert_scores_of_one_process(scores, folder):
+def assert_scores_of_one_process(scores, folder, tolerance=1e-6):
     """Explain the checkpoints' networks of the epochs in `scores` in one process, and compare every value."""
     weights = {checkpoint["epoch"]: checkpoint["state_dict"] for checkpoint in checkpoints(folder).values()}
     watcher = monitor()
@@ -158,7 +168,7 @@ def assert_scores_of_one_process(scores, folder):
     for (epoch, values), record in zip(scores.items(), watcher.history, strict=True):
         assert values.keys() == {name for name in record.values if not name.endswith(VOLATILE)}
         for name, value in values.items():
-            assert value == pytest.approx(record.values[name], rel=1e-6, abs=1e-6), (epoch, name)
+            assert value == pytest.approx(record.values[name], rel=tolerance, abs=tolerance), (epoch, name)
 
 
 def assert_kept_alike(folder, other):
@@ -201,6 +211,25 @@ def test_training_is_that_without_a_monitor_and_scores_are_those_of_one_process(
         assert list(scores) == list(range(EPOCHS))
         assert_scores_of_one_process(scores, folder / name / "watched")
     assert_kept_alike(folder / name / "watched", folder / name / "alone")
+
+
+def sharded(folder):
+    """Train with sharded parameters; whole ones are in the checkpoints."""
+    sizes = {"data_parallel_size": 2, "tensor_parallel_size": 1}
+
+    def strategy():
+        return ModelParallelStrategy(**sizes, save_distributed_checkpoint=False, process_group_backend="gloo")
+
+    alone(folder / "alone", Sharded, strategy=strategy(), devices=2)
+    _, scores = watched(folder / "watched", Sharded, strategy=strategy(), devices=2)
+    return scores
+
+
+def test_sharded_parameters_are_kept_as_without_a_monitor_and_have_the_scores_of_one_process(tmp_path):
+    for scores in spawn(partial(sharded, tmp_path), tmp_path):
+        assert list(scores) == list(range(EPOCHS))
+        assert_scores_of_one_process(scores, tmp_path / "watched", tolerance=1e-4)
+    assert_kept_alike(tmp_path / "watched", tmp_path / "alone")
 
 
 def started_by_torchrun(folder, num_nodes, marker):
