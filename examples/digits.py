@@ -69,7 +69,8 @@ class Classifier(pl.LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Accuracy."""
         images, labels = batch
-        self.log("val_accuracy", (self(images).argmax(dim=1) == labels).float().mean(), prog_bar=True)
+        accuracy = (self(images).argmax(dim=1) == labels).float().mean()
+        self.log("val_accuracy", accuracy, prog_bar=True, sync_dist=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW."""

@@ -1,6 +1,8 @@
 """Private random state."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 
 import numpy as np
 import pytest
@@ -23,6 +25,41 @@ def test_states_come_back_also_after_an_exception() -> None:
 
     with pytest.raises(KeyError), private_random_state(1, CPU):
         fail()
+    assert chance() == before
+
+
+def test_states_come_back_when_uses_in_two_threads_overlap() -> None:
+    before = chance()
+    first_began, second_began, first_ended = Event(), Event(), Event()
+
+    def first() -> None:
+        with private_random_state(1, CPU):
+            first_began.set()
+            assert second_began.wait(10)
+        first_ended.set()
+
+    def second() -> None:
+        assert first_began.wait(10)
+        with private_random_state(2, CPU):
+            second_began.set()
+            assert first_ended.wait(10)
+
+    with ThreadPoolExecutor(2) as pool:
+        for use in [pool.submit(first), pool.submit(second)]:
+            use.result()
+    assert chance() == before
+
+
+def test_a_use_within_another_restores_the_states_of_the_outer_one() -> None:
+    before = chance()
+    with private_random_state(1, CPU):
+        expected = torch.rand(2), random.random(), np.random.rand()
+    with private_random_state(1, CPU):
+        with private_random_state(2, CPU):
+            torch.rand(5)
+        actual = torch.rand(2), random.random(), np.random.rand()
+    assert torch.equal(actual[0], expected[0])
+    assert actual[1:] == expected[1:]
     assert chance() == before
 
 
