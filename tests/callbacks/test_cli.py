@@ -57,7 +57,7 @@ def test_methods_and_metrics_may_be_mappings_short_names_and_class_paths():
             wide: {class_path: lightning_saliency.methods.GradCAM, init_args: {name: other}}
           metrics:
             mine: {class_path: lightning_saliency.metrics.RCAP, init_args: {activation: sigmoid}}
-            theirs: Allegiance
+            theirs: Deletion
         """
     )
     assert settings.methods == {"plain": Gradient(), "wide": GradCAM(name="other")}
