@@ -11,7 +11,7 @@ from lightning_saliency import methods, metrics
 
 ROOF = {"GatedCheckpoint", "SaliencyMonitor", "explain", "methods", "metrics", "normalize", "score"}
 METHODS = {"GradCAM", "Gradient", "GuidedAbsoluteGrad", "Method", "SmoothGrad"}
-METRICS = {"Allegiance", "ExplanationMetric", "RCAP", "allegiance", "rcap"}
+METRICS = {"Allegiance", "ExplanationMetric", "RCAP"}
 
 
 def public() -> dict[str, object]:

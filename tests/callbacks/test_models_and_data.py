@@ -100,7 +100,7 @@ def first_true(logits, labels):
 @pytest.mark.parametrize(("target", "expected"), [(1, [1]), (first_true, [0, 1, 2]), ("predicted", None)])
 def test_a_network_with_several_labels_at_once_is_explained_for_a_chosen_class(target, expected):
     labels = functional.one_hot(Patterns(18).targets, 3).float()
-    seen, monitor = spying(target=target, metrics=[RCAP(activation="sigmoid"), Allegiance(activation="sigmoid")])
+    seen, monitor = spying(target=target, metrics=[RCAP(activation="sigmoid"), Allegiance()])
     run, _ = fit([monitor], ManyLabels, labelled(labels), max_epochs=1)
     _, targets, logits = seen[-1]
     assert sorted(set(targets.tolist())) == (expected or sorted(set(logits.argmax(dim=1).tolist())))
