@@ -1,8 +1,8 @@
 """Compare Expected Grad-CAM and its variants with the other class activation maps, before linear and curved heads.
 
-On CIFAR-10 images that a trained ResNet-20 classifies with more than 90 % confidence: insertion, deletion, infidelity, sensitivity and complexity
-at the last stage (linear head) and one stage earlier (curved head), then the width of the kernel and the choice
-of references. `LIGHTNING_SALIENCY_DATA` names the folder with images and weights.
+On CIFAR-10 images that a trained ResNet-20 classifies with more than 90 % confidence: insertion, deletion, infidelity,
+sensitivity and complexity at the last stage (linear head) and one stage earlier (curved head), then the width of the
+kernel and the choice of references. `LIGHTNING_SALIENCY_DATA` names the folder with images and weights.
 """
 
 import argparse

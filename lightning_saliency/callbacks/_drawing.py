@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from lightning_saliency._statistics import Sums
 from lightning_saliency.callbacks._compact import SmallMap
 from lightning_saliency.callbacks._drift import Memory
 from lightning_saliency.callbacks._evaluation import Evaluated
@@ -61,8 +62,8 @@ def _curve(by_image: dict[int, Measured], is_control: bool) -> Curve | None:
     curves = curves[curves.isfinite().all(dim=1)].double()
     if not len(curves):
         return None
-    errors = (curves.var(dim=0, correction=min(1, len(curves) - 1)) / len(curves)).sqrt()
-    return Curve(curves.mean(dim=0), errors, is_control)
+    sums = Sums.of(curves)
+    return Curve(sums.mean, sums.standard_error.nan_to_num(posinf=0.0), is_control)
 
 
 def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -> Tiles:
