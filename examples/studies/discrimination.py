@@ -9,11 +9,16 @@ images and an untrained network, which shows that the study runs and nothing els
 import argparse
 import itertools
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from claims import MEAN, STD, Data, Row, compare, load, untrained, write
+# Studies import modules of the folder above.
+sys.path.append(str(Path(__file__).parents[1]))
+
+from cifar_resnet import MEAN, STD
+from claims import Data, Row, compare, load, untrained, write
 
 from lightning_saliency import explain, normalize, score
 from lightning_saliency.methods import (
@@ -52,13 +57,13 @@ def study(data: Data) -> Iterator[Row]:
 
 def against_random(data: Data) -> Iterator[Row]:
     """Explanations score better than random maps."""
-    metrics = [
+    metrics: list[ExplanationMetric] = [
         *(RCAP(canvas=canvas, **RAW) for canvas in ("black", "white", "mean", "blur")),
         *(Allegiance(canvas, **RAW) for canvas in ("black", "white")),
         *(Insertion(10, **RAW), Deletion(10, **RAW), Deletion(10, canvas="black", **RAW)),
         *(Infidelity(**RAW), AverageDrop(**RAW), ROAD()),
     ]
-    methods = [Gradient(), SmoothGrad(), GuidedAbsoluteGrad(), GradCAM()]
+    methods: list[Method] = [Gradient(), SmoothGrad(), GuidedAbsoluteGrad(), GradCAM()]
     yield from better(data, "explanations beat random maps", metrics, methods, "random_map")
 
 
@@ -90,7 +95,7 @@ def noisy(data: Data) -> Iterator[Row]:
     clean = normalize(explain(*data[:3], [GradCAM()])["grad_cam"])
     noise = explain(*data[:3], [RandomMap()])["random_map"]
     maps = {f"{share:.0%} noise": (1 - share) * clean + share * noise for share in (0.0, 0.5, 1.0)}
-    metrics = [RCAP(**RAW), Insertion(10, **RAW), Deletion(10, canvas="black", **RAW)]
+    metrics: list[ExplanationMetric] = [RCAP(**RAW), Insertion(10, **RAW), Deletion(10, canvas="black", **RAW)]
     scores = score(data.network, data.images, maps, data.targets, metrics)
     for less, more in itertools.pairwise(maps):
         for metric in metrics:
