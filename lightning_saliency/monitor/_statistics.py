@@ -1,16 +1,13 @@
 """Mean and standard error of plain numbers."""
 
 from collections.abc import Iterable
-from math import isfinite, sqrt
+
+import torch
+
+from lightning_saliency._statistics import Sums
 
 
 def mean_and_error(values: Iterable[float]) -> tuple[float, float] | None:
-    """Return mean and standard error of the finite values, `None` where there is none; the error of one is infinite."""
-    finite = [value for value in values if isfinite(value)]
-    if not finite:
-        return None
-    mean = sum(finite) / len(finite)
-    if len(finite) == 1:
-        return mean, float("inf")
-    squares = sum((value - mean) ** 2 for value in finite)
-    return mean, sqrt(squares / (len(finite) - 1) / len(finite))
+    """Return mean and standard error of the finite values, `None` if there are none; the error of one is infinite."""
+    sums = Sums.of(torch.tensor(list(values), dtype=torch.float64))
+    return (sums.mean.item(), sums.standard_error.item()) if sums.number else None

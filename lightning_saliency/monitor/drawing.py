@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
+from lightning_saliency._statistics import Sums
 from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.monitor._compact import SmallMap
 from lightning_saliency.monitor.config import Settings
@@ -75,8 +76,8 @@ def _curve(curves: Tensor | None, is_control: bool) -> Curve | None:
     curves = curves[curves.isfinite().all(dim=1)].double()
     if not len(curves):
         return None
-    errors = (curves.var(dim=0, correction=min(1, len(curves) - 1)) / len(curves)).sqrt()
-    return Curve(curves.mean(dim=0), errors, is_control)
+    sums = Sums.of(curves)
+    return Curve(sums.mean, sums.standard_error.nan_to_num(posinf=0.0), is_control)
 
 
 def _places(

@@ -28,11 +28,16 @@ RISE_BLUR: Final = Blur(5.0, 5)
 class Paint:
     """A canvas in the model's input space: what hides pixels, or where a path starts.
 
-    Attributes:
+    Args:
         canvas: `"black"`, `"white"`, `"mean"` (the data set's mean colour; each image's mean colour where the
             normalisation is not given) or `"blur"` (the image itself, blurred).
         normalization: How the images were normalised; `None` for images in [0, 1].
         blur: Which blur.
+
+    Example:
+        >>> import torch
+        >>> Paint("white", Normalization.of(0.5, 0.25)).on(torch.zeros(1, 1, 2, 2))
+        tensor([[[[2.]]]])
     """
 
     canvas: Canvas

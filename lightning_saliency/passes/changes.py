@@ -17,7 +17,12 @@ End: TypeAlias = Literal["most", "least"]
 
 
 class Intact(Change):
-    """The images as they are."""
+    """The images as they are.
+
+    Example:
+        >>> Intact() == Intact()
+        True
+    """
 
     depends_on_map: ClassVar[bool] = False
 
@@ -27,7 +32,15 @@ class Intact(Change):
 
 
 class Covered(Change):
-    """Nothing but the canvas."""
+    """Nothing but the canvas.
+
+    Args:
+        canvas: What every pixel is painted over with.
+
+    Example:
+        >>> Covered(Paint("black")).depends_on_map
+        False
+    """
 
     depends_on_map: ClassVar[bool] = False
     canvas: Paint
@@ -38,7 +51,16 @@ class Covered(Change):
 
 
 class Removed(Change):
-    """Exactly `count` of the most salient pixels painted over."""
+    """Exactly `count` of the most salient pixels painted over; ties are broken by one fixed permutation.
+
+    Args:
+        count: How many pixels.
+        canvas: What pixels are painted over with.
+
+    Example:
+        >>> Removed(3, Paint("black")) == Removed(3, Paint("white"))
+        False
+    """
 
     count: int
     canvas: Paint
@@ -53,7 +75,16 @@ class Removed(Change):
 
 
 class Kept(Change):
-    """Exactly `count` of the most salient pixels shown on the canvas."""
+    """Exactly `count` of the most salient pixels shown on the canvas; ties are broken by one fixed permutation.
+
+    Args:
+        count: How many pixels.
+        canvas: What the other pixels are painted over with.
+
+    Example:
+        >>> Kept(3, Paint("black")).depends_on_map
+        True
+    """
 
     count: int
     canvas: Paint
@@ -68,7 +99,18 @@ class Kept(Change):
 
 
 class RemovedAbove(Change):
-    """The pixels more salient than the one at `rank` painted over; ties stay together."""
+    """The pixels more salient than the one at `rank` painted over; ties stay together.
+
+    Where no tie is cut it is the same as `Removed(rank, canvas)`, and predicted once for both.
+
+    Args:
+        rank: Rank of the pixel, 0 for the most salient.
+        canvas: What pixels are painted over with.
+
+    Example:
+        >>> RemovedAbove(3, Paint("black")).rank
+        3
+    """
 
     rank: int
     canvas: Paint
@@ -87,7 +129,16 @@ class RemovedAbove(Change):
 class Recovered(Change):
     """The pixels whose saliency exceeds its `quantile` shown on the canvas; ties stay together.
 
-    Where the threshold is the map's maximum (a saturated map), every salient pixel is shown.
+    Where the threshold is the map's maximum (a saturated map), every salient pixel is shown. Where no tie is cut it is
+    the same as `Kept` with a count, and predicted once for both.
+
+    Args:
+        quantile: Quantile of the saliency, in [0, 1).
+        canvas: What the other pixels are painted over with.
+
+    Example:
+        >>> Recovered(0.9, Paint("black")) == Recovered(0.9, Paint("black"))
+        True
     """
 
     quantile: float
@@ -113,7 +164,15 @@ class Recovered(Change):
 
 
 class LaidOver(Change):
-    """Each pixel shown as much as its normalised saliency says, on the canvas."""
+    """Each pixel shown as much as its normalised saliency says, on the canvas.
+
+    Args:
+        canvas: What shows through where the saliency is low.
+
+    Example:
+        >>> LaidOver(Paint("blur")).canvas.canvas
+        'blur'
+    """
 
     canvas: Paint
 
@@ -124,7 +183,18 @@ class LaidOver(Change):
 
 
 class Imputed(Change):
-    """Exactly `count` of the most or least salient pixels filled from their neighbours, with a little noise."""
+    """Exactly `count` of the most or least salient pixels filled from their neighbours, with a little noise.
+
+    Args:
+        which: `"most"` or `"least"` salient.
+        count: How many pixels; at least one must stay.
+        noise_level: Standard deviation of the noise in units of each image's own range.
+        seed: Seed of the noise, which is the same for every image.
+
+    Example:
+        >>> Imputed("most", 3, 0.01, seed=0).depends_on_map
+        True
+    """
 
     which: End
     count: int
@@ -144,7 +214,17 @@ class Imputed(Change):
 
 
 class Noised(Change):
-    """Gaussian noise subtracted, in units of each image's own range; the same draw for every image."""
+    """Gaussian noise subtracted, in units of each image's own range; the same draw for every image.
+
+    Args:
+        noise_level: Standard deviation in units of the image's own range.
+        seed: Seed of the noise.
+        index: Which of the draws of this seed.
+
+    Example:
+        >>> Noised(0.1, seed=0, index=2).depends_on_map
+        False
+    """
 
     depends_on_map: ClassVar[bool] = False
     noise_level: float

@@ -17,6 +17,10 @@ ROUNDING: Final = 1e-4
 class Normalization:
     """Raw pixels in [0, 1] minus `mean`, over `std`; one value or one per channel.
 
+    Args:
+        mean: Mean of the channels.
+        std: Standard deviation of the channels.
+
     Example:
         >>> Normalization.of(0.5, [0.2, 0.3])
         Normalization(mean=(0.5,), std=(0.2, 0.3))

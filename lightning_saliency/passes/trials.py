@@ -22,9 +22,14 @@ ExplainAgain: TypeAlias = Callable[[Images, Target], Mapping[str, Maps]]
 class Measured(NamedTuple):
     """The result of a metric.
 
-    Attributes:
+    Args:
         scores: One score per image, (B,).
         curves: The curve of each score, (B, P), for metrics that have one.
+
+    Example:
+        >>> import torch
+        >>> Measured(torch.zeros(4)).scores.shape
+        torch.Size([4])
     """
 
     scores: Scores
@@ -79,9 +84,9 @@ class Shared(Value, ABC):
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """A batch of images with their maps from one method.
+    """A batch of images with their maps from one method: what a metric's `measure` scores.
 
-    Attributes:
+    Args:
         name: The method's key.
         maps: Raw maps, (B, *S).
         predict: Predicts changed versions of the images, shared by all maps and metrics.
@@ -90,6 +95,15 @@ class Trial:
         all_maps: Raw maps of all methods by name, those of this method among them.
         explain_again: Explains images and a target by all methods, where these were given.
         start: Place of the batch's first image among all images of the call.
+
+    Example:
+        >>> from lightning_saliency.metrics import ExplanationMetric
+        >>> class Mass(ExplanationMetric):
+        ...     name = "mass"
+        ...     higher_is_better = True
+        ...
+        ...     def measure(self, trial):
+        ...         return Measured(trial.normalized.flatten(1).mean(dim=1))
     """
 
     name: str

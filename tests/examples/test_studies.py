@@ -11,7 +11,7 @@ import pytest
 STUDIES = Path(__file__).parents[2] / "examples" / "studies"
 
 
-@pytest.mark.parametrize("name", ["claims.py"])
+@pytest.mark.parametrize("name", ["claims.py", "discrimination.py"])
 def test_a_study_writes_a_table_without_data(name, tmp_path):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(STUDIES.parents[1])}
     environment.pop("LIGHTNING_SALIENCY_DATA", None)
