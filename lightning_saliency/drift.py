@@ -8,6 +8,8 @@ from lightning_saliency._types import Maps, Scores
 from lightning_saliency.metrics import center_shift, spearman, ssim, top_k_iou
 from lightning_saliency.names import check_quantity
 
+__all__ = ["DRIFT_MEASURES", "DriftMeasure"]
+
 
 @dataclass(frozen=True)
 class DriftMeasure:

@@ -10,6 +10,8 @@ from torch import Tensor
 from lightning_saliency._checks import check_choice, check_classes, check_targets
 from lightning_saliency._types import Logits, Scores, Targets
 
+__all__ = ["ClassLogit", "Target"]
+
 Activation: TypeAlias = Literal["softmax", "sigmoid"]
 ACTIVATIONS: Final = ("softmax", "sigmoid")
 Offer: TypeAlias = Literal["probability", "rivals", "classes"]

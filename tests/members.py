@@ -67,8 +67,8 @@ def needs_of(metric: ExplanationMetric, maps: Tensor) -> dict[str, Any]:
     """Give a metric what it declares to need."""
     masks = torch.zeros_like(maps, dtype=torch.bool)
     masks[..., : maps.shape[-1] // 2] = True
-    given = {"methods": {"maps": EXPLAINER}, "masks": masks}
-    return {need: given[need] for need in metric.needs}
+    arguments = {"methods": {"maps": EXPLAINER}, "masks": masks}
+    return {need: arguments[need] for need in metric.needs}
 
 
 def bounds_of(metric: ExplanationMetric) -> tuple[float, float]:

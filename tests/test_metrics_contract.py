@@ -168,11 +168,11 @@ def test_a_score_is_the_same_alone_in_a_batch_and_in_another_position(kind: Kind
 def test_the_size_of_chunks_does_not_matter(kind: Kind, chunk: int) -> None:
     model, (images, targets), maps, metric = small_cnn(), pictures(9), random_maps(9), build_metric(kind)
     expected = scored(metric, model, images, maps, targets)
-    found = scored(metric, model, images, maps, targets, chunk)
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    result = scored(metric, model, images, maps, targets, chunk)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
     double = model.double(), images.double(), maps.double(), targets
-    found, expected = scored(metric, *double, chunk), scored(metric, *double)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    result, expected = scored(metric, *double, chunk), scored(metric, *double)
+    torch.testing.assert_close(result, expected, rtol=1e-9, atol=1e-9)
 
 
 def test_the_model_and_the_callers_tensors_are_given_back(kind: Kind) -> None:

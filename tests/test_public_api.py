@@ -15,6 +15,7 @@ from lightning_saliency import methods, metrics
 PUBLIC = {
     "lightning_saliency": "GatedCheckpoint SaliencyMonitor explain methods metrics normalize score",
     "lightning_saliency.callbacks": "GatedCheckpoint SaliencyMonitor",
+    "lightning_saliency.drift": "DRIFT_MEASURES DriftMeasure",
     "lightning_saliency.evaluation": "",
     "lightning_saliency.loggers": "Chart write_hyperparameters write_layout write_picture write_text",
     "lightning_saliency.methods": (
@@ -22,19 +23,21 @@ PUBLIC = {
         "ExpectedGradients FullGrad GradCAM GradCAMPlusPlus Gradient GuidedAbsoluteGrad GuidedBackprop "
         "GuidedIntegratedGradients HiResCAM IDGI InactiveGradient InputXGradient IntegratedGradCAM "
         "IntegratedGradients LRP LayerCAM Method NegativeGradient PositiveGradient RandomMap RectGrad "
-        "ScoreCAM SmoothGrad SmoothGradCAMPlusPlus SquareGrad VarGrad XGradCAM"
+        "SaliencyMethod ScoreCAM SmoothGrad SmoothGradCAMPlusPlus SquareGrad VarGrad XGradCAM"
     ),
     "lightning_saliency.metrics": (
-        "Allegiance AverageDrop AverageGain AverageIncrease ClassSensitivity CompletenessGap Complexity "
-        "Deletion EffectiveComplexity ExplanationMetric Infidelity Insertion LogCoshDice MapMAE MaskIoU "
-        "MaxSensitivity ParameterRandomization PointingGame RCAP ROAD RelevanceMass RelevanceRank Sparseness "
-        "allegiance average_drop average_gain average_increase center_shift class_sensitivity "
-        "completeness_gap complexity deletion effective_complexity infidelity insertion log_cosh_dice map_mae "
-        "mask_iou masks_from_boxes max_sensitivity parameter_randomization pointing_game rcap relevance_mass "
-        "relevance_rank road sparseness spearman ssim top_k_iou"
+        "Allegiance AverageDrop AverageGain AverageIncrease Change ClassSensitivity CompletenessGap "
+        "Complexity Covered CurveMetric Deletion EffectiveComplexity ExplanationMetric Imputed Infidelity "
+        "Insertion Intact Kept LaidOver LogCoshDice MapMAE MaskIoU MaxSensitivity Measured Noised "
+        "Normalization Paint ParameterRandomization PointingGame RCAP ROAD Recovered RelevanceMass "
+        "RelevanceRank Removed RemovedAbove Shared Sparseness Trial center_shift masks_from_boxes spearman "
+        "ssim top_k_iou"
     ),
+    "lightning_saliency.monitor": "",
+    "lightning_saliency.names": "",
     "lightning_saliency.passes": "LAST_SPATIAL normalize",
     "lightning_saliency.report": "NoEventFilesError write_report",
+    "lightning_saliency.targets": "ClassLogit Target",
     "lightning_saliency.visualization": "Curve change_overlay displayable draw_curves draw_strip overlay",
 }
 

@@ -1,4 +1,4 @@
-"""What an explanation could leave behind: everything about a model and about chance, as something to compare."""
+"""Everything about a model and about chance in which an explanation could leave a trace, as something to compare."""
 
 import random
 from typing import Any

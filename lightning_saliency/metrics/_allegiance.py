@@ -30,7 +30,7 @@ class Allegiance(CanvasMetric, CurveMetric):
     Cost: at most 13 forwards per image.
 
     Args:
-        canvas: What deleted pixels are painted over with: `"black"` (the paper's choice for positive and active
+        canvas: The paint over deleted pixels: `"black"` (the paper's choice for positive and active
             gradients), `"white"` (negative, inactive), `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.

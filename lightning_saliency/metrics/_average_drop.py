@@ -41,7 +41,7 @@ class AverageDrop(LaidOverMetric):
     image, shared by all maps.
 
     Args:
-        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
@@ -79,7 +79,7 @@ class AverageIncrease(LaidOverMetric):
     One or zero for each image; higher is better. Cost: that of `AverageDrop`, shared with it.
 
     Args:
-        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
@@ -118,7 +118,7 @@ class AverageGain(LaidOverMetric):
     `AverageDrop`, shared with it.
 
     Args:
-        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.

@@ -1,4 +1,4 @@
-"""What metrics share that paint pixels over, and what metrics share that read the target's probability."""
+"""The common part of metrics that paint pixels over, and of those that read the target's probability."""
 
 from collections.abc import Sequence
 from dataclasses import field
@@ -54,7 +54,7 @@ class CanvasMetric(ExplanationMetric):
 
     @property
     def paint(self) -> Paint:
-        """What pixels are painted over with."""
+        """The paint over pixels."""
         return Paint(self.canvas or self.usual_canvas, Normalization.of(self.mean, self.std), self.blur)
 
     @property

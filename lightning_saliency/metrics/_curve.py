@@ -1,4 +1,4 @@
-"""What metrics share whose score sums up a curve."""
+"""The common part of metrics whose score sums up a curve."""
 
 from typing import Any, ClassVar
 

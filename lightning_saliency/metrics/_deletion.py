@@ -17,7 +17,7 @@ class Deletion(PixelStepsMetric):
 
     Args:
         steps: Number of equal steps from the image to the canvas; 20 unless a preset says otherwise.
-        canvas: What pixels are painted over with; `"mean"` unless a preset says otherwise.
+        canvas: The paint over these pixels; `"mean"` unless a preset says otherwise.
         preset: `"guided_absolute_grad"` for that paper's protocol: fractions 0, 0.1, ..., 0.9, and an area of
             width 0.9 that is not normalised.
         mean: Mean that the images were normalised with.

@@ -46,7 +46,7 @@ class Infidelity(CanvasMetric):
             in squared logits.
         scale: Whether to scale each map optimally first.
         seed: Seed of the perturbations.
-        canvas: What squares are painted over with: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        canvas: The paint over squares: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         name: Key in results and logs; `"infidelity"`, for Gaussian noise `"infidelity_gaussian"`.

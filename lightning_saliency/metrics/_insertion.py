@@ -23,7 +23,7 @@ class Insertion(PixelStepsMetric):
 
     Args:
         steps: Number of equal steps from the canvas to the image; 20 unless a preset says otherwise.
-        canvas: What the image is inserted into; `"blur"` unless a preset says otherwise.
+        canvas: The paint that the image is inserted into; `"blur"` unless a preset says otherwise.
         preset: `"guided_absolute_grad"` for that paper's protocol: fractions 0, 0.1, ..., 0.9 with a blur of
             16 pixels, and an area of width 0.9 that is not normalised.
         mean: Mean that the images were normalised with.

@@ -1,4 +1,4 @@
-"""What metrics of localisation share: masks of the object, and boxes made into masks."""
+"""The common part of metrics of localisation: masks of the object, and boxes made into masks."""
 
 from abc import abstractmethod
 from collections.abc import Sequence

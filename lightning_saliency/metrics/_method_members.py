@@ -1,4 +1,4 @@
-"""What a metric may ask the method for: signed attributions, and the baselines that they are complete against."""
+"""Questions of a metric to the method: signed attributions, and the baselines that they are complete against."""
 
 from typing import Any
 

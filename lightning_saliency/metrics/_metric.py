@@ -1,4 +1,4 @@
-"""What explanation metrics share: a mean over per-image scores, with its standard error."""
+"""The common part of explanation metrics: a mean over per-image scores, with its standard error."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -33,8 +33,8 @@ class ExplanationMetric(Specified, ABC):
         kwargs: Passed on to `torchmetrics.Metric`.
 
     Attributes:
-        needs: What `measure` needs besides images, maps and targets: `"methods"`, `"masks"`.
-        reads: What the target must have for `measure`: `"classes"`, `"probability"`, `"rivals"`.
+        needs: The arguments that `measure` needs besides images, maps and targets: `"methods"`, `"masks"`.
+        reads: The ability that the target must have for `measure`: `"classes"`, `"probability"`, `"rivals"`.
         points: Where the curve of a score is taken; empty if there is no curve.
 
     Example:
@@ -86,12 +86,12 @@ class ExplanationMetric(Specified, ABC):
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What `measure` needs besides images, maps and targets."""
+        """The arguments that `measure` needs besides images, maps and targets."""
         return ()
 
     @property
     def reads(self) -> tuple[Offer, ...]:
-        """What the target must have for `measure`."""
+        """The ability that the target must have for `measure`."""
         return ()
 
     @property
@@ -131,7 +131,7 @@ class ExplanationMetric(Specified, ABC):
             maps: Raw maps (B, *S).
             targets: Target classes (B,).
             masks: Where the object is, (B, *S) boolean, for metrics of localisation.
-            method: What made the maps, for metrics that explain again.
+            method: The method that made the maps, for metrics that explain again.
             max_batch_size: Most images in one pass.
 
         Returns:

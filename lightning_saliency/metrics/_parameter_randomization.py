@@ -130,14 +130,14 @@ def randomized(model: Any, share: float, seed: int) -> Iterator[None]:
     places = {id(parameter): place for place, parameter in enumerate(model.parameters())}
     try:
         for parameter in replaced:
-            parameter.data = _drawn(parameter.data, seed, places[id(parameter)])
+            parameter.data = _redrawn_weight(parameter.data, seed, places[id(parameter)])
         yield
     finally:
         for parameter, data in zip(replaced, originals, strict=True):
             parameter.data = data
 
 
-def _drawn(values: Tensor, seed: int, place: int) -> Tensor:
+def _redrawn_weight(values: Tensor, seed: int, place: int) -> Tensor:
     spread = values.float().std(correction=0)
     draw = keyed_normal(values.shape, "parameter", seed, place).to(values.device)
     return (draw * torch.where(spread > 0, spread, USUAL_SPREAD)).to(values.dtype)

@@ -1,4 +1,4 @@
-"""What insertion and deletion share: steps of exactly counted pixels between the image and a canvas."""
+"""The common part of insertion and deletion: steps of exactly counted pixels between the image and a canvas."""
 
 from abc import abstractmethod
 from dataclasses import field

@@ -28,7 +28,7 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
     Args:
         lower_bound: Lowest quantile of the saliency.
         interval: Distance of the quantiles, which end below 1.
-        canvas: What hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
@@ -83,7 +83,7 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
         changes = [Recovered(quantile, self.paint) for quantile in self.points]
-        shares = torch.stack([_share(trial.normalized, change.shown(trial)) for change in changes], dim=1)
+        shares = torch.stack([_share(trial.normalized, change.visible(trial)) for change in changes], dim=1)
         curves = shares * self.probabilities(trial, changes)
         return Measured(curves.mean(dim=1), curves)
 

@@ -19,15 +19,15 @@ from lightning_saliency.targets import Offer, Target, as_target
 
 
 class Measures(Protocol):
-    """What says how a batch of maps is scored."""
+    """A description of how a batch of maps is scored."""
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """What `measure` needs besides images, maps and targets: `"methods"`, `"masks"`."""
+        """The arguments that `measure` needs besides images, maps and targets: `"methods"`, `"masks"`."""
 
     @property
     def reads(self) -> tuple[Offer, ...]:
-        """What the target must have."""
+        """The ability that the target must have."""
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
@@ -100,10 +100,10 @@ def _by_precision(
     return groups
 
 
-def _check_metrics(metrics: Mapping[str, Measures], target: Target, given: Mapping[str, object]) -> None:
+def _check_metrics(metrics: Mapping[str, Measures], target: Target, value: Mapping[str, object]) -> None:
     for name, metric in metrics.items():
         for need in metric.needs:
-            if given[need] is None:
+            if value[need] is None:
                 raise ValueError(f"Expected `{need}` for metric {name!r}, but got None: pass them, or leave it out.")
         for offer in metric.reads:
             target.require(offer, name)

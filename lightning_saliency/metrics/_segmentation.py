@@ -46,8 +46,8 @@ class MaskIoU(MaskMetric):
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
         """Return the overlap."""
-        shown = normalize(maps) > self.threshold
-        return sum_of(shown & masks) / sum_of(shown | masks).clamp(min=1)
+        visible = normalize(maps) > self.threshold
+        return sum_of(visible & masks) / sum_of(visible | masks).clamp(min=1)
 
 
 class LogCoshDice(MaskMetric):
@@ -76,8 +76,8 @@ class LogCoshDice(MaskMetric):
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
         """Return the loss."""
-        shown = normalize(maps)
-        dice = (2 * sum_of(shown * masks) + 1) / (sum_of(shown) + sum_of(masks) + 1)
+        visible = normalize(maps)
+        dice = (2 * sum_of(visible * masks) + 1) / (sum_of(visible) + sum_of(masks) + 1)
         return (1 - dice).cosh().log()
 
 

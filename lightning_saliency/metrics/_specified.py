@@ -20,7 +20,7 @@ class Specified(Metric):
 
     A metric cannot be a frozen dataclass, since its constructor assigns. So the annotated fields of a subclass make a
     frozen dataclass `Spec`: the constructor takes its arguments, the metric holds it as `spec` and has its
-    fields as read-only properties. What identifies the metric (equality, the names of its states) is the spec.
+    fields as read-only properties. The identity of the metric (equality, the names of its states) is the spec.
 
     Args:
         args: Hyper-parameters.
@@ -50,22 +50,22 @@ class Specified(Metric):
         self.spec = self.Spec(
             *(_frozen(value) for value in args), **{key: _frozen(value) for key, value in parameters.items()}
         )
-        self._given = {"name": name, **kwargs}
+        self._arguments = {"name": name, **kwargs}
 
     def _respecified(self, **changes: Any) -> Any:
         """Return a metric without scores that differs in these hyper-parameters."""
         parameters = {each.name: getattr(self.spec, each.name) for each in fields(self.Spec)}
-        return type(self)(**{**parameters, **changes}, **self._given)
+        return type(self)(**{**parameters, **changes}, **self._arguments)
 
 
 def _spec_of(cls: type[Specified]) -> type:
-    own = [
+    fields_here = [
         (name, annotation, vars(cls)[name]) if name in vars(cls) else (name, annotation)
         for name, annotation in inspect.get_annotations(cls).items()
         if "ClassVar" not in str(annotation)
     ]
     bases = tuple(base.Spec for base in cls.__bases__ if issubclass(base, Specified))
-    spec = make_dataclass("Spec", own, bases=bases, frozen=True)
+    spec = make_dataclass("Spec", fields_here, bases=bases, frozen=True)
     spec.__module__, spec.__qualname__ = cls.__module__, f"{cls.__qualname__}.Spec"
     return spec
 

@@ -86,9 +86,7 @@ def _three(parts: Any) -> tuple[Any, Any, Any]:
 
 def _as_masks(masks: Any, images: Images) -> Masks:
     """Accept boolean or whole-numbered masks, with or without a channel."""
-    flags = (
-        masks[:, 0] if isinstance(masks, Tensor) and masks.ndim == images.ndim and masks.shape[1] == 1 else masks
-    )
+    flags = masks[:, 0] if isinstance(masks, Tensor) and masks.ndim == images.ndim and masks.shape[1] == 1 else masks
     flags = flags > 0 if isinstance(flags, Tensor) else flags
     check_masks(flags, images)
     return cast("Tensor", flags)

@@ -92,9 +92,7 @@ def _places(
 def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -> Tiles:
     """Line up the maps of an image, the oldest first."""
     earlier = {role: memory.maps.get(role, {}).get(method, {}).get(index) for role in ("first", "best", "previous")}
-    return {role: small for role, small in earlier.items() if small is not None} | {
-        "now": maps[index]
-    }
+    return {role: small for role, small in earlier.items() if small is not None} | {"now": maps[index]}
 
 
 def _common_limits(method: str, evaluation: Evaluation, memory: Memory) -> tuple[float, float] | None:

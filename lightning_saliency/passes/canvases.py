@@ -1,4 +1,4 @@
-"""What pixels are painted over with."""
+"""The paint over pixels."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, TypeAlias

@@ -35,7 +35,7 @@ class Covered(Change):
     """Nothing but the canvas.
 
     Args:
-        canvas: What every pixel is painted over with.
+        canvas: The paint over every pixel.
 
     Example:
         >>> Covered(Paint("black")).depends_on_map
@@ -55,7 +55,7 @@ class Removed(Change):
 
     Args:
         count: How many pixels.
-        canvas: What pixels are painted over with.
+        canvas: The paint over these pixels.
 
     Example:
         >>> Removed(3, Paint("black")) == Removed(3, Paint("white"))
@@ -75,11 +75,11 @@ class Removed(Change):
 
 
 class Kept(Change):
-    """Exactly `count` of the most salient pixels shown on the canvas; ties are broken by one fixed permutation.
+    """Exactly `count` of the most salient pixels visible on the canvas; ties are broken by one fixed permutation.
 
     Args:
         count: How many pixels.
-        canvas: What the other pixels are painted over with.
+        canvas: The paint over the other pixels.
 
     Example:
         >>> Kept(3, Paint("black")).depends_on_map
@@ -90,7 +90,7 @@ class Kept(Change):
     canvas: Paint
 
     def resolved(self, trial: Trial) -> Change:
-        """Return what does not depend on the map where no pixel or every pixel is shown."""
+        """Return what does not depend on the map where no pixel or every pixel is visible."""
         return _at_an_end(trial.num_positions - self.count, self.canvas, trial) or self
 
     def make(self, trial: Trial) -> Images:
@@ -105,7 +105,7 @@ class RemovedAbove(Change):
 
     Args:
         rank: Rank of the pixel, 0 for the most salient.
-        canvas: What pixels are painted over with.
+        canvas: The paint over these pixels.
 
     Example:
         >>> RemovedAbove(3, Paint("black")).rank
@@ -127,14 +127,14 @@ class RemovedAbove(Change):
 
 
 class Recovered(Change):
-    """The pixels whose saliency exceeds its `quantile` shown on the canvas; ties stay together.
+    """The pixels whose saliency exceeds its `quantile` visible on the canvas; ties stay together.
 
-    Where the threshold is the map's maximum (a saturated map), every salient pixel is shown. Where no tie is cut it is
+    Where the threshold is the map's maximum (a saturated map), every salient pixel shows. Where no tie is cut it is
     the same as `Kept` with a count, and predicted once for both.
 
     Args:
         quantile: Quantile of the saliency, in [0, 1).
-        canvas: What the other pixels are painted over with.
+        canvas: The paint over the other pixels.
 
     Example:
         >>> Recovered(0.9, Paint("black")) == Recovered(0.9, Paint("black"))
@@ -145,16 +145,16 @@ class Recovered(Change):
     canvas: Paint
 
     def resolved(self, trial: Trial) -> Change:
-        """Return a count of pixels shown where no tie is cut."""
+        """Return a count of pixels visible where no tie is cut."""
         rank = self._rank(trial)
         return Kept(rank, self.canvas) if trial.is_clear_cut(rank) else self
 
     def make(self, trial: Trial) -> Images:
         """Paint the others over."""
-        return trial.covered(~self.shown(trial), trial.canvas(self.canvas))
+        return trial.covered(~self.visible(trial), trial.canvas(self.canvas))
 
-    def shown(self, trial: Trial) -> Masks:
-        """Mark the pixels that are shown."""
+    def visible(self, trial: Trial) -> Masks:
+        """Mark the pixels that are visible."""
         threshold = trial.descending[:, self._rank(trial)]
         return trial.above(torch.where(threshold == 1, 0.0, threshold))
 
@@ -164,10 +164,10 @@ class Recovered(Change):
 
 
 class LaidOver(Change):
-    """Each pixel shown as much as its normalised saliency says, on the canvas.
+    """Each pixel visible as much as its normalised saliency says, on the canvas.
 
     Args:
-        canvas: What shows through where the saliency is low.
+        canvas: The paint that shows through where the saliency is low.
 
     Example:
         >>> LaidOver(Paint("blur")).canvas.canvas

@@ -23,18 +23,20 @@ def impute(images: Images, missing: Masks) -> Images:
         Images of the same shape.
     """
     space = tuple(range(2, images.ndim))
-    wanted = missing[:, None].to(images)
-    degree = _neighbours(torch.ones_like(wanted))
-    mean = (images * (1 - wanted)).sum(dim=space, keepdim=True) / (1 - wanted).sum(dim=space, keepdim=True).clamp(min=1)
+    unknown = missing[:, None].to(images)
+    degree = _neighbours(torch.ones_like(unknown))
+    mean = (images * (1 - unknown)).sum(dim=space, keepdim=True) / (1 - unknown).sum(dim=space, keepdim=True).clamp(
+        min=1
+    )
     filled = torch.where(missing[:, None], mean, images)
-    residual = wanted * (_neighbours(filled) - degree * filled)
+    residual = unknown * (_neighbours(filled) - degree * filled)
     direction, energy = residual, residual.square().sum(dim=space, keepdim=True)
     enough = TOLERANCE**2 * energy
     for _ in range(4 * sum(images.shape[2:]) + 50):
         running = energy > enough
         if not bool(running.any()):
             break
-        image_of = wanted * (degree * direction - _neighbours(direction))
+        image_of = unknown * (degree * direction - _neighbours(direction))
         curvature = (direction * image_of).sum(dim=space, keepdim=True)
         step = torch.where(running & (curvature > 0), energy / curvature, 0.0)
         filled, residual = filled + step * direction, residual - step * image_of

@@ -44,9 +44,9 @@ class Normalization:
         if mean is None:
             return None
         means, stds = _floats(mean), _floats(std)
-        for name, values, given in (("mean", means, mean), ("std", stds, std)):
+        for name, values, argument in (("mean", means, mean), ("std", stds, std)):
             if not bool(torch.tensor(values).isfinite().all()):
-                raise ValueError(f"Expected `{name}` to be finite, but got {given!r}.")
+                raise ValueError(f"Expected `{name}` to be finite, but got {argument!r}.")
         if min(stds, default=1.0) <= 0:
             raise ValueError(f"Expected `std` to be positive, but got {std!r}.")
         return cls(means, stds)

@@ -16,10 +16,10 @@ class Predictor:
     Args:
         model: The model.
         images: The batch, of at most `max_batch_size` images.
-        target: What is explained. The model must have it: that is checked at the first prediction, so that metrics
+        target: The target. The model must have it: that is checked at the first prediction, so that metrics
             which predict nothing cost no pass.
         max_batch_size: Most images in one pass; several changes of a small batch share a pass.
-        forward: What predicts in place of the model.
+        forward: The function that predicts in place of the model.
 
     Raises:
         ValueError: If the first prediction shows that a target is no class of the model.
@@ -42,7 +42,7 @@ class Predictor:
         """Predict the changes that were not predicted before, and return the outputs of all in their order.
 
         Args:
-            changes: What makes the changed images, by what identifies the change.
+            changes: The makers of changed images, by what identifies the change.
         """
         news = [key for key in changes if key not in self._outputs]
         for start in range(0, len(news), self.stride):

@@ -46,7 +46,7 @@ class Value:
 
 
 class Change(Value, ABC):
-    """What is done to every image of a batch before it is predicted.
+    """A change of every image of a batch before it is predicted.
 
     Subclasses list what the change depends on as fields and say how the images are made. They are frozen dataclasses
     without further ado. Equal changes are predicted once, for all metrics; a change that depends on the map once for
@@ -75,7 +75,7 @@ class Change(Value, ABC):
 
 
 class Shared(Value, ABC):
-    """What several maps or metrics of a batch need and is made once; equal descriptions share it."""
+    """A value that several maps or metrics of a batch need and is made once; equal descriptions share it."""
 
     @abstractmethod
     def make(self, trial: "Trial") -> Any:
@@ -122,12 +122,12 @@ class Trial:
 
     @property
     def target(self) -> Target:
-        """What is explained."""
+        """The target that is explained."""
         return self.predict.target
 
     @property
     def targets(self) -> Any:
-        """What a function of the user's receives as targets: class indices (B,) where classes are explained."""
+        """The targets that a function of the user's receives: class indices (B,) where classes are explained."""
         return self.target.argument
 
     @property

@@ -172,9 +172,9 @@ def assert_scores_of_one_process(scores, folder, tolerance=1e-6):
 
 
 def assert_kept_alike(folder, other):
-    kept, expected = checkpoints(folder), checkpoints(other)
-    assert list(kept) == list(expected) == [f"epoch={epoch}.ckpt" for epoch in range(EPOCHS)]
-    for name, checkpoint in kept.items():
+    saved, expected = checkpoints(folder), checkpoints(other)
+    assert list(saved) == list(expected) == [f"epoch={epoch}.ckpt" for epoch in range(EPOCHS)]
+    for name, checkpoint in saved.items():
         for part in ("epoch", "global_step", "state_dict", "optimizer_states"):
             assert_identical(checkpoint[part], expected[name][part], f"{name}/{part}")
 

@@ -31,8 +31,8 @@ def deleted_counts(maps: Tensor, canvas: str = "black") -> list[int]:
     # What deletes nothing before the first pixel goes is predicted once, as the intact image.
     ranks = [round(fraction * maps[0].numel()) for fraction in FRACTIONS]
     order = list(dict.fromkeys(ranks))
-    found = dict(zip(order, distinct, strict=True)) if order[0] == 0 else {}
-    return [found[rank] for rank in ranks]
+    result = dict(zip(order, distinct, strict=True)) if order[0] == 0 else {}
+    return [result[rank] for rank in ranks]
 
 
 def faithful_until(fraction: float) -> Callable[[Tensor], Tensor]:
@@ -125,16 +125,18 @@ def test_deleting_what_speaks_for_a_linear_model_never_raises_its_score() -> Non
         (positive, "white", 1),
         (negative, "black", 1),
     ]:
-        seen: list[Tensor] = []
+        received: list[Tensor] = []
         network = linear_model(weight)
 
-        def model(batch: Tensor, seen: list[Tensor] = seen, network: Callable[[Tensor], Tensor] = network) -> Tensor:
+        def model(
+            batch: Tensor, received: list[Tensor] = received, network: Callable[[Tensor], Tensor] = network
+        ) -> Tensor:
             logits = network(batch)
-            seen.append(logits[:, 0].detach())
+            received.append(logits[:, 0].detach())
             return logits
 
         Allegiance(canvas=canvas).scores(model, images, maps, ZERO)
-        logits = torch.cat(seen)
+        logits = torch.cat(received)
         assert (sign * logits.diff() >= -1e-5).all()
         assert abs(logits[-1] - logits[0]) > 0.1
 
@@ -149,10 +151,10 @@ def test_it_is_the_definition_written_out(canvas: str, colour: float, levels: in
     def model(batch: Tensor) -> Tensor:
         return (2 * network(batch)).sin()  # changes its mind often
 
-    found = Allegiance(canvas=canvas).scores(model, images, maps, targets)
+    result = Allegiance(canvas=canvas).scores(model, images, maps, targets)
     expected = [by_definition(model, *one, colour) for one in zip(images, maps, strict=True)]
-    torch.testing.assert_close(found, torch.tensor(expected))
-    assert found.unique().numel() > 3
+    torch.testing.assert_close(result, torch.tensor(expected))
+    assert result.unique().numel() > 3
 
 
 def test_the_normalisation_of_the_images_does_not_matter_where_it_is_given() -> None:
@@ -165,8 +167,8 @@ def test_the_normalisation_of_the_images_does_not_matter_where_it_is_given() -> 
     fed = (images - torch.tensor(mean).reshape(3, 1, 1)) / torch.tensor(std).reshape(3, 1, 1)
     for canvas in ("black", "white"):
         expected = Allegiance(canvas=canvas).scores(network, images, maps, targets)
-        found = Allegiance(canvas=canvas, mean=mean, std=std).scores(on_normalised, fed, maps, targets)
-        torch.testing.assert_close(found, expected)
+        result = Allegiance(canvas=canvas, mean=mean, std=std).scores(on_normalised, fed, maps, targets)
+        torch.testing.assert_close(result, expected)
 
 
 def test_targets_do_not_enter() -> None:

@@ -29,14 +29,14 @@ def naive_allegiance(model, image, map_, canvas):
 
 def deleted_counts(map_):
     """How many pixels each distinct change deletes, as the model sees it."""
-    seen = []
+    received = []
 
     def model(images):
-        seen.extend((images == 0).flatten(1).sum(dim=1).tolist())
+        received.extend((images == 0).flatten(1).sum(dim=1).tolist())
         return torch.stack([images.sum(dim=(1, 2, 3)), torch.zeros(len(images)).to(images)], dim=1)
 
     Allegiance().scores(model, torch.ones(1, 1, *map_.shape), map_[None], FIRST, max_batch_size=1)
-    return seen
+    return received
 
 
 @pytest.mark.parametrize(
@@ -67,8 +67,8 @@ def test_always_the_same_class_scores_the_whole_width():
 
 def test_instant_collapse_scores_half_the_first_step():
     def fragile(images):
-        whole = (images.flatten(1).amin(dim=1) > 0).to(images)
-        return torch.stack([whole, 0.5 * torch.ones_like(whole)], dim=1)
+        complete = (images.flatten(1).amin(dim=1) > 0).to(images)
+        return torch.stack([complete, 0.5 * torch.ones_like(complete)], dim=1)
 
     maps = torch.arange(100.0).reshape(1, 10, 10)
     score = Allegiance().scores(fragile, torch.ones(1, 1, 10, 10), maps, FIRST)
@@ -88,16 +88,16 @@ def test_steadily_falling_allegiance_integrates_to_the_papers_number():
 def test_linear_score_only_falls_when_the_matching_pixels_are_deleted(canvas, sign):
     weight = torch.randn(42, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     images = torch.rand(4, 1, 6, 7, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    seen = []
+    received = []
 
     def linear(images):
         score = images.flatten(1) @ weight
-        seen.append(score)
+        received.append(score)
         return torch.stack([score, torch.zeros_like(score)], dim=1)
 
     maps = (sign * weight).clamp(min=0).reshape(1, 6, 7).expand(4, 6, 7)
     Allegiance(canvas=canvas).scores(linear, images, maps, FIRST.expand(4), max_batch_size=4)
-    scores = torch.stack(seen)
+    scores = torch.stack(received)
     assert bool((scores.diff(dim=0) <= 1e-12).all())
 
 

@@ -21,7 +21,7 @@ def test_agrees_with_the_formula(metric, ties):
     naive = []
     for image, map_, target in zip(images, maps, targets.tolist(), strict=True):
         laid_over = image * torch.tensor(naive_minmax(map_)).reshape(map_.shape)
-        before, after = (naive_probability(model, seen, target) for seen in (image, laid_over))
+        before, after = (naive_probability(model, received, target) for received in (image, laid_over))
         naive.append(FORMULAS[metric](before, after))
     scores = metric().scores(model, images, maps, targets, max_batch_size=3)
     torch.testing.assert_close(scores, torch.tensor(naive).double(), atol=1e-6, rtol=0)

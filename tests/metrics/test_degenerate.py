@@ -74,9 +74,9 @@ def scores_of(metric, images, maps, model=None):
 @pytest.mark.parametrize("metric", CLASSES)
 def test_every_kind_of_map_has_a_finite_score(metric, kind):
     images = RAMP[:, None].expand(1, 2, *SPACE)
-    found = scores_of(metric(), images, MAPS[kind])
-    assert found.shape == (1,)
-    assert bool(found.isfinite().all())
+    result = scores_of(metric(), images, MAPS[kind])
+    assert result.shape == (1,)
+    assert bool(result.isfinite().all())
 
 
 @pytest.mark.parametrize("metric", CLASSES)
@@ -89,8 +89,8 @@ def test_images_of_any_size_have_a_finite_score(metric, space):
 @pytest.mark.parametrize("metric", CLASSES)
 def test_model_with_a_single_logit_has_a_finite_score(metric):
     images = torch.rand(3, 1, *SPACE)
-    found = scores_of(metric(), images, images[:, 0], lambda images: images.flatten(1).sum(dim=1, keepdim=True))
-    assert bool(found.isfinite().all())
+    result = scores_of(metric(), images, images[:, 0], lambda images: images.flatten(1).sum(dim=1, keepdim=True))
+    assert bool(result.isfinite().all())
 
 
 @pytest.mark.parametrize("metric", CLASSES)

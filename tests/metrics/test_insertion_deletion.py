@@ -83,8 +83,8 @@ def test_unequal_steps_count_by_the_pixels_that_they_change(kind):
 def test_certain_model_scores_its_probability(kind):
     images, targets = torch.rand(2, 1, 5, 4), FIRST.expand(2)
     maps = images[:, 0]
-    whole = METRICS[kind]().scores(certain(0.75), images, maps, targets)
-    torch.testing.assert_close(whole, torch.full((2,), 0.75))
+    complete = METRICS[kind]().scores(certain(0.75), images, maps, targets)
+    torch.testing.assert_close(complete, torch.full((2,), 0.75))
     narrow = METRICS[kind](preset="guided_absolute_grad").scores(certain(0.75), images, maps, targets)
     torch.testing.assert_close(narrow, torch.full((2,), 0.675))
 
@@ -103,10 +103,10 @@ def test_curve_runs_between_canvas_and_image(metric):
     scored = metric(4, canvas="black")
     scored.update(model, images, maps_of(images, ties=False), targets)
     fractions, curve = scored.curve()
-    whole = model(images).softmax(dim=1).gather(1, targets[:, None]).mean()
+    complete = model(images).softmax(dim=1).gather(1, targets[:, None]).mean()
     bare = model(0 * images).softmax(dim=1).gather(1, targets[:, None]).mean()
     assert fractions.tolist() == [0, 0.25, 0.5, 0.75, 1]
-    ends = [bare, whole] if metric is Insertion else [whole, bare]
+    ends = [bare, complete] if metric is Insertion else [complete, bare]
     torch.testing.assert_close(curve[[0, -1]], torch.stack(ends))
 
 

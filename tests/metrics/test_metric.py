@@ -1,4 +1,4 @@
-"""What all metrics share: exact means, collections, reset, processes, refusals, plots."""
+"""The common part of all metrics: exact means, collections, reset, processes, refusals, plots."""
 
 import math
 import warnings

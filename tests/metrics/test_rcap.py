@@ -158,8 +158,8 @@ def test_swapping_high_and_low_saliency_of_a_good_map_lowers_it() -> None:
     """The model sees the left half only; a map that points there is good."""
 
     def left_half(images: Tensor) -> Tensor:
-        seen = images[:, :, :, :4].flatten(1).sum(dim=1)
-        return torch.stack([torch.full_like(seen, 5.0), seen], dim=1)
+        received = images[:, :, :, :4].flatten(1).sum(dim=1)
+        return torch.stack([torch.full_like(received, 5.0), received], dim=1)
 
     good = torch.rand(1, 8, 8)
     good[:, :, :4] += 1

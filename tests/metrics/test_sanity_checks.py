@@ -25,8 +25,8 @@ def judged(metric: ExplanationMetric, *kinds: Any, model: nn.Module | None = Non
     images, targets = pictures(6)
     named = {method.name: method for method in kinds}
     maps = {name: method(model, images, targets) for name, method in named.items()}
-    found = score(model, images, maps, targets, [metric], methods=named, **options)
-    return {name: row[metric.name] for name, row in found.items()}
+    result = score(model, images, maps, targets, [metric], methods=named, **options)
+    return {name: row[metric.name] for name, row in result.items()}
 
 
 @pytest.mark.parametrize("similarity", ["spearman", "ssim"])
@@ -34,8 +34,8 @@ def judged(metric: ExplanationMetric, *kinds: Any, model: nn.Module | None = Non
 def test_methods_that_look_at_neither_class_nor_parameters_score_one(
     metric: Callable[..., ExplanationMetric], similarity: str
 ) -> None:
-    found = judged(metric(similarity), methods.EdgeMap(), methods.RandomMap())
-    for scores in found.values():
+    result = judged(metric(similarity), methods.EdgeMap(), methods.RandomMap())
+    for scores in result.values():
         torch.testing.assert_close(scores, torch.ones(6))
 
 
@@ -49,8 +49,8 @@ def test_antisymmetric_classes_have_opposite_signed_maps() -> None:
     images, _ = pictures(4)
     method = methods.InputXGradient(signed=True)
     maps = method(model, images, torch.zeros(4, dtype=torch.int64))
-    found = ClassSensitivity().scores(model, images, maps, torch.zeros(4, dtype=torch.int64), method=method)
-    torch.testing.assert_close(found, torch.full((4,), -1.0))
+    result = ClassSensitivity().scores(model, images, maps, torch.zeros(4, dtype=torch.int64), method=method)
+    torch.testing.assert_close(result, torch.full((4,), -1.0))
 
 
 def test_the_other_class_is_the_least_likely_but_never_the_target() -> None:
@@ -73,9 +73,9 @@ def test_class_sensitivity_by_hand() -> None:
     maps = method(model, images, targets)
     others = method(model, images, model(images).scatter(1, targets[:, None], torch.inf).argmin(1))
     for similarity, compare in (("spearman", spearman), ("ssim", ssim)):
-        found = ClassSensitivity(similarity=similarity).scores(model, images, maps, targets, method=method)
-        torch.testing.assert_close(found, compare(maps, others))
-        assert (found < 1).all()
+        result = ClassSensitivity(similarity=similarity).scores(model, images, maps, targets, method=method)
+        torch.testing.assert_close(result, compare(maps, others))
+        assert (result < 1).all()
 
 
 def test_the_curve_begins_with_the_intact_model_at_one_and_the_score_is_the_mean_of_the_rest() -> None:
@@ -90,17 +90,17 @@ def test_the_curve_begins_with_the_intact_model_at_one_and_the_score_is_the_mean
 
 
 def test_stages_reach_from_the_last_layer_to_the_first() -> None:
-    seen: list[list[bool]] = []
+    received: list[list[bool]] = []
     model, (images, targets) = small_cnn(), pictures(2)
     kept = [parameter.detach().clone() for parameter in model.parameters()]
 
     def method(model: nn.Module, images: Tensor, _targets: Tensor) -> Tensor:
-        seen.append([not torch.equal(now, then) for now, then in zip(model.parameters(), kept, strict=True)])
+        received.append([not torch.equal(now, then) for now, then in zip(model.parameters(), kept, strict=True)])
         return images[:, 0]
 
     ParameterRandomization(num_stages=6).scores(model, images, images[:, 0], targets, method=method)
     owners = 6  # convolution, norm, convolution, norm, convolution, linear layer
-    assert seen == [[False] * (12 - 2 * stage) + [True] * 2 * stage for stage in range(1, owners + 1)]
+    assert received == [[False] * (12 - 2 * stage) + [True] * 2 * stage for stage in range(1, owners + 1)]
 
 
 def test_parameters_are_drawn_with_their_own_spread() -> None:
@@ -149,9 +149,9 @@ def test_the_model_is_given_back_bit_by_bit(fails: bool) -> None:
 
 def test_num_images_bounds_the_images_looked_at_whatever_the_chunks() -> None:
     method, metric = methods.Gradient(), ParameterRandomization(num_images=4, num_stages=2)
-    whole = judged(metric, method)["gradient"]
-    assert whole.isfinite().tolist() == [True] * 4 + [False] * 2
-    torch.testing.assert_close(judged(metric, method, max_batch_size=3)["gradient"], whole, equal_nan=True)
+    complete = judged(metric, method)["gradient"]
+    assert complete.isfinite().tolist() == [True] * 4 + [False] * 2
+    torch.testing.assert_close(judged(metric, method, max_batch_size=3)["gradient"], complete, equal_nan=True)
 
 
 def test_a_plain_function_has_no_parameters() -> None:
@@ -190,11 +190,11 @@ def test_complete_methods_keep_their_promise_and_others_promise_nothing() -> Non
         methods.ExpectedGradCAM("8", references),
         methods.Gradient(),
     ]
-    found = judged(CompletenessGap(), *kinds, model=model)
-    assert found.pop("gradient").isnan().all()
-    assert found["idgi"].max() < 1e-4
-    assert found["expected_grad_cam"].max() < 1e-4  # the head is linear
-    for name, scores in found.items():
+    result = judged(CompletenessGap(), *kinds, model=model)
+    assert result.pop("gradient").isnan().all()
+    assert result["idgi"].max() < 1e-4
+    assert result["expected_grad_cam"].max() < 1e-4  # the head is linear
+    for name, scores in result.items():
         assert scores.max() < 0.05, name
     silent = [methods.LRP(), methods.ExpectedGradCAM("8", references, path="input", name="input")]
     silent += [
@@ -204,7 +204,7 @@ def test_complete_methods_keep_their_promise_and_others_promise_nothing() -> Non
     for scores in judged(CompletenessGap(), *silent, model=model).values():
         assert scores.isnan().all()
     few = judged(CompletenessGap(), methods.IntegratedGradients(1, rule="left"), model=model)
-    assert few["integrated_gradients"].mean() > 10 * found["integrated_gradients"].mean()
+    assert few["integrated_gradients"].mean() > 10 * result["integrated_gradients"].mean()
     metric = CompletenessGap()
     metric.update(model, images, images[:, 0], targets, method=methods.Gradient())
     assert metric.num_excluded == 6

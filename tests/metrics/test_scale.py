@@ -1,4 +1,4 @@
-"""What scaling does: maps times 100, shifted or min-maxed, and logits times 10."""
+"""Effects of scaling: maps times 100, shifted or min-maxed, and logits times 10."""
 
 import pytest
 import torch

@@ -31,9 +31,9 @@ def counted(metrics, num_maps, max_batch_size=64):
 
 def test_five_maps_and_five_metrics_repeat_nothing():
     passed = counted([RCAP(), Allegiance(), Infidelity(), Insertion(), Deletion()], 5)
-    own = 5 + 12 + 19 + 19  # stages, deletions, and insertions and deletions between their ends
+    alone_here = 5 + 12 + 19 + 19  # stages, deletions, and insertions and deletions between their ends
     alike = 1 + 40 + 2  # the intact image, squares, and the bare canvas of insertion and of deletion
-    assert sum(passed) == 5 * (5 * own + alike)
+    assert sum(passed) == 5 * (5 * alone_here + alike)
 
 
 def test_a_second_metric_of_the_same_changes_costs_nothing():
@@ -88,7 +88,7 @@ def test_scores_do_not_depend_on_the_batch(max_batch_size):
         for metric in (RCAP, Allegiance, Insertion, Deletion, Infidelity, AverageDrop)
         for canvas in ("black", "white", "mean", "blur")
     } | {"road": ROAD()}
-    whole = score(curved(), images, maps, targets, metrics)["a"]
+    complete = score(curved(), images, maps, targets, metrics)["a"]
     parts = score(curved(), images, maps, targets, metrics, max_batch_size=max_batch_size)["a"]
-    for name, scores in whole.items():
+    for name, scores in complete.items():
         torch.testing.assert_close(parts[name], scores, atol=1e-9, rtol=0)

@@ -1,4 +1,4 @@
-"""What pixels are painted over with."""
+"""The paint over pixels."""
 
 from typing import Any
 

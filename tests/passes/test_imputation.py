@@ -11,7 +11,7 @@ from lightning_saliency.passes.imputation import impute
 def naive_impute(image, missing):
     """Solve one image's system as a dense one: each missing pixel is the weighted mean of its neighbours."""
     places = list(itertools.product(*(range(length) for length in missing.shape)))
-    known = {place: image[(slice(None), *place)] for place in places if not missing[place]}
+    visible = {place: image[(slice(None), *place)] for place in places if not missing[place]}
     unknown = [place for place in places if missing[place]]
     matrix = torch.zeros(len(unknown), len(unknown), dtype=image.dtype)
     right = torch.zeros(len(unknown), len(image), dtype=image.dtype)
@@ -21,8 +21,8 @@ def naive_impute(image, missing):
             if any(offset) and neighbour in places:
                 weight = 0.5 ** sum(map(abs, offset))
                 matrix[row, row] += weight
-                if neighbour in known:
-                    right[row] += weight * known[neighbour]
+                if neighbour in visible:
+                    right[row] += weight * visible[neighbour]
                 else:
                     matrix[row, unknown.index(neighbour)] -= weight
     filled = image.clone()
