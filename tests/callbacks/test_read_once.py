@@ -1,0 +1,138 @@
+"""The watched images are read once a run, and reading them leaves no trace in the user's data set."""
+
+import random
+from collections import Counter
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader, default_collate, random_split
+
+from lightning_saliency import SaliencyMonitor
+from lightning_saliency.methods import ExpectedGradients, Gradient
+from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace
+
+
+def monitor(methods=None, **options):
+    return SaliencyMonitor(methods or [Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+
+
+class Counting(Patterns):
+    """Counts its reads outside of copies."""
+
+    reads: ClassVar = Counter()
+
+    def __getitem__(self, index):
+        Counting.reads[index] += 1
+        return super().__getitem__(index)
+
+
+def validated_on(dataset, **options):
+    data = Data()
+    data.val_dataloader = lambda: DataLoader(dataset, 8, **options)
+    return data
+
+
+def reads_of(watcher, **options):
+    """Count the reads of each image beside those of Lightning's loop, which reads the first one only."""
+    Counting.reads = Counter()
+    fit([watcher], data=validated_on(Counting(18)), limit_val_batches=1, num_sanity_val_steps=0, **options)
+    return {index: count for index, count in Counting.reads.items() if index >= 8}
+
+
+def test_images_are_read_once_a_run():
+    reads = reads_of(monitor(num_images=18), max_epochs=3)
+    assert reads == dict.fromkeys(range(8, 18), 1)
+
+
+def test_references_are_read_once_a_run_too():
+    once = reads_of(monitor([ExpectedGradients(references=4, num_samples=2)]), max_epochs=1)
+    assert once == reads_of(monitor([ExpectedGradients(references=4, num_samples=2)]), max_epochs=3)
+
+
+def test_images_that_do_not_fit_are_read_anew_and_have_the_same_scores():
+    reads = reads_of(monitor(num_images=18, max_kept_bytes=100), max_epochs=3)
+    assert min(reads.values()) >= 3
+    kept, _ = fit([monitor()])
+    anew, _ = fit([monitor(max_kept_bytes=100)])
+    name = "saliency/gradient/rcap"
+    assert anew.callback_metrics[name] == kept.callback_metrics[name]
+    assert anew.callback_metrics["saliency/gradient/drift_spearman"] == pytest.approx(
+        kept.callback_metrics["saliency/gradient/drift_spearman"]
+    )
+
+
+def test_a_loader_that_is_made_anew_keeps_the_images_and_that_is_said():
+    with pytest.warns(UserWarning, match="keeps the images"):
+        fit([monitor()], reload_dataloaders_every_n_epochs=1, max_epochs=2)
+
+
+class Drawing(Patterns):
+    """Augments with generators that it holds itself."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.torch = torch.Generator().manual_seed(1)
+        self.numpy = np.random.default_rng(2)
+        self.old = np.random.RandomState(3)
+        self.python = random.Random(4)
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        noise = torch.rand((), generator=self.torch) + self.numpy.random() + self.old.rand() + self.python.random()
+        return (image + 0.1 * noise).float(), label
+
+
+class Uncopyable(Drawing):
+    def __deepcopy__(self, memo):
+        raise TypeError("not to be copied")
+
+
+class CountingCollate:
+    """A collate function with a state that its batches depend on."""
+
+    def __init__(self):
+        self.calls = 0
+
+    def __call__(self, items):
+        self.calls += 1
+        images, labels = default_collate(items)
+        return images + 0.01 * self.calls, labels
+
+
+GENERATOR = np.random.default_rng(5)
+
+
+def jitter(items):
+    images, labels = default_collate(items)
+    return images + 0.1 * float(GENERATOR.random()), labels
+
+
+def split_data(dataset, collate_fn):
+    """Train and validate on two parts of one data set, as `random_split` makes them."""
+    train, val = random_split(dataset, [30, 18], torch.Generator().manual_seed(0))
+    data = Data()
+    data.train_dataloader = lambda: DataLoader(train, 8, shuffle=True, collate_fn=collate_fn)
+    data.val_dataloader = lambda: DataLoader(val, 8, collate_fn=collate_fn)
+    return data
+
+
+# A state that can neither be copied nor restored, as of an uncopyable data set with a stateful function, is out of reach.
+@pytest.mark.parametrize(
+    ("kind", "collate"),
+    [
+        (Drawing, "plain"),
+        (Drawing, "stateful"),
+        (Drawing, "global generator"),
+        (Uncopyable, "plain"),
+        (Uncopyable, "global generator"),
+    ],
+)
+def test_training_is_bit_identical_where_the_data_set_draws_from_generators_of_its_own(kind, collate):
+    traces = []
+    for callbacks in ([monitor([ExpectedGradients(references=4, num_samples=2)])], []):
+        GENERATOR.bit_generator.state = np.random.default_rng(5).bit_generator.state
+        collate_fn = {"plain": None, "stateful": CountingCollate(), "global generator": jitter}[collate]
+        traces.append(trace(*fit(callbacks, Classifier, split_data(kind(48), collate_fn))))
+    assert_identical(*traces)
