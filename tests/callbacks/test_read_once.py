@@ -118,7 +118,7 @@ def split_data(dataset, collate_fn):
     return data
 
 
-# A state that can neither be copied nor restored, as of an uncopyable data set with a stateful function, is out of reach.
+# Nothing can be done for a function with a state beside a data set that cannot be copied.
 @pytest.mark.parametrize(
     ("kind", "collate"),
     [
