@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Final
 
-# SLURM's requeue signal and the one that asks a process to end; Windows has only the second.
-HELD: Final = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGTERM") if hasattr(signal, name))
+# The signals by which SLURM may requeue, and the one that asks a process to end, which Windows has alone.
+NAMES: Final = ("SIGUSR1", "SIGUSR2", "SIGHUP", "SIGTERM")
+HELD: Final = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 
 
 @contextmanager
 def signals_held() -> Iterator[None]:
-    """Delay SIGUSR1 and SIGTERM until the end of the block, so that their handlers find the network as it was.
+    """Delay SIGTERM and signals to requeue until the end of the block, so that handlers find the network as it was.
 
     Handlers are replaced rather than signals blocked by `pthread_sigmask`: Python runs a handler in the main thread
     also when another thread (of OpenMP, of TensorBoard's writer) receives the signal, and processes started in the
@@ -26,8 +27,8 @@ def signals_held() -> Iterator[None]:
         return
     arrived: list[int] = []
     owner = os.getpid()
-    # A handler that was not installed from Python reads as `None` and could not be put back.
-    handlers = {number: handler for number in HELD if (handler := signal.getsignal(number)) is not None}
+    # A handler that was not installed from Python (faulthandler's) could not be put back, and sees no network.
+    handlers = {number: handler for number in HELD if callable(handler := signal.getsignal(number))}
 
     def hold(number: int, frame: FrameType | None) -> None:
         if os.getpid() == owner:

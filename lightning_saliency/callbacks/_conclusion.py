@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import lightning.pytorch as pl
 
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
+from lightning_saliency.callbacks._lightning import publishes
 from lightning_saliency.monitor._clock import EpochClock
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
@@ -57,6 +58,8 @@ def conclude(
     if not trainer.is_global_zero:
         return Conclusion(tell_everyone(Outcome(), trainer), local, evaluated.panels)
     conclusion = _of_all(parts, memory, settings, compares_images=compares_images, clock=clock)
+    # Loggers may differ between processes: the first one decides for all.
+    conclusion = replace(conclusion, outcome=replace(conclusion.outcome, publishes=publishes(trainer)))
     tell_everyone(conclusion.outcome, trainer)
     return conclusion
 

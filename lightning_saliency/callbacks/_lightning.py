@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
+from lightning.pytorch import callbacks as lightning_callbacks
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import CombinedLoader
@@ -14,6 +15,11 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import network_of
 from lightning_saliency.monitor.subset import Reading, Source
 from lightning_saliency.names import LoggedName, Stage
+
+# Lightning 2.4 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
+AVERAGING: tuple[type, ...] = tuple(
+    kind for name in ("WeightAveraging",) if (kind := getattr(lightning_callbacks, name, None)) is not None
+)
 
 
 def find_source(dataloaders: Any, dataloader_idx: int) -> Source:
@@ -73,10 +79,22 @@ def has_validation_images(trainer: pl.Trainer) -> bool:
     return trainer.enable_validation and (not sizes or sum(sizes) > 0)
 
 
+def publishes(trainer: pl.Trainer) -> bool:
+    """Return whether there is anything to publish to."""
+    return bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set at run time
+
+
 def stage_of(trainer: pl.Trainer) -> Stage:
     """Return the stage of an evaluation."""
     stages: dict[str, Stage] = {"validate": "validate", "test": "test"}
     return stages.get(str(trainer.state.fn and trainer.state.fn.value), "fit")
+
+
+def averages_later(trainer: pl.Trainer, monitor: pl.Callback) -> bool:
+    """Return whether averaged weights come into place only after this monitor's hook, and their buffers with them."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    later = callbacks[callbacks.index(monitor) + 1 :]
+    return trainer.state.fn == "fit" and any(isinstance(callback, AVERAGING) for callback in later)
 
 
 def is_fresh(trainer: pl.Trainer) -> bool:

@@ -44,11 +44,6 @@ class Publication:
     monitors: Sequence[Settings]
 
 
-def publishes(trainer: pl.Trainer) -> bool:
-    """Return whether there is anything to publish to."""
-    return bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set at run time
-
-
 def publish(
     trainer: pl.Trainer, thumbnails: Mapping[int, Thumbnail], publication: Publication | None, settings: Settings
 ) -> Fault | None:

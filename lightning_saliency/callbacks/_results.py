@@ -26,6 +26,10 @@ class ResultsFile:
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_finalizer"}
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> "ResultsFile":
+        """A copy of a callback belongs to another training."""
+        return ResultsFile()
+
     def write(self, content: Any) -> None:
         """Write what JSON can express, if this process was launched by the one that made the callback."""
         parent = multiprocessing.parent_process()
@@ -34,11 +38,17 @@ class ResultsFile:
         draft = self.path.with_suffix(f".{os.getpid()}")
         # Fails where the name exists, link or not, and lets nobody else read.
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(content, file)
-        draft.replace(self.path)
+            try:
+                json.dump(content, file)
+                file.flush()
+                draft.replace(self.path)
+            finally:
+                draft.unlink(missing_ok=True)
 
     def read(self) -> Any:
-        """Return what was written since the last call, `None` if nothing was."""
+        """Return what was written since the last call, `None` if nothing was, and in any other process."""
+        if os.getpid() != self._owner:
+            return None
         try:
             status = self.path.stat()
             stamp = (status.st_mtime_ns, status.st_ino)

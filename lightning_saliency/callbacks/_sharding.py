@@ -29,8 +29,8 @@ def refuse_unshardable(trainer: pl.Trainer, settings: Settings) -> None:
     culprits = _culprits(settings) if is_sharded(trainer) else []
     if culprits:
         raise ValueError(
-            f"Expected what runs equally many passes on all processes, and leaves parameters alone, under {name}, "
-            f"but got {', '.join(culprits)}: leave it out."
+            f"{name} must have equally many passes on each process and unchanged parameters, but got "
+            f"{', '.join(culprits)}.  Remove it."
         )
 
 

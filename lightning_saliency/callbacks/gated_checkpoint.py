@@ -33,6 +33,7 @@ LEARNT: Final = (
     "best_k_models",
     "best_model_path",
     "best_model_score",
+    "dirpath",
     "current_score",
     "kth_best_model_path",
     "kth_value",
@@ -115,7 +116,8 @@ class GatedCheckpoint(ModelCheckpoint):
         self._best: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
         self._records: dict[str, Record | None] = {}
-        self._validating: int | None = None
+        self._validating: tuple[int, int] | None = None
+        self._interrupted: tuple[int, int] | None = None
 
     @property
     def decisions(self) -> list[Decision]:
@@ -136,13 +138,20 @@ class GatedCheckpoint(ModelCheckpoint):
     def state_dict(self) -> dict[str, Any]:
         """Return the state of `ModelCheckpoint` with decisions and best values."""
         decisions = [asdict(decision) for decision in self.decisions]
-        return {**super().state_dict(), "decisions": decisions, "best_values": dict(self._best)}
+        return {
+            **super().state_dict(),
+            "decisions": decisions,
+            "best_values": dict(self._best),
+            "interrupted": None if self._validating is None else list(self._validating),
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         super().load_state_dict(state_dict)
         self._decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
         self._best = dict(state_dict["best_values"])
+        interrupted = state_dict["interrupted"]
+        self._interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse gates on what will not be logged, and learn the directions of relative ones."""
@@ -162,7 +171,10 @@ class GatedCheckpoint(ModelCheckpoint):
             monitor.state_key: monitor.history[-1] if monitor.history else None for monitor in monitors_of(trainer)
         }
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._validating = trainer.current_epoch
+            self._validating = trainer.current_epoch, trainer.global_step
+            if self._interrupted != self._validating:  # else it is run again
+                self._mention(self._interrupted)
+            self._interrupted = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge, and save if the gates passed."""
@@ -188,19 +200,24 @@ class GatedCheckpoint(ModelCheckpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save nothing, because no gate has judged these weights, and say whether a decision is lost."""
-        if self._validating is not None:
+        self._mention(self._validating)
+        self._validating = None
+
+    def _mention(self, validation: tuple[int, int] | None) -> None:
+        """Say which decision was lost."""
+        if validation is not None:
             rank_zero_warn(
-                f"GatedCheckpoint {self.name!r}: The validation of epoch {self._validating} was interrupted, so its "
-                "gates were not judged and it has no checkpoint."
+                f"GatedCheckpoint {self.name!r}: The validation of epoch {validation[0]} at step {validation[1]} was "
+                "interrupted, so its gates were not judged and it has no checkpoint here."
             )
-            self._validating = None
 
     def _begin_anew(self) -> None:
         """Forget what an earlier training decided and saved."""
         self._results.read()  # nothing of it counts
         for name, value in self._initial.items():
             setattr(self, name, copy(value))
-        self._decisions, self._best, self._before, self._validating = [], {}, {}, None
+        self._decisions, self._best, self._before = [], {}, {}
+        self._validating = self._interrupted = None
 
     def _refuse_namesakes(self, trainer: pl.Trainer) -> None:
         gated = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, GatedCheckpoint)]
@@ -249,9 +266,7 @@ class GatedCheckpoint(ModelCheckpoint):
         else:
             rank_zero_warn(f"{message} It is saved all the same.")
         for logger in trainer.loggers:
-            logger.log_metrics({passed_name(self.name): float(decision.passed)}, step=decision.step)
-            if trainer.is_global_zero:
-                _tell(logger, decisions_name(self.name), decision)
+            _tell(logger, self.name, decision, with_reasons=trainer.is_global_zero)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
         last = self._decisions[-1] if self._decisions else None
@@ -283,9 +298,11 @@ def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
     return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate
 
 
-def _tell(logger: Logger, tag: str, decision: Decision) -> None:
+def _tell(logger: Logger, gate: str, decision: Decision, *, with_reasons: bool) -> None:
     try:
-        write_text(logger, tag, _described(decision), decision.step)
+        logger.log_metrics({passed_name(gate): float(decision.passed)}, step=decision.step)
+        if with_reasons:
+            write_text(logger, decisions_name(gate), _described(decision), decision.step)
     except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
         rank_zero_warn(f"GatedCheckpoint cannot log its reasons: {type(error).__name__}: {error}")
 

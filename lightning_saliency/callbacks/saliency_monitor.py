@@ -14,6 +14,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.memory import is_oom_error
 
 from lightning_saliency._random import private_random_state
+from lightning_saliency._saliency_method import as_method
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._dashboard import enter_run
@@ -24,6 +25,7 @@ from lightning_saliency.callbacks._distributed import (
     tell_everyone,
 )
 from lightning_saliency.callbacks._lightning import (
+    averages_later,
     deciding_value,
     evaluation_loop,
     find_source,
@@ -35,7 +37,7 @@ from lightning_saliency.callbacks._lightning import (
     stage_of,
 )
 from lightning_saliency.callbacks._progress import showing_progress
-from lightning_saliency.callbacks._publish import Publication, publish, publishes
+from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable, share_of
@@ -182,7 +184,7 @@ class SaliencyMonitor(pl.Callback):
         )
         self._arguments = self.settings
         self._results = ResultsFile()
-        self._loops: list[tuple[Any, bool]] = []
+        self._loops: list[Any] = []
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -250,8 +252,9 @@ class SaliencyMonitor(pl.Callback):
         self._introduced &= stage != "fit"
         self._restore_loops()
         for loop in (trainer.validate_loop, trainer.test_loop):
-            self._loops.append((loop, loop.inference_mode))
-            loop.inference_mode = False
+            if loop.inference_mode:  # and no other monitor has turned it off
+                self._loops.append(loop)
+                loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Restore the loops."""
@@ -402,13 +405,15 @@ class SaliencyMonitor(pl.Callback):
                 source, settings.num_images, settings.seed, lambda indices: share_of(indices, trainer)
             )
         subset = self._subsets[settings.dataloader_idx]
-        if subset.source.loader is not source.loader and subset.batches:
+        if not subset.batches:
+            subset.source = source
+        elif subset.source.loader is not source.loader:
             self._warn("reloaded", "The data loader was made anew. The monitor keeps the images that it has read.")
         return subset
 
     def _share(self, trainer: pl.Trainer, pl_module: pl.LightningModule, run: Run) -> None:
         """Exchange beforehand what processes need for their work: no collective is started between batches."""
-        if not run.waits:
+        if not run.waits and not averages_later(trainer, self):
             run.buffers = first_buffers(trainer, pl_module)
         if is_sharded(trainer):
             fault = agree_on_fault(self._read_before(trainer, pl_module, run), trainer)
@@ -422,6 +427,10 @@ class SaliencyMonitor(pl.Callback):
             with private_random_state(self.settings.seed):
                 run.subset.first_images(reading, CPU)
                 run.subset.read(reading, sys.maxsize)
+                for name, method in self.settings.all_methods.items():
+                    number = as_method(method, name).missing_references
+                    if number is not None:
+                        run.subset.reference_images(number, reading, CPU)
         except Exception as error:  # noqa: BLE001 - other processes wait for this one
             return Fault.of(error)
         return None
@@ -514,7 +523,7 @@ class SaliencyMonitor(pl.Callback):
             if outcome.loss is None:
                 for key, message in complaints(conclusion.evaluation, self.settings).items():
                     self._warn(key, message)
-        if not publishes(trainer):
+        if not outcome.publishes:
             return None
         thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.pictured}
         return publish(trainer, thumbnails, publication, self.settings)
@@ -592,7 +601,7 @@ class SaliencyMonitor(pl.Callback):
             )
 
     def _enter_run(self, trainer: pl.Trainer, *, starts: bool) -> None:
-        """Speak for all monitors in what a run has but once, if this is the first of them."""
+        """Enter the run once for all monitors, by the first of them."""
         if self is not next(callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)):  # type: ignore[attr-defined]
             return
         fault = enter_run(trainer, _all_settings(trainer), starts=starts)
@@ -603,8 +612,7 @@ class SaliencyMonitor(pl.Callback):
 
     def _restore_loops(self) -> None:
         while self._loops:
-            loop, inference_mode = self._loops.pop()
-            loop.inference_mode = inference_mode
+            self._loops.pop().inference_mode = True
 
 
 def _all_settings(trainer: pl.Trainer) -> list[Settings]:

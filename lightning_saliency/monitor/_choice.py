@@ -39,7 +39,8 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
 
 
 def _size_of(dataset: Any) -> int:
-    return len(dataset)
+    """Return the number of items, -1 for a data set that does not say."""
+    return len(dataset) if hasattr(dataset, "__len__") else -1
 
 
 def _attribute(dataset: Any, name: str) -> Any:

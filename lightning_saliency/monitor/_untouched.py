@@ -3,102 +3,138 @@
 import copy
 import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import BuiltinFunctionType, FunctionType, ModuleType, SimpleNamespace
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 GENERATORS: Final = (torch.Generator, np.random.Generator, np.random.BitGenerator, np.random.RandomState, random.Random)
-# What cannot hold a generator, or is shared by everybody.
+# Objects that hold no generators, or belong to everybody.
 LEAVES: Final = (
-    str, bytes, bytearray, int, float, complex, bool, type(None), type, ModuleType, BuiltinFunctionType, Tensor,
-    np.ndarray, nn.Module,
+    str, bytes, bytearray, int, float, complex, bool, type(None), type, ModuleType, BuiltinFunctionType, CodeType,
+    Tensor, np.ndarray,
 )  # fmt: skip
-MOST_OBJECTS: Final = 2_000_000
-MOST_COPIED: Final = 200_000
+LIBRARIES: Final = frozenset(("builtins", "lightning", "numpy", "pandas", "PIL", "pytorch_lightning", "torch"))
+MOST_OBJECTS: Final = 500_000
+
+
+def holders_of(parts: Sequence[Any]) -> list[Any]:
+    """List generators of random numbers, and objects with attributes, that a data set or a function can reach.
+
+    Looked at are attributes, containers, enclosed variables, and the global generators and functions that functions
+    and methods name. Objects of Lightning's classes are looked at no further than their generators, since they reach
+    the trainer. The search ends at half a million objects.
+    """
+    visited: dict[int, Any] = {}
+    waiting: list[Any] = list(parts)
+    while waiting and len(visited) < MOST_OBJECTS:
+        one = waiting.pop()
+        if id(one) in visited or issubclass(type(one), LEAVES):
+            continue
+        visited[id(one)] = one
+        if not issubclass(type(one), GENERATORS):
+            waiting += _referents(one)
+    return [one for one in visited.values() if issubclass(type(one), GENERATORS) or _has_attributes(one)]
 
 
 @contextmanager
-def untouched(loader: Any) -> Iterator[Any]:
-    """Yield what is to be read instead of a loader: its data set and collate function as copies where possible.
+def untouched(holders: Sequence[Any]) -> Iterator[None]:
+    """Restore the states of generators, and attributes that are set, afterwards.
 
-    In the loader's own workers nothing that is read here leaves a trace. In this process the data set and the collate
-    function are copied, their arrays and tensors shared; generators of random numbers that they hold are restored
-    afterwards, for what cannot be copied.
+    Nothing is copied: a copy of a data set could close its files when it is collected. What is changed in place, such
+    as a list that grows, stays changed.
     """
-    if loader.num_workers:
-        yield loader
-        return
-    parts = (loader.dataset, loader.collate_fn)
-    objects = _reachable(parts)
-    states = [(generator, _state_of(generator)) for generator in objects if isinstance(generator, GENERATORS)]
-    dataset, collate_fn = _copied(parts, objects)
+    states = [(one, _state_of(one)) for one in holders]
     try:
-        yield SimpleNamespace(
-            dataset=dataset,
-            collate_fn=collate_fn,
-            num_workers=0,
-            worker_init_fn=loader.worker_init_fn,
-            multiprocessing_context=None,
-        )
+        yield
     finally:
-        for generator, state in states:
-            _restore(generator, state)
+        for one, state in states:
+            _restore(one, state)
 
 
-def _copied(parts: tuple[Any, ...], objects: list[Any]) -> tuple[Any, ...]:
-    """Copy deeply, except arrays, tensors and modules; the originals where that is impossible or takes long."""
-    if len(objects) > MOST_COPIED:
-        return parts
-    memo = {id(one): one for one in objects if isinstance(one, Tensor | np.ndarray | nn.Module)}
+def _referents(one: Any) -> list[Any]:
+    if isinstance(one, FunctionType):
+        return [one.__closure__, one.__defaults__, *_named_globals(one, one.__code__)]
+    if isinstance(one, MethodType):
+        return [one.__self__, one.__func__]
+    library = _library_of(type(one))
+    referents = gc.get_referents(one)
+    if library in ("lightning", "pytorch_lightning"):
+        attributes = getattr(one, "__dict__", {})
+        return [value for value in attributes.values() if issubclass(type(value), GENERATORS)]
+    return referents if library is not None else [*referents, *_functions_of(type(one))]
+
+
+def _functions_of(kind: type) -> list[Any]:
+    """List the methods and class attributes of a user's class."""
+    return [
+        getattr(value, "__func__", getattr(value, "fget", None) or value)
+        for base in kind.__mro__
+        if base.__module__.partition(".")[0] not in LIBRARIES
+        for value in vars(base).values()
+    ]
+
+
+def _named_globals(function: FunctionType, code: CodeType) -> list[Any]:
+    """List the generators and functions of the user's that code names, nested code included."""
+    values = [function.__globals__.get(name) for name in code.co_names]
+    named = [
+        value
+        for value in values
+        if issubclass(type(value), GENERATORS)
+        or (isinstance(value, FunctionType) and (value.__module__ or "").partition(".")[0] not in LIBRARIES)
+    ]
+    nested = (part for part in code.co_consts if isinstance(part, CodeType))
+    return named + [value for part in nested for value in _named_globals(function, part)]
+
+
+def _library_of(kind: type) -> str | None:
+    """Name the library that a class, or the class that it derives from, belongs to, where that is Lightning's."""
+    libraries = [base.__module__.partition(".")[0] for base in kind.__mro__[:-1]]
+    for library in libraries:
+        if library in ("lightning", "pytorch_lightning"):
+            return library
+    return libraries[0] if libraries and libraries[0] in LIBRARIES else None
+
+
+def _has_attributes(one: Any) -> bool:
+    """Tell objects of users' classes, whose attributes can be restored."""
+    is_function = issubclass(type(one), FunctionType | MethodType)
+    return not is_function and _library_of(type(one)) is None and bool(getattr(type(one), "__dictoffset__", 0))
+
+
+def _bits_of(generator: Any) -> Any:
+    return getattr(generator, "bit_generator", generator)
+
+
+def _state_of(one: Any) -> Any:
     try:
-        return copy.deepcopy(parts, memo)
-    except Exception:  # noqa: BLE001 - whatever a user's data set raises, it can be read without a copy
-        return parts
+        if isinstance(one, torch.Generator | np.random.RandomState):
+            return one.get_state()
+        if isinstance(one, random.Random):
+            return one.getstate()
+        if isinstance(one, np.random.Generator | np.random.BitGenerator):
+            return copy.deepcopy(_bits_of(one).state)
+        return dict(vars(one))
+    except (NotImplementedError, TypeError, ReferenceError):
+        return None  # a generator without a state, such as the operating system's
 
 
-def _reachable(roots: tuple[Any, ...]) -> list[Any]:
-    """List the objects that can be reached, without those that hold no others."""
-    visited: dict[int, Any] = {}
-    waiting: list[Any] = list(roots)
-    while waiting and len(visited) < MOST_OBJECTS:
-        one = waiting.pop()
-        if id(one) in visited:
-            continue
-        visited[id(one)] = one
-        if isinstance(one, LEAVES + GENERATORS):
-            continue
-        referents = _referents_of_function(one) if isinstance(one, FunctionType) else gc.get_referents(one)
-        waiting += [other for other in referents if not isinstance(other, (str, bytes, int, float, type, ModuleType))]
-    return list(visited.values())
-
-
-def _referents_of_function(function: FunctionType) -> list[Any]:
-    """List what a function encloses, and the generators that it uses by name; its other globals are its module's."""
-    used = (function.__globals__.get(name) for name in function.__code__.co_names)
-    return [function.__closure__, function.__defaults__, *(one for one in used if isinstance(one, GENERATORS))]
-
-
-def _state_of(generator: Any) -> Any:
-    if isinstance(generator, torch.Generator):
-        return generator.get_state()
-    if isinstance(generator, random.Random):
-        return generator.getstate()
-    if isinstance(generator, np.random.RandomState):
-        return generator.get_state()
-    return copy.deepcopy(getattr(generator, "bit_generator", generator).state)
-
-
-def _restore(generator: Any, state: Any) -> None:
-    if isinstance(generator, torch.Generator):
-        generator.set_state(state)
-    elif isinstance(generator, random.Random):
-        generator.setstate(state)
-    elif isinstance(generator, np.random.RandomState):
-        generator.set_state(state)
+def _restore(one: Any, state: Any) -> None:
+    if state is None:
+        return
+    if isinstance(one, torch.Generator | np.random.RandomState):
+        one.set_state(state)
+    elif isinstance(one, random.Random):
+        one.setstate(state)
+    elif isinstance(one, np.random.Generator | np.random.BitGenerator):
+        _bits_of(one).state = state
     else:
-        getattr(generator, "bit_generator", generator).state = state
+        attributes = vars(one)
+        for name in [name for name in attributes if name not in state]:
+            del attributes[name]
+        attributes.update(state)

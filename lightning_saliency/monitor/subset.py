@@ -6,11 +6,11 @@ from typing import Any, Final, TypeAlias
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
 from lightning_saliency._random import keyed_generator, private_random_state
 from lightning_saliency.monitor._choice import choose_indices
-from lightning_saliency.monitor._untouched import untouched
+from lightning_saliency.monitor._untouched import holders_of, untouched
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
 
 Transfer: TypeAlias = Callable[[Any], Any]
@@ -102,7 +102,7 @@ class Subset:
 
     def read(self, reading: Reading, max_kept_bytes: int) -> None:
         """Read this process's share, unless it is in memory or does not fit."""
-        if self.batches or self.source.size is None:
+        if self.batches or not self.is_kept or self.source.size is None:
             return
         batches = []
         for batch in read_items(self.source, self.share, reading):
@@ -179,15 +179,18 @@ def read_items(source: Source, indices: Sequence[int], reading: Reading) -> Iter
     """
     size = reading.batch_size
     groups = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
-    with untouched(source.loader) as loader:
-        items = _load(loader, groups, reading.seed)
-        for group in groups:
+    loader = source.loader
+    # Workers have copies of their own.
+    holders = [] if loader.num_workers else holders_of((loader.dataset, loader.collate_fn))
+    items = _load(loader, groups, reading.seed)
+    for group in groups:
+        with untouched(holders):
             try:
                 batch = next(items)
             except Exception as error:
                 # Whatever its type, this is no fault of the monitor's arguments.
                 raise RuntimeError(f"images {group} cannot be read: {type(error).__name__}: {error}") from error
-            yield read_batch(reading.transfer(batch), reading.batch, group)
+        yield read_batch(reading.transfer(batch), reading.batch, group)
 
 
 def take(batch: LabelledImages, rows: Sequence[int]) -> LabelledImages:
@@ -234,10 +237,26 @@ def _load(loader: Any, groups: list[list[int]], seed: int) -> Iterator[Any]:
         batch_sampler=groups,
         collate_fn=loader.collate_fn,
         num_workers=workers,
-        worker_init_fn=loader.worker_init_fn,
+        worker_init_fn=None if loader.worker_init_fn is None else _WorkerInit(loader.worker_init_fn),
         multiprocessing_context=loader.multiprocessing_context if workers else None,
         generator=keyed_generator("loader", seed),
     )
+
+
+class _WorkerInit:
+    """Starts a worker as the user's loader does: the worker's data set is the user's."""
+
+    def __init__(self, function: Callable[[int], Any]) -> None:
+        self.function = function
+
+    def __call__(self, worker: int) -> None:
+        information: Any = get_worker_info()
+        seeded = information.dataset
+        # The class forbids to set attributes.
+        vars(information)["dataset"] = seeded.dataset
+        self.function(worker)
+        seeded.dataset = information.dataset
+        vars(information)["dataset"] = seeded
 
 
 class _Seeded(Dataset[Any]):

@@ -20,6 +20,7 @@ class Outcome:
         seconds: Time that the slowest process took.
         batch_size: Most images in one pass that every process had memory for.
         pictured: Images whose thumbnails the first process needs.
+        publishes: Whether the first process has loggers to send results to.
         drift_restarts: Whether the images are other ones than those that are remembered.
         fault: Why nothing is logged.
         loss: Why there is nothing to remember: not a single map was finite.
@@ -30,6 +31,7 @@ class Outcome:
     seconds: float = 0.0
     batch_size: int = 0
     pictured: tuple[int, ...] = ()
+    publishes: bool = False
     drift_restarts: bool = False
     fault: Fault | None = None
     loss: Fault | None = None
