@@ -130,5 +130,5 @@ def test_a_table_of_other_columns_is_left_alone(tmp_path):
 
 
 def test_a_monitor_cannot_be_named_like_the_file_of_all():
-    with pytest.raises(ValueError, match="`name` must not be .*'evaluations'"):
+    with pytest.raises(ValueError, match=r"`name` must not be .*'evaluations'"):
         SaliencyMonitor([RandomMap()], name="evaluations")
