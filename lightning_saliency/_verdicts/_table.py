@@ -42,9 +42,8 @@ def _rows(path: Path) -> list[Row]:
             ) from None
         columns = tuple(reader.fieldnames or ())
     if columns != EVALUATION_COLUMNS:
-        raise ValueError(
-            f"`{path.name}` must have the columns {', '.join(EVALUATION_COLUMNS)}, but got {', '.join(columns) or 'none'}"
-        )
+        expected, actual = ", ".join(EVALUATION_COLUMNS), ", ".join(columns) or "none"
+        raise ValueError(f"`{path.name}` must have the columns {expected}, but got {actual}")
     for number, row in enumerate(rows, start=2):
         _check(row, f"`{path.name}`, line {number},")
     return rows
