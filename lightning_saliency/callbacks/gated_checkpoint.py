@@ -21,7 +21,7 @@ from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._table import write_whole
 from lightning_saliency.loggers import write_text
-from lightning_saliency.monitor.card import escaped
+from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
 from lightning_saliency.names import decisions_file, decisions_name, passed_name
 

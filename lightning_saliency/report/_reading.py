@@ -12,8 +12,10 @@ from google.protobuf.message import DecodeError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
 
+from lightning_saliency.names import monitors_in
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._settings import settings_of
+from lightning_saliency.report._table import last_scores
 
 Entry = TypeVar("Entry")
 EVERYTHING: Final = {"scalars": 0, "images": 0, "tensors": 0}
@@ -64,6 +66,7 @@ def read_run(folder: Path, name: str) -> Log:
         pictures={tag: _by_step(events.Images(tag), attrgetter("encoded_image_string")) for tag in tags["images"]},
         texts={tag.removesuffix(TEXT): _by_step(entries, _text) for tag, entries in texts.items()},
         settings=settings_of(events, folder),
+        scores={monitor: last_scores(folder, monitor) for monitor in monitors_in(scalars)},
         first=min(times, default=None),
     )
 
