@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency import explain, score
+from lightning_saliency.extend import Change, ExplanationMetric, Intact, Measured, Trial
 from lightning_saliency.methods import Gradient, RandomMap
-from lightning_saliency.metrics import Change, ExplanationMetric, Intact, Measured, Trial
 
 
 class TenthShown(Change):

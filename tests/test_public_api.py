@@ -17,6 +17,10 @@ PUBLIC = {
     "lightning_saliency.callbacks": "GatedCheckpoint SaliencyMonitor",
     "lightning_saliency.drift": "DRIFT_MEASURES DriftMeasure",
     "lightning_saliency.evaluation": "",
+    "lightning_saliency.extend": (
+        "Change ClassLogit Clean DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "
+        "Reading RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
+    ),
     "lightning_saliency.loggers": "Chart write_hyperparameters write_layout write_picture write_text",
     "lightning_saliency.methods": (
         "AblationCAM ActiveGradient BlurIntegratedGradients Deconvolution EdgeMap EigenCAM ExpectedGradCAM "

@@ -1,5 +1,7 @@
 """Check gates against what the monitors of a trainer will log."""
 
+from collections.abc import Sequence
+
 import lightning.pytorch as pl
 
 from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
@@ -38,7 +40,16 @@ def direction_of(trainer: pl.Trainer, name: str) -> bool:
     return direction
 
 
-def _names(trainer: pl.Trainer) -> dict[str, bool | None]:
+def monitors_of(trainer: pl.Trainer) -> list[SaliencyMonitor]:
+    """List the monitors of a trainer."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
-    monitors = [callback for callback in callbacks if isinstance(callback, SaliencyMonitor)]
-    return {name: better for monitor in monitors for name, better in logged_names(monitor.settings).items()}
+    return [callback for callback in callbacks if isinstance(callback, SaliencyMonitor)]
+
+
+def monitor_that_logs(name: str, monitors: Sequence[SaliencyMonitor]) -> SaliencyMonitor | None:
+    """Return the monitor that a value belongs to, `None` if it is the module's."""
+    return next((monitor for monitor in monitors if name in logged_names(monitor.settings)), None)
+
+
+def _names(trainer: pl.Trainer) -> dict[str, bool | None]:
+    return {name: better for monitor in monitors_of(trainer) for name, better in logged_names(monitor.settings).items()}

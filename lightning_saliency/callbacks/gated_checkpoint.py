@@ -16,13 +16,14 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice
 from lightning_saliency._signals import signals_held
-from lightning_saliency.callbacks._gate_names import direction_of, refuse_unknown
+from lightning_saliency.callbacks._gate_names import direction_of, monitor_that_logs, monitors_of, refuse_unknown
 from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._table import write_whole
 from lightning_saliency.loggers import write_text
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
+from lightning_saliency.monitor.history import Record
 from lightning_saliency.names import decisions_file, decisions_name, passed_name
 
 OnFail = Literal["skip", "warn", "stop"]
@@ -45,7 +46,8 @@ LEARNT: Final = (
 class GatedCheckpoint(ModelCheckpoint):
     """A `ModelCheckpoint` that writes nothing unless every gate passed in the current validation.
 
-    A gate uses only values from the current validation. The decision is the same on all processes, is logged as
+    A gate uses only values from the current validation: of a monitor those of its record, and of the module those that
+    were logged in it. The decision is the same on all processes, is logged as
     `gate/passed`, is kept in the callback's state, and lies beside the checkpoints as `gate_decisions.json` once there
     is one. For recovery after a crash put a plain `ModelCheckpoint(save_last=True)` beside it. Several gated
     checkpoints of one run need names. A fit that starts anew forgets the decisions and checkpoints of an earlier one.
@@ -112,6 +114,7 @@ class GatedCheckpoint(ModelCheckpoint):
         self._decisions: list[Decision] = []
         self._best: dict[str, float] = {}
         self._before: dict[str, Tensor] = {}
+        self._records: dict[str, Record | None] = {}
         self._validating: int | None = None
 
     @property
@@ -155,6 +158,9 @@ class GatedCheckpoint(ModelCheckpoint):
         """Remember the values there are, to tell those that this validation computes."""
         super().on_validation_start(trainer, pl_module)
         self._before = dict(trainer.callback_metrics)
+        self._records = {
+            monitor.state_key: monitor.history[-1] if monitor.history else None for monitor in monitors_of(trainer)
+        }
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._validating = trainer.current_epoch
 
@@ -205,10 +211,14 @@ class GatedCheckpoint(ModelCheckpoint):
             )
 
     def _judge(self, trainer: pl.Trainer) -> None:
-        now = trainer.callback_metrics
+        monitors = monitors_of(trainer)
 
         def fresh(name: str) -> float | None:
-            value = now.get(name)
+            monitor = monitor_that_logs(name, monitors)
+            if monitor is not None:
+                record = monitor.history[-1] if monitor.history else None
+                return None if record is None or record is self._records.get(monitor.state_key) else record.value(name)
+            value = trainer.callback_metrics.get(name)
             return None if value is None or value is self._before.get(name) else value.item()
 
         verdicts = [gate.judge(fresh, self._best.get(gate.metric)) for gate in self.gates]

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lightning_saliency.names import PARTS
+
 
 def new_run() -> str:
     """Return a short id of a run, drawn without touching any random state.
@@ -33,6 +35,11 @@ class Record:
     values: dict[str, float]
     errors: dict[str, float]
     counts: dict[str, int]
+
+    def value(self, name: str) -> float | None:
+        """Return a value, or the standard error of one, by the name that it is logged under."""
+        value = self.values.get(name)
+        return self.errors.get(name.removesuffix(PARTS["stderr"])) if value is None else value
 
     def state(self) -> dict[str, Any]:
         """Return numbers and texts only."""
