@@ -20,6 +20,12 @@ PARTS: Final[dict[Part, str]] = {"value": "", "stderr": "_stderr", "low": "_low"
 COUNTS: Final = ("invalid", "blank")
 COSTS: Final = ("seconds", "fraction_of_epoch", "used")
 CURVES: Final = "curves"
+SCHEMA: Final = 1
+EVALUATIONS: Final = "evaluations"
+# What both files have in front; a reader tells by them training from tests, and one run from another.
+ORIGIN_COLUMNS: Final = ("schema", "stage", "run")
+SCORE_COLUMNS: Final = (*ORIGIN_COLUMNS, "step", "epoch", "index", "target", "predicted", "method", "metric", "score")
+EVALUATION_COLUMNS: Final = (*ORIGIN_COLUMNS, "epoch", "step", "name", "value", "stderr", "num_images")
 TEST: Final = "test_"
 DRIFT: Final = "drift_"
 VERSUS: Final = "_vs_"
@@ -158,6 +164,12 @@ def monitors_in(names: Iterable[str]) -> list[str]:
     return [start for start in starts if any(_is_count(start, text) for text in texts)]
 
 
+def monitor_of(name: str, monitors: Iterable[str]) -> str | None:
+    """Return the monitor that logged a value: of those whose name it begins with, the one with the longest name."""
+    starts = [monitor for monitor in monitors if name.startswith(f"{monitor}/")]
+    return max(starts, key=len, default=None)
+
+
 def _is_count(start: str, text: str) -> bool:
     name = LoggedName.parse(text, start)
     return name is not None and name.kind == "count" and name.stage == "fit"
@@ -202,6 +214,11 @@ def gates_in(names: Iterable[str]) -> list[str]:
 def table_file(monitor: str) -> str:
     """Name the file of every image's scores."""
     return f"{monitor}.csv"
+
+
+def evaluations_file() -> str:
+    """Name the file of the values of all evaluations, which the monitors of a folder share."""
+    return f"{EVALUATIONS}.csv"
 
 
 def decisions_file(gate: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import lightning.pytorch as pl
 
@@ -17,8 +18,18 @@ from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.memory import Memory
-from lightning_saliency.monitor.summary import rows
-from lightning_saliency.names import Stage, card_name, staged, table_file
+from lightning_saliency.monitor.summary import Outcome, rows, value_rows
+from lightning_saliency.names import (
+    EVALUATION_COLUMNS,
+    SCHEMA,
+    SCORE_COLUMNS,
+    Stage,
+    card_name,
+    evaluations_file,
+    monitor_of,
+    staged,
+    table_file,
+)
 
 
 @dataclass(frozen=True)
@@ -27,21 +38,25 @@ class Publication:
 
     Attributes:
         evaluation: The results of all processes.
-        values: The logged values.
+        outcome: The logged values.
         stage: The stage of the trainer.
+        run: Id of the run.
         memory: Maps of earlier evaluations.
         panels: Images that are always drawn.
         resumed: Whether the run has just been resumed, so that rows from this step on are in the table already.
-        monitors: The settings of all monitors, if this is the first evaluation of a run; none otherwise.
+        monitors: The settings of all monitors.
+        introduces: Whether this is the first evaluation of a run.
     """
 
     evaluation: Evaluation
-    values: dict[str, float]
+    outcome: Outcome
     stage: Stage
+    run: str
     memory: Memory
     panels: Sequence[int]
     resumed: bool
     monitors: Sequence[Settings]
+    introduces: bool
 
 
 def publish(
@@ -77,11 +92,22 @@ def _write(
     pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
     for logger in trainer.loggers:
-        if publication.monitors:
+        if publication.introduces:
             write_layout(logger, charts(publication.monitors))
-            write_text(logger, card_name(start), card(evaluation, settings, publication.values), step)
+            write_text(logger, card_name(start), card(evaluation, settings, publication.outcome.values), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.
-    table = rows(evaluation, trainer.current_epoch, step)
-    append_rows(log_folder(trainer) / table_file(settings.name), table, step if publication.resumed else None)
+    folder, origin = log_folder(trainer), (SCHEMA, publication.stage, publication.run)
+    scores = ((*origin, *row) for row in rows(evaluation, trainer.current_epoch, step))
+    values = ((*origin, *row) for row in value_rows(publication.outcome.scalars, trainer.current_epoch, step))
+    replaced = partial(_is_replaced, publication, settings.name, step) if publication.resumed else None
+    append_rows(folder / table_file(settings.name), SCORE_COLUMNS, scores, replaced)
+    append_rows(folder / evaluations_file(), EVALUATION_COLUMNS, values, replaced)
+
+
+def _is_replaced(publication: Publication, monitor: str, step: int, row: Mapping[str, str]) -> bool:
+    """Return whether the same run wrote a row of this monitor in this stage, at this step or later."""
+    is_later = (row["stage"], row["run"]) == (publication.stage, publication.run) and int(row["step"]) >= step
+    names = [settings.name for settings in publication.monitors]
+    return is_later and ("name" not in row or monitor_of(row["name"], names) == monitor)

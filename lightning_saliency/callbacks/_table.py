@@ -2,32 +2,39 @@
 
 import csv
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from lightning_saliency.loggers._drafts import draft_of
 
-HEADER: Final = ("step", "epoch", "index", "target", "predicted", "method", "metric", "score")
 
-
-def append_rows(path: Path, rows: Iterable[tuple[object, ...]], replaced_from: int | None = None) -> None:
+def append_rows(
+    path: Path,
+    columns: Sequence[str],
+    rows: Iterable[tuple[object, ...]],
+    is_replaced: Callable[[Mapping[str, str]], bool] | None = None,
+) -> None:
     """Append rows all at once.
 
     Args:
         path: The table.
+        columns: Its columns.
         rows: What to append.
-        replaced_from: Drop rows of this step and later, of a run that has been taken up again before them.
+        is_replaced: Which earlier rows to drop: those of a run that has been taken up again before them.
+
+    Raises:
+        ValueError: If the table has other columns, which an earlier version or another program wrote.
     """
     with draft_of(path) as draft:
         if path.exists():
+            _check_columns(path, columns)
             shutil.copyfile(path, draft)
-            if replaced_from is not None:
-                _cut(draft, replaced_from)
+            if is_replaced is not None:
+                _cut(draft, columns, is_replaced)
         with draft.open("a", newline="") as file:
             writer = csv.writer(file)
             if file.tell() == 0:
-                writer.writerow(HEADER)
+                writer.writerow(columns)
             writer.writerows(rows)
 
 
@@ -37,8 +44,20 @@ def write_whole(path: Path, text: str) -> None:
         draft.write_text(text)
 
 
-def _cut(table: Path, step: int) -> None:
+def _check_columns(table: Path, columns: Sequence[str]) -> None:
     with table.open(newline="") as file:
-        _, *rows = csv.reader(file)
+        header = next(csv.reader(file), list(columns))
+    if header != list(columns):
+        raise ValueError(
+            f"`{table.name}` must have the columns {', '.join(columns)}, but got {', '.join(header)}.  "
+            f"Move '{table}' away."
+        )
+
+
+def _cut(table: Path, columns: Sequence[str], is_replaced: Callable[[Mapping[str, str]], bool]) -> None:
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if not is_replaced(row)]
     with table.open("w", newline="") as file:
-        csv.writer(file).writerows([HEADER, *(row for row in rows if int(row[0]) < step)])
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(rows)

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice
 from lightning_saliency._signals import signals_held
-from lightning_saliency.callbacks._gate import Decision, Gate, Relative, parse_gates
 from lightning_saliency.callbacks._gate_names import direction_of, monitor_that_logs, monitors_of, refuse_unknown
 from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._table import write_whole
 from lightning_saliency.loggers import write_text
-from lightning_saliency.monitor.card import escaped
+from lightning_saliency.monitor._markup import escaped
+from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.names import decisions_file, decisions_name, passed_name
 

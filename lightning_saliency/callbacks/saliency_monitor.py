@@ -54,7 +54,7 @@ from lightning_saliency.monitor.config import Control, OnError, Scale, Settings,
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.history import Record
+from lightning_saliency.monitor.history import Record, new_run
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Source, Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints
@@ -75,8 +75,8 @@ class SaliencyMonitor(pl.Callback):
     without it. Scalars are `saliency/<method>/<metric>` with `_stderr`, in `trainer.callback_metrics` in time
     for checkpoints, and `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far
     maps have moved since the previous evaluation, with `_first` and `_best` since those. Pictures are
-    `saliency/<method>/image_<index>`, and every image's scores are rows of `saliency.csv` in the log folder. The
-    sanity run checks the set-up on two images and logs nothing.
+    `saliency/<method>/image_<index>`. In the log folder every image's scores are rows of `saliency.csv`, and every
+    evaluation's values rows of `evaluations.csv`. The sanity run checks the set-up on two images and logs nothing.
 
     Args:
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
@@ -192,6 +192,7 @@ class SaliencyMonitor(pl.Callback):
         self.settings = self._arguments
         self.memory = Memory()
         self._history: list[Record] = []
+        self._run_id = new_run()
         self._run: Run | None = None
         self._subsets: dict[int, Subset] = {}
         self._succeeded = False
@@ -216,7 +217,8 @@ class SaliencyMonitor(pl.Callback):
         """
         records = self._results.read()
         if records is not None:
-            self._history = [Record.of_state(record) for record in records]
+            self._run_id = records["run"]
+            self._history = [Record.of_state(record) for record in records["history"]]
         return self._history
 
     def state_dict(self) -> dict[str, Any]:
@@ -225,6 +227,7 @@ class SaliencyMonitor(pl.Callback):
         return {
             "memory": self.memory.state(),
             "affordable": self._affordable,
+            "run": self._run_id,
             "history": [record.state() for record in self._history],
             "interrupted": [run.epoch, run.step] if run is not None and run.trains else None,
         }
@@ -232,6 +235,7 @@ class SaliencyMonitor(pl.Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
         self.memory = Memory.of_state(state_dict["memory"])
+        self._run_id = state_dict["run"]
         self._history = [Record.of_state(record) for record in state_dict["history"]]
         interrupted = state_dict["interrupted"]
         self._interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
@@ -510,15 +514,18 @@ class SaliencyMonitor(pl.Callback):
     def _publish(self, trainer: pl.Trainer, run: Run, evaluated: Evaluated, conclusion: Conclusion) -> Fault | None:
         """Send results to loggers, and complain about unhealthy maps."""
         outcome, publication = conclusion.outcome, None
+        self._run_id = _monitors(trainer)[0]._run_id  # monitors of one trainer watch one run
         if trainer.is_global_zero:
             publication = Publication(
                 conclusion.evaluation,
-                outcome.values,
+                outcome,
                 stage_of(trainer),
+                self._run_id,
                 self.memory if run.trains else Memory(),
                 conclusion.panels,
                 run.trains and self._resumed,
-                () if self._introduced else _all_settings(trainer),
+                _all_settings(trainer),
+                not self._introduced,
             )
             if outcome.loss is None:
                 for key, message in complaints(conclusion.evaluation, self.settings).items():
@@ -554,7 +561,7 @@ class SaliencyMonitor(pl.Callback):
         self._history = [*self.history, record][-LONGEST_HISTORY:]
         if trainer.is_global_zero:
             try:
-                self._results.write([record.state() for record in self._history])
+                self._results.write({"run": self._run_id, "history": [record.state() for record in self._history]})
             except OSError as error:
                 self._warn("results", f"The process that started training cannot learn the results: {error}")
 
@@ -602,7 +609,7 @@ class SaliencyMonitor(pl.Callback):
 
     def _enter_run(self, trainer: pl.Trainer, *, starts: bool) -> None:
         """Enter the run once for all monitors, by the first of them."""
-        if self is not next(callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)):  # type: ignore[attr-defined]
+        if self is not _monitors(trainer)[0]:
             return
         fault = enter_run(trainer, _all_settings(trainer), starts=starts)
         if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
@@ -616,4 +623,8 @@ class SaliencyMonitor(pl.Callback):
 
 
 def _all_settings(trainer: pl.Trainer) -> list[Settings]:
-    return [callback.settings for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)]  # type: ignore[attr-defined]
+    return [monitor.settings for monitor in _monitors(trainer)]
+
+
+def _monitors(trainer: pl.Trainer) -> list[SaliencyMonitor]:
+    return [callback for callback in trainer.callbacks if isinstance(callback, SaliencyMonitor)]  # type: ignore[attr-defined]

@@ -1,19 +1,15 @@
 """A text for those who look at the numbers: what they mean, and what they were made of."""
 
 import inspect
-import re
 from dataclasses import fields, is_dataclass
 from functools import partial
-from typing import Final
 
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._class_table import class_table
+from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.names import LoggedName
-
-# Markdown and HTML would take these for marks of their own.
-ENTITIES: Final = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
-MARKS: Final = re.compile(r"[\\`*\[\]#]|(?<![^\W_])_|_(?![^\W_])")
 
 
 def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -> str:
@@ -41,16 +37,10 @@ def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -
         *_drift_lines(settings),
         "`blank` counts constant maps, `invalid` maps that are not finite. "
         f"Seed of the subset, the noise and the controls: {settings.seed}.",
+        class_table(evaluation, settings),
         f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}.",
     ]
-    return "\n\n".join(parts)
-
-
-def escaped(text: object) -> str:
-    """Take from a text what Markdown or HTML would read as marks."""
-    plain = "".join(ENTITIES.get(letter, letter) for letter in " ".join(str(text).split()))
-    # Entities are made of marks, too.
-    return re.sub(r"(&#?\w+;)|(" + MARKS.pattern + ")", lambda match: match[1] or f"\\{match[2]}", plain)
+    return "\n\n".join(part for part in parts if part)
 
 
 def _drift_lines(settings: Settings) -> list[str]:

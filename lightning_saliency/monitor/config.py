@@ -10,7 +10,7 @@ from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
-from lightning_saliency.names import CURVES, check_quantity
+from lightning_saliency.names import CURVES, EVALUATIONS, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.targets import Activation
@@ -91,6 +91,10 @@ class Settings:
         self._check_choices()
         if not self.name or not isinstance(self.name, str):
             raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")
+        if self.name == EVALUATIONS:
+            raise ValueError(
+                f"`name` must not be that of the file of all evaluations, but got {self.name!r}.  Pass another one."
+            )
 
     @property
     def all_methods(self) -> dict[str, Method]:

@@ -1,10 +1,19 @@
 """The record of every evaluation's values."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lightning_saliency.names import PARTS
+
+
+def new_run() -> str:
+    """Return a short id of a run, drawn without touching any random state.
+
+    It begins with a letter, so that no reader of a table takes it for a number.
+    """
+    return f"r{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """From an evaluation to what is told of it: a summary, rows of a table, complaints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from lightning_saliency.monitor._scalars import Scalar, logged_values, scalars
@@ -78,6 +78,12 @@ def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object
         for image, value, is_number in zip(images, column.tolist(), column.isfinite().tolist(), strict=True):
             if is_number:
                 yield (step, epoch, *image, name.method, name.key, value)
+
+
+def value_rows(scalars: Mapping[str, Scalar], epoch: int, step: int) -> Iterator[tuple[object, ...]]:
+    """List every value of an evaluation: epoch, step, name, value, standard error, number of images."""
+    for name, scalar in scalars.items():
+        yield (epoch, step, name, scalar.value, scalar.error, scalar.num_images)
 
 
 def complaints(evaluation: Evaluation, settings: Settings) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """The content of a run's event files, as plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 Scalars: TypeAlias = Mapping[int, float]
 Pictures: TypeAlias = Mapping[int, bytes]
 Texts: TypeAlias = Mapping[int, str]
+# Target, method, metric and score of an image.
+Score: TypeAlias = tuple[int, str, str, float]
 
 
 @dataclass(frozen=True)
@@ -19,6 +21,7 @@ class Log:
         pictures: Encoded pictures.
         texts: Markdown.
         settings: Hyper-parameters as text.
+        scores: Scores of every image in the last evaluation, by monitor.
         first: When the first scalar was written, in seconds since 1970, `None` if there is none.
     """
 
@@ -27,4 +30,5 @@ class Log:
     pictures: Mapping[str, Pictures] = field(default_factory=dict)
     texts: Mapping[str, Texts] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    scores: Mapping[str, Sequence[Score]] = field(default_factory=dict)
     first: float | None = None

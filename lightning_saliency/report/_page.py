@@ -1,4 +1,4 @@
-"""The page: a section for each run."""
+"""The page: a comparison of the runs, and a section for each."""
 
 from collections.abc import Sequence
 from importlib import resources
@@ -6,6 +6,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from lightning_saliency.report._comparison import comparison
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._run import section_of
 from lightning_saliency.report._templates import render
@@ -18,4 +19,6 @@ def page(title: str, runs: Sequence[Log]) -> str:
     """Write one HTML page that needs no other file."""
     style = resources.files("lightning_saliency.report").joinpath("templates/report.css").read_text(encoding="utf-8")
     sections = [section_of(run) for run in runs]
-    return render("page.html", title=title, policy=POLICY, style=Markup(style), sections=sections)
+    return render(
+        "page.html", title=title, policy=POLICY, style=Markup(style), sections=sections, comparison=comparison(runs)
+    )

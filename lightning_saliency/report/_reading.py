@@ -12,8 +12,10 @@ from google.protobuf.message import DecodeError
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
 
+from lightning_saliency.names import monitors_in
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._settings import settings_of
+from lightning_saliency.report._table import last_scores
 
 Entry = TypeVar("Entry")
 EVERYTHING: Final = {"scalars": 0, "images": 0, "tensors": 0}
@@ -32,13 +34,19 @@ def read_runs(log_dir: Path) -> list[Log]:
     """
     if not log_dir.is_dir():
         raise NoEventFilesError(f"`LOGDIR` must be a folder of TensorBoard event files, but got '{log_dir}'.")
-    folders = {path.parent for path in log_dir.rglob("*tfevents*") if IsSummaryEventsFile(str(path)) and path.is_file()}
+    folders = event_folders(log_dir)
     if not folders:
         raise NoEventFilesError(
             f"`LOGDIR` must hold TensorBoard event files, but got '{log_dir}', which has none.  "
             "Pass the folder that you would pass to `tensorboard --logdir`."
         )
-    return [read_run(folder, _name(folder, log_dir)) for folder in sorted(folders, key=_natural)]
+    return [read_run(folder, run_name(folder, log_dir)) for folder in folders]
+
+
+def event_folders(log_dir: Path) -> list[Path]:
+    """List the folders that hold event files, sorted by name, `version_2` before `version_10`."""
+    paths = (path for path in log_dir.rglob("*tfevents*") if IsSummaryEventsFile(str(path)) and path.is_file())
+    return sorted({path.parent for path in paths}, key=natural_order)
 
 
 def read_run(folder: Path, name: str) -> Log:
@@ -58,6 +66,7 @@ def read_run(folder: Path, name: str) -> Log:
         pictures={tag: _by_step(events.Images(tag), attrgetter("encoded_image_string")) for tag in tags["images"]},
         texts={tag.removesuffix(TEXT): _by_step(entries, _text) for tag, entries in texts.items()},
         settings=settings_of(events, folder),
+        scores={monitor: last_scores(folder, monitor) for monitor in monitors_in(scalars)},
         first=min(times, default=None),
     )
 
@@ -72,11 +81,12 @@ def _text(event: Any) -> str:
     return b"\n\n".join(event.tensor_proto.string_val).decode("utf-8", errors="replace")
 
 
-def _name(folder: Path, log_dir: Path) -> str:
+def run_name(folder: Path, log_dir: Path) -> str:
+    """Name a run by its folder, relative to the folder of all runs."""
     inside = folder.relative_to(log_dir)
     return log_dir.resolve().name if inside == Path() else str(inside)
 
 
-def _natural(folder: Path) -> list[tuple[int, str]]:
+def natural_order(folder: Path) -> list[tuple[int, str]]:
     """Sort numbers inside names by size."""
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", str(folder))]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from lightning_saliency.report._chart import Chart, Mark, chart
+from lightning_saliency.report._classes import ClassTable, class_tables
 from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._gate import GateTable, gate_table, gates_of, in_short, marks_of
 from lightning_saliency.report._legend import styles_of
-from lightning_saliency.report._log import Log
+from lightning_saliency.report._log import Log, Score
 from lightning_saliency.report._markdown import markdown
 from lightning_saliency.report._monitor import TITLES, Lines, Monitor, monitors_of, other_scalars
 from lightning_saliency.report._numbers import day
@@ -34,6 +35,7 @@ class Details:
         drift: A chart by measure and earlier evaluation.
         curves: A stepper by metric.
         strips: A stepper by image.
+        classes: A table by metric.
         card: Meaning of the scores.
     """
 
@@ -46,6 +48,7 @@ class Details:
     drift: Sequence[Chart]
     curves: Sequence[Stepper]
     strips: Sequence[Stepper]
+    classes: Sequence[ClassTable]
     card: Markup | None
 
 
@@ -80,7 +83,7 @@ def section_of(log: Log) -> Section:
         name=log.name,
         facts=list(_facts(log, monitors, gates, clock)),
         gates=[gate_table(log, gate, clock) for gate in gates],
-        monitors=[_details(monitor, marks, clock) for monitor in monitors],
+        monitors=[_details(monitor, log.scores.get(monitor.name, ()), marks, clock) for monitor in monitors],
         settings=log.settings,
         others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in others.items()],
     )
@@ -101,7 +104,7 @@ def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[M
     yield f"{sum(filter(math.isfinite, seconds)):.0f} s spent on explanations"
 
 
-def _details(monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Details:
+def _details(monitor: Monitor, scores: Sequence[Score], marks: Sequence[Mark], clock: Clock) -> Details:
     styles = styles_of(monitor.methods, monitor.controls)
     return Details(
         name=monitor.name,
@@ -118,6 +121,7 @@ def _details(monitor: Monitor, marks: Sequence[Mark], clock: Clock) -> Details:
         drift=_drift(monitor, clock, styles),
         curves=[stepper(metric, {"": pictures}, clock) for metric, pictures in monitor.curves.items()],
         strips=[stepper(title, by_method, clock) for title, by_method in monitor.strips.items()],
+        classes=class_tables(monitor, scores),
         card=markdown(monitor.card) if monitor.card else None,
     )
 

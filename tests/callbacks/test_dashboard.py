@@ -1,8 +1,12 @@
 """Everything that TensorBoard gets besides numbers and pictures, read back as TensorBoard reads it."""
 
+import csv
 import re
+from collections import defaultdict
 from functools import partial
 from html import unescape
+from pathlib import Path
+from statistics import mean, stdev
 
 import pytest
 import torch
@@ -18,7 +22,7 @@ from lightning_saliency.methods import ExpectedGradCAM, Gradient
 from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric, Insertion, Sparseness
 from lightning_saliency.monitor import drawing
 from lightning_saliency.monitor._compact import compact
-from lightning_saliency.monitor.card import escaped
+from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.passes.trials import Measured
 from lightning_saliency.visualization import draw_strip
 from tests.callbacks.training import MEAN, STD, Classifier, Data, fit
@@ -101,6 +105,24 @@ def test_a_card_says_once_what_the_scores_mean(events):
     assert "**sparseness**: Gini index" in card
     assert "reduce='max_abs'" in card
     assert "Indices in the data:" in card
+
+
+def test_the_card_has_the_scores_of_each_class_of_the_first_evaluation(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="")
+    watcher = monitor({"a|b": Gradient()}, [RCAP(mean=MEAN, std=STD)])
+    fit([watcher], logger=logger, max_epochs=2)
+    (card,) = text_of(read(logger), "saliency/card")
+    scores = defaultdict(list)
+    with (Path(logger.log_dir) / "saliency.csv").open(newline="") as file:
+        for row in csv.DictReader(file):
+            if (row["epoch"], row["method"], row["metric"]) == ("0", "a|b", "rcap"):
+                scores[row["target"]].append(float(row["score"]))
+    rows = [
+        f"| {target} | 2 | {mean(values):.3f} ± {stdev(values) / 2**0.5:.3f} |"
+        for target, values in sorted(scores.items(), key=lambda item: mean(item[1]))
+    ]
+    assert len(rows) == 3
+    assert "\n".join(["| class | images | a&#124;b rcap |", "| --- | --- | --- |", *rows]) in card
 
 
 def test_the_card_of_expected_grad_cam_says_what_is_ours(events):

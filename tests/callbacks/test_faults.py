@@ -160,11 +160,11 @@ def test_scores_are_logged_though_the_disk_is_full_and_no_half_table_is_left(tmp
 
 def test_a_table_is_left_as_it_was_where_there_is_no_room_for_more(tmp_path):
     table = tmp_path / "table.csv"
-    _table.append_rows(table, [(0, 0, 1, 2, 2, "gradient", "rcap", 0.5)])
+    _table.append_rows(table, ("step", "score"), [(0, 0.5)])
     before = table.read_text()
     (tmp_path / ".table.csv.draft").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space") as caught:
-        _table.append_rows(table, [(1, 0, 1, 2, 2, "gradient", "rcap", 0.5)])
+        _table.append_rows(table, ("step", "score"), [(1, 0.5)])
     assert caught.value.errno == errno.ENOSPC
     assert table.read_text() == before
 

@@ -72,7 +72,8 @@ def test_every_score_of_every_image_is_a_row_of_a_table(tmp_path):
     run, _ = fit([quick(num_images=5, metrics=[RCAP()])], logger=logger)
     with (Path(logger.log_dir) / "saliency.csv").open() as file:
         table = list(csv.DictReader(file))
-    assert list(table[0]) == ["step", "epoch", "index", "target", "predicted", "method", "metric", "score"]
+    columns = ["schema", "stage", "run", "step", "epoch", "index", "target", "predicted", "method", "metric", "score"]
+    assert list(table[0]) == columns
     last = [
         float(row["score"])
         for row in table

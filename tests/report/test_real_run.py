@@ -68,6 +68,13 @@ def test_decisions_and_pictures_are_placed_in_the_epochs_they_belong_to(page):
     ]
 
 
+def test_scores_by_class_are_those_of_the_last_evaluation(page):
+    assert "Scores by class" in page.headings
+    captions = re.findall('<table class="classes">\\s*<caption>(.*?)</caption>', page.source)
+    assert captions == METRICS
+    assert page.source.count('<tr><th scope="row">0</th><td>2</td>') == len(METRICS), "six images of three classes"
+
+
 def test_the_page_has_it_all(page):
     assert "3 evaluations, the last at epoch 2 · gate passed in 2 of 3 validations" in page.text
     assert "insertion over edges" in page.text

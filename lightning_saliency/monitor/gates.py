@@ -17,7 +17,7 @@ FORMS: Final = "'>= x', '<= x', either followed by 'by k stderr', or 'worsens <=
 class Values(Protocol):
     """The values that a gate may look at, `None` for what was not computed in the current validation."""
 
-    def __call__(self, name: str) -> float | None:
+    def __call__(self, name: str, /) -> float | None:
         """Return a value of this validation."""
 
 
@@ -44,6 +44,11 @@ class Bound:
     comparison: str
     bound: float
     stderrs: float = 0.0
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that it needs."""
+        return (self.metric, self.metric + PARTS["stderr"]) if self.stderrs else (self.metric,)
 
     def judge(self, values: Values, best: float | None) -> Verdict:
         """Compare the value, made worse by its uncertainty, with the bound; NaN never passes."""
@@ -76,6 +81,11 @@ class Relative:
     metric: str
     tolerance: float
     higher_is_better: bool | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The values that it needs."""
+        return (self.metric,)
 
     def judge(self, values: Values, best: float | None) -> Verdict:
         """Compare the value with the best one before it."""
@@ -128,10 +138,16 @@ def parse_gates(gates: Mapping[str, str]) -> tuple[Gate, ...]:
         raise TypeError(f"Expected `gates` to map names to rules such as '>= 0.25', but got {gates!r}.")
     if not gates:
         raise ValueError("Expected `gates` to hold at least one rule, but got none: use ModelCheckpoint instead.")
-    return tuple(_parse(metric, rule) for metric, rule in gates.items())
+    return tuple(parse_gate(metric, rule) for metric, rule in gates.items())
 
 
-def _parse(metric: str, rule: object) -> Gate:
+def parse_gate(metric: str, rule: object) -> Gate:
+    """Read the rule of one value.
+
+    Raises:
+        TypeError: If it is no text.
+        ValueError: If it is of no known form.
+    """
     if not isinstance(rule, str):
         raise TypeError(f"Expected the gate of {metric!r} to be a text such as '>= 0.25', but got {rule!r}.")
     bound, relative = BOUND.fullmatch(rule), RELATIVE.fullmatch(rule)
