@@ -4,11 +4,9 @@ import csv
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Final
 
 from lightning_saliency.loggers._drafts import draft_of
-
-HEADER: Final = ("step", "epoch", "index", "target", "predicted", "method", "metric", "score")
+from lightning_saliency.monitor.summary import HEADER
 
 
 def append_rows(path: Path, rows: Iterable[tuple[object, ...]], replaced_from: int | None = None) -> None:
