@@ -16,6 +16,7 @@ PUBLIC = {
     "lightning_saliency": "Evaluation GatedCheckpoint SaliencyMonitor evaluate explain methods metrics normalize score",
     "lightning_saliency.callbacks": "GatedCheckpoint SaliencyMonitor",
     "lightning_saliency.drift": "DRIFT_MEASURES DriftMeasure",
+    "lightning_saliency.checkpoints": "evaluate_checkpoints",
     "lightning_saliency.evaluation": "",
     "lightning_saliency.loggers": "Chart write_hyperparameters write_layout write_picture write_text",
     "lightning_saliency.methods": (

@@ -139,10 +139,13 @@ def evaluate(
     )
     rank, world_size = _checked_share(share)
     module = _unwrapped(network)
-    started = time.perf_counter()
     subset = choose_subset(_source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
-    evaluated, batch_size = _evaluated(module, subset, settings, rank, world_size)
-    record = replace(evaluated.evaluation, seconds=time.perf_counter() - started, batch_size=batch_size)
+    transfer = partial(_moved, reader=settings.batch, device=device_of(module))
+    reading = Reading(transfer, PARTS, settings.max_batch_size, seed)
+    evaluated = evaluate_in_memory(
+        module, network_of(module, model, output), subset, reading, settings, (rank, world_size)
+    )
+    record = evaluated.evaluation
     if not record.num_read and world_size == 1:
         raise ValueError("`data` must hold images, but got none.  Pass a loader that yields a batch.")
     for message in (evaluated.notes | complaints(record, settings)).values():
@@ -151,27 +154,47 @@ def evaluate(
     return Evaluation(record, settings, thumbnails, evaluated.panels)
 
 
-def _evaluated(
-    module: nn.Module, subset: Subset, settings: Settings, rank: int, world_size: int
-) -> tuple[Evaluated, int]:
-    """Evaluate in batches that fit, and return how large they were; scores do not depend on it."""
-    device = _device_of(module)
+def evaluate_in_memory(
+    module: nn.Module,
+    network: nn.Module,
+    subset: Subset,
+    reading: Reading,
+    settings: Settings,
+    share: tuple[int, int] = (0, 1),
+) -> Evaluated:
+    """Explain and score a process's share, in batches that fit where they are automatic; scores do not depend on it.
+
+    Args:
+        module: The module that is borrowed and restored.
+        network: The module that maps images to logits.
+        subset: The images, which are read if they have not been.
+        reading: How they are read.
+        settings: What to do.
+        share: (rank, number of processes).
+    """
+    started = time.perf_counter()
     while True:
-        transfer = partial(_moved, reader=settings.batch, device=device)
-        reading = Reading(transfer, PARTS, settings.max_batch_size, settings.seed)
         try:
             # Images that were read in inference mode could not be explained.
             with torch.inference_mode(mode=False):
                 if subset.source.size is None and not subset.share:
-                    read_stream(subset, reading, settings, rank, world_size)
-                network = network_of(module, settings.model, settings.output)
-                evaluated = evaluate_subset(module, network, subset, reading, settings, device)
+                    read_stream(subset, reading, settings, *share)
+                evaluated = evaluate_subset(module, network, subset, reading, settings, device_of(module))
         except torch.OutOfMemoryError:
             if not settings.halves_batches or settings.max_batch_size == 1:
                 raise
             settings = replace(settings, max_batch_size=settings.max_batch_size // 2)
+            reading = replace(reading, batch_size=settings.max_batch_size)
         else:
-            return evaluated, settings.max_batch_size
+            seconds = time.perf_counter() - started
+            record = replace(evaluated.evaluation, seconds=seconds, batch_size=settings.max_batch_size)
+            return replace(evaluated, evaluation=record)
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return the device of a module's first tensor."""
+    tensor = next(iter(module.parameters()), next(iter(module.buffers()), None))
+    return torch.device("cpu") if tensor is None else tensor.device
 
 
 def _moved(batch: Any, reader: BatchReader, device: torch.device) -> LabelledImages:
@@ -227,8 +250,3 @@ def _unwrapped(network: nn.Module) -> nn.Module:
     while isinstance(network, DistributedDataParallel | DataParallel) or type(network).__name__ == "_FabricModule":
         network = cast("nn.Module", network.module)
     return network
-
-
-def _device_of(module: nn.Module) -> torch.device:
-    tensor = next(iter(module.parameters()), next(iter(module.buffers()), None))
-    return torch.device("cpu") if tensor is None else tensor.device
