@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from lightning_saliency._configuration import build_from
 from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.checkpoints import evaluate_checkpoints
 from lightning_saliency.report import NoEventFilesError, write_report
@@ -32,8 +33,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    build = _imported(options.build)
-    module, data, monitor = _parts(build(), options.build)
+    module, data, monitor = _parts(_built(options.build), options.build)
     try:
         faults = evaluate_checkpoints(
             module, data, options.checkpoints, options.output, monitor=monitor, accelerator=options.accelerator
@@ -44,6 +44,20 @@ def _evaluate(options: argparse.Namespace) -> None:
     sys.stdout.write(f"{options.output}\n")
     if faults:
         sys.exit(1)
+
+
+def _built(place: str) -> Any:
+    """Call a function such as `my_project:build`, or read a configuration of LightningCLI."""
+    if not place.endswith((".yaml", ".yml")):
+        return _imported(place)()
+    try:
+        return build_from(Path(place))
+    except OSError as error:
+        _refuse(f"`BUILD` must be a file that can be read, but got '{place}' ({error.strerror}).")
+    except ImportError as error:
+        _refuse(f"`BUILD` must be a function where jsonargparse is not installed, but got '{place}' ({error}).")
+    except ValueError as error:
+        _refuse(" ".join(str(error).split()))
 
 
 def _imported(place: str) -> Any:
@@ -103,7 +117,8 @@ def _add_evaluate(commands: Any) -> None:
     evaluate.add_argument(
         "build",
         metavar="BUILD",
-        help="function that returns a LightningModule and a loader or data module, such as my_project:build",
+        help="function that returns a LightningModule and a loader or data module, such as my_project:build, or a "
+        "configuration of LightningCLI with class paths, such as config.yaml",
     )
     evaluate.add_argument("checkpoints", metavar="CHECKPOINT", nargs="+", type=Path, help="checkpoints of Lightning")
     evaluate.add_argument("-o", "--output", type=Path, default=Path("logs"), help="folder of event files (logs)")
