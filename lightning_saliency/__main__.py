@@ -38,7 +38,7 @@ def _evaluate(options: argparse.Namespace) -> None:
         faults = evaluate_checkpoints(
             module, data, options.checkpoints, options.output, monitor=monitor, accelerator=options.accelerator
         )
-    except (TypeError, ValueError, OSError) as error:
+    except (TypeError, ValueError) as error:
         _refuse(" ".join(str(error).split()))
     sys.stderr.writelines(f"{fault}\n" for fault in faults)
     sys.stdout.write(f"{options.output}\n")

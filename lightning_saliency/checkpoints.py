@@ -52,7 +52,7 @@ class _State:
         """Go on where an earlier call ended.
 
         Raises:
-            ValueError: If the folder has the results of a training.
+            ValueError: If the folder has the results of a training, or cannot be written.
         """
         path = output / f"{settings.name}_checkpoints.pt"
         if path.exists():
@@ -64,7 +64,13 @@ class _State:
                 f"{table_file(settings.name)}.  Pass another folder."
             )
         state = cls(path)
-        state.save()
+        try:
+            state.save()
+        except OSError as error:
+            raise ValueError(
+                f"`output` must be a folder that can be written, but got '{output}' ({error.strerror}).  "
+                "Pass another folder."
+            ) from error
         return state
 
     def save(self) -> None:
@@ -173,11 +179,14 @@ def evaluate_checkpoints(
 
     Raises:
         TypeError: If the module or the data are not of the kind expected.
-        ValueError: If the folder has the results of a training, or an argument of the monitor does not go with the
-            module.
+        ValueError: If the folder has the results of a training or cannot be written, or an argument of the monitor does
+            not go with the module.
+        RuntimeError: If the hooks of the module or its data that set them up raise.
     """
     if not isinstance(module, pl.LightningModule):
         raise TypeError(f"`module` must be a LightningModule, but got {type(module).__name__}.")
+    if not (isinstance(data, pl.LightningDataModule) or hasattr(data, "__iter__")):
+        raise TypeError(f"`data` must be a loader or a LightningDataModule, but got {type(data).__name__}.")
     settings = (monitor or SaliencyMonitor()).settings
     state = _State.of(Path(output), settings)
     checkpoints, faults = _in_order(paths)
@@ -204,24 +213,32 @@ def _prepared(
     trainer = pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
     trainer.validating = True
     device = trainer.strategy.root_device
-    module.trainer = trainer  # hooks ask it questions
     datamodule = data if isinstance(data, pl.LightningDataModule) else None
-    if datamodule is not None:
-        datamodule.trainer = trainer
-        datamodule.prepare_data()
-        datamodule.setup("validate")
-        data = datamodule.val_dataloader()
-    elif not hasattr(data, "__iter__"):
-        raise TypeError(f"`data` must be a loader or a LightningDataModule, but got {type(data).__name__}.")
-    module.setup("validate")
-    module.configure_model()
+    try:
+        loaders = _set_up(module, datamodule, trainer)
+    except Exception as error:
+        raise RuntimeError(f"The module or its data cannot be set up: {type(error).__name__}: {error}") from error
     module.to(device)
     network_in(module, settings)
-    source = find_source(data, settings.dataloader_idx)
+    source = find_source(data if datamodule is None else loaders, settings.dataloader_idx)
     transfer = partial(_transferred, module=module, datamodule=datamodule, device=device, settings=settings)
     reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
     subset = choose_subset(source, settings.num_images, settings.seed, lambda indices: indices)
     return _Evaluator(module, subset, reading, settings, state, logger)
+
+
+def _set_up(module: pl.LightningModule, datamodule: pl.LightningDataModule | None, trainer: pl.Trainer) -> Any:
+    """Call the hooks that build data and layers, and return the data module's loaders."""
+    module.trainer = trainer  # hooks ask it questions
+    loaders = None
+    if datamodule is not None:
+        datamodule.trainer = trainer
+        datamodule.prepare_data()
+        datamodule.setup("validate")
+        loaders = datamodule.val_dataloader()
+    module.setup("validate")
+    module.configure_model()
+    return loaders
 
 
 def _transferred(

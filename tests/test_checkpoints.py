@@ -206,6 +206,31 @@ def test_wrong_arguments_are_refused(training, tmp_path, module, data, error, me
         evaluate_checkpoints(module, data, paths, tmp_path, accelerator="cpu")
 
 
+def test_a_set_up_that_raises_is_shown_with_its_cause(training, tmp_path):
+    _, paths, _ = training
+
+    class Broken(Data):
+        def setup(self, stage):
+            raise ValueError(f"no data for {stage}")
+
+    with pytest.raises(RuntimeError, match="cannot be set up: ValueError: no data for validate") as caught:
+        evaluate_checkpoints(Classifier(), Broken(), paths, tmp_path, accelerator="cpu")
+    assert isinstance(caught.value.__cause__, ValueError)
+
+
+def test_layers_may_be_made_in_configure_model(training, tmp_path):
+    _, paths, _ = training
+
+    class Late(Classifier):
+        def __init__(self):
+            super().__init__(torch.nn.Identity())
+
+        def configure_model(self):
+            self.network = Classifier().network
+
+    assert not evaluate_checkpoints(Late(), Data(), paths[:1], tmp_path, monitor=watch(), accelerator="cpu")
+
+
 def test_broken_checkpoints_are_sentences(training, tmp_path):
     _, paths, _ = training
     torch.save({"weights": 1}, tmp_path / "other.ckpt")
@@ -323,6 +348,8 @@ def test_other_wrong_arguments_are_one_sentence(training, tmp_path, monkeypatch,
     monkeypatch.delitem(sys.modules, "my_project", raising=False)
     (table,) = folder.rglob("saliency.csv")
     assert "without results of a training" in refusal(capsys, "my_project:build", paths[0], "-o", table.parent)
+    output = tmp_path / "my_project.py"
+    assert f"a folder that can be written, but got '{output}'" in refusal(capsys, "my_project:build", "x", "-o", output)
     wrong = ("my_project:build", paths[0], "-o", tmp_path / "logs", "--accelerator", "abacus")
     assert "abacus" in refusal(capsys, *wrong)
 
