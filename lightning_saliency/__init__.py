@@ -3,6 +3,18 @@
 from lightning_saliency import methods, metrics
 from lightning_saliency.callbacks import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.evaluation import explain, score
+from lightning_saliency.monitor.results import Evaluation
+from lightning_saliency.monitor.without_trainer import evaluate
 from lightning_saliency.passes import normalize
 
-__all__ = ["GatedCheckpoint", "SaliencyMonitor", "explain", "methods", "metrics", "normalize", "score"]
+__all__ = [
+    "Evaluation",
+    "GatedCheckpoint",
+    "SaliencyMonitor",
+    "evaluate",
+    "explain",
+    "methods",
+    "metrics",
+    "normalize",
+    "score",
+]

@@ -1,13 +1,17 @@
 """The command line: `python -m lightning_saliency`."""
 
 import argparse
+import importlib
 import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import Any, NoReturn, get_args
 
+from lightning_saliency._configuration import build_from
 from lightning_saliency._verdicts import NoRunsError, WrongGateError, judge, read_gate, read_runs
+from lightning_saliency.callbacks import SaliencyMonitor
+from lightning_saliency.checkpoints import evaluate_checkpoints
 from lightning_saliency.names import Stage
 from lightning_saliency.report import NoEventFilesError, write_report
 
@@ -43,9 +47,73 @@ def _check(options: argparse.Namespace) -> None:
     sys.exit(1 if "failed" in words else 2 if "unknown" in words else 0)
 
 
+def _evaluate(options: argparse.Namespace) -> None:
+    module, data, monitor = _parts(_built(options.build), options.build)
+    try:
+        faults = evaluate_checkpoints(
+            module, data, options.checkpoints, options.output, monitor=monitor, accelerator=options.accelerator
+        )
+    except (TypeError, ValueError) as error:
+        _refuse(" ".join(str(error).split()))
+    sys.stderr.writelines(f"{fault}\n" for fault in faults)
+    sys.stdout.write(f"{options.output}\n")
+    if faults:
+        sys.exit(1)
+
+
+def _built(place: str) -> Any:
+    """Call a function such as `my_project:build`, or read a configuration of LightningCLI."""
+    if not place.endswith((".yaml", ".yml")):
+        return _imported(place)()
+    try:
+        return build_from(Path(place))
+    except OSError as error:
+        _refuse(f"`BUILD` must be a file that can be read, but got '{place}' ({error.strerror}).")
+    except ImportError as error:
+        _refuse(f"`BUILD` must be a function where jsonargparse is not installed, but got '{place}' ({error}).")
+    except ValueError as error:
+        _refuse(" ".join(str(error).split()))
+
+
+def _imported(place: str) -> Any:
+    """Return the function of a text such as `my_project:build`."""
+    name, colon, function = place.partition(":")
+    if not (name and colon and function):
+        _refuse(f"`BUILD` must be a module and a function such as my_project:build, but got '{place}'.")
+    try:
+        build = getattr(importlib.import_module(name), function)
+    except ModuleNotFoundError as error:
+        _refuse(f"`BUILD` must be in a module that can be imported, but got '{place}' ({error}).")
+    except AttributeError as error:
+        _refuse(f"`BUILD` must be a function of its module, but got '{place}' ({error}).")
+    if not callable(build):
+        _refuse(f"`BUILD` must be a function, but got '{place}' of type {type(build).__name__}.")
+    return build
+
+
+def _parts(result: Any, place: str) -> tuple[Any, Any, SaliencyMonitor | None]:
+    """Take apart what the user's function returns."""
+    parts = result if isinstance(result, tuple) else (result,)
+    if len(parts) not in (2, 3) or not all(isinstance(part, SaliencyMonitor) for part in parts[2:]):
+        kinds = ", ".join(type(part).__name__ for part in parts)
+        _refuse(
+            f"`BUILD` must return a LightningModule and a loader or data module, and perhaps a SaliencyMonitor, "
+            f"but '{place}' returned ({kinds})."
+        )
+    return parts[0], parts[1], parts[2] if len(parts) == 3 else None
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lightning_saliency", description="Show what monitors logged.")
+    description = "Show what monitors logged, or evaluate the checkpoints of a finished training."
+    parser = argparse.ArgumentParser(prog="python -m lightning_saliency", description=description)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_report(commands)
+    _add_check(commands)
+    _add_evaluate(commands)
+    return parser
+
+
+def _add_report(commands: Any) -> None:
     report = commands.add_parser(
         "report",
         help="write one self-contained HTML page from TensorBoard's event files",
@@ -54,6 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("log_dir", metavar="LOGDIR", type=Path, help="folder of one run or of many")
     report.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page (report.html)")
     report.set_defaults(command=_report)
+
+
+def _add_check(commands: Any) -> None:
     check = commands.add_parser(
         "check",
         help="judge the last evaluation of every run by gates",
@@ -70,13 +141,30 @@ def _parser() -> argparse.ArgumentParser:
     )
     check.add_argument("--stage", choices=get_args(Stage), default="fit", help="whose evaluations count (fit)")
     check.set_defaults(command=_check)
-    return parser
 
 
 def _printable(text: str) -> str:
     """Escape what the terminal cannot show, such as names of folders that are not valid text."""
     encoding = sys.stdout.encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="explain and score the checkpoints of a finished training",
+        description="Write event files and tables as if a monitor had been on, one step a checkpoint.",
+    )
+    evaluate.add_argument(
+        "build",
+        metavar="BUILD",
+        help="function that returns a LightningModule and a loader or data module, such as my_project:build, or a "
+        "configuration of LightningCLI with class paths, such as config.yaml",
+    )
+    evaluate.add_argument("checkpoints", metavar="CHECKPOINT", nargs="+", type=Path, help="checkpoints of Lightning")
+    evaluate.add_argument("-o", "--output", type=Path, default=Path("logs"), help="folder of event files (logs)")
+    evaluate.add_argument("--accelerator", default="auto", help="as in Lightning's Trainer (auto)")
+    evaluate.set_defaults(command=_evaluate)
 
 
 def _refuse(sentence: str) -> NoReturn:

@@ -13,9 +13,10 @@ from lightning_saliency import methods, metrics
 
 # Every public module with its `__all__`. A change of this table is a change for users.
 PUBLIC = {
-    "lightning_saliency": "GatedCheckpoint SaliencyMonitor explain methods metrics normalize score",
+    "lightning_saliency": "Evaluation GatedCheckpoint SaliencyMonitor evaluate explain methods metrics normalize score",
     "lightning_saliency.callbacks": "GatedCheckpoint SaliencyMonitor",
     "lightning_saliency.drift": "DRIFT_MEASURES DriftMeasure",
+    "lightning_saliency.checkpoints": "evaluate_checkpoints",
     "lightning_saliency.evaluation": "",
     "lightning_saliency.extend": (
         "Change ClassLogit Clean DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "

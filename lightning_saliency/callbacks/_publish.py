@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import lightning.pytorch as pl
+from lightning.pytorch.loggers import Logger
 
 from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
@@ -78,29 +80,37 @@ def publish(
     if publication is not None:
         try:
             collected = {index: thumbnail for part in parts for index, thumbnail in part.items()}
-            _write(trainer, collected, publication, settings)
+            folder, epoch, step = log_folder(trainer), trainer.current_epoch, trainer.global_step
+            write_results(trainer.loggers, folder, epoch, step, collected, publication, settings)
         except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
             fault = Fault.of(error)
     return tell_everyone(fault, trainer) if settings.on_error == "raise" else fault
 
 
-def _write(
-    trainer: pl.Trainer, thumbnails: Mapping[int, Thumbnail], publication: Publication, settings: Settings
+def write_results(
+    loggers: Sequence[Logger],
+    folder: Path,
+    epoch: int,
+    step: int,
+    thumbnails: Mapping[int, Thumbnail],
+    publication: Publication,
+    settings: Settings,
 ) -> None:
-    step, evaluation = trainer.global_step, publication.evaluation
+    """Draw, and write pictures, texts and charts to loggers and the table into a folder."""
+    evaluation = publication.evaluation
     start = staged(settings.name, publication.stage)
     pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
-    for logger in trainer.loggers:
+    for logger in loggers:
         if publication.introduces:
             write_layout(logger, charts(publication.monitors))
             write_text(logger, card_name(start), card(evaluation, settings, publication.outcome.values), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.
-    folder, origin = log_folder(trainer), (SCHEMA, publication.stage, publication.run)
-    scores = ((*origin, *row) for row in rows(evaluation, trainer.current_epoch, step))
-    values = ((*origin, *row) for row in value_rows(publication.outcome.scalars, trainer.current_epoch, step))
+    origin = (SCHEMA, publication.stage, publication.run)
+    scores = ((*origin, *row) for row in rows(evaluation, epoch, step))
+    values = ((*origin, *row) for row in value_rows(publication.outcome.scalars, epoch, step))
     replaced = partial(_is_replaced, publication, settings.name, step) if publication.resumed else None
     append_rows(folder / table_file(settings.name), SCORE_COLUMNS, scores, replaced)
     append_rows(folder / evaluations_file(), EVALUATION_COLUMNS, values, replaced)

@@ -42,13 +42,10 @@ from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._sharding import is_sharded, refuse_unshardable, share_of
 from lightning_saliency.drift import DriftMeasure
-from lightning_saliency.evaluation import by_name
-from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
-from lightning_saliency.metrics import RCAP, Allegiance
 from lightning_saliency.monitor._buffers import buffers_replaced
 from lightning_saliency.monitor._clock import EpochClock
 from lightning_saliency.monitor._scalars import bands
-from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, known_methods, known_metrics
+from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, number_images
 from lightning_saliency.monitor.config import Control, OnError, Scale, Settings, drift_measures
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
@@ -154,10 +151,8 @@ class SaliencyMonitor(pl.Callback):
         max_kept_bytes: int = 2**30,
     ) -> None:
         self.settings = Settings(
-            methods=by_name(
-                "methods", [GuidedAbsoluteGrad(), GradCAM()] if methods is None else known_methods(methods)
-            ),
-            metrics=by_name("metrics", [RCAP(), Allegiance()] if metrics is None else known_metrics(metrics)),
+            methods=methods_by_name(methods),
+            metrics=metrics_by_name(metrics),
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),

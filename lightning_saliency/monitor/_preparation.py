@@ -56,7 +56,7 @@ def prepare_metrics(
         )
     note = (
         f"Metrics {blind} are left out, because images do not lie in [0, 1] and their normalization is unknown: "
-        "pass `mean` and `std` to SaliencyMonitor."
+        "pass `mean` and `std`."
     )
     metrics = {name: metric for name, metric in settings.metrics.items() if name not in blind}
     return metrics, {"normalization": note} if blind else {}

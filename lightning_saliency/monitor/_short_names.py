@@ -1,4 +1,4 @@
-"""Methods and metrics by their names, as configuration files like to have them."""
+"""Methods and metrics by their names, as configuration files like to have them, and which ones are the default."""
 
 from abc import ABC
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 
 from lightning_saliency import methods as all_methods
 from lightning_saliency import metrics as all_metrics
-from lightning_saliency.methods import Method
-from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.evaluation import by_name
+from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method
+from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric
 
 
 class MethodClass(ABC):
@@ -27,6 +28,16 @@ class MethodClass(ABC):
 
 MethodChoice: TypeAlias = Sequence[str | MethodClass | Method] | Mapping[str, str | MethodClass | Method] | None
 MetricChoice: TypeAlias = Sequence[str | ExplanationMetric] | Mapping[str, str | ExplanationMetric] | None
+
+
+def methods_by_name(choice: MethodChoice) -> dict[str, Method]:
+    """Return methods by name, by default Guided AbsoluteGrad and Grad-CAM."""
+    return by_name("methods", [GuidedAbsoluteGrad(), GradCAM()] if choice is None else known_methods(choice))
+
+
+def metrics_by_name(choice: MetricChoice) -> dict[str, ExplanationMetric]:
+    """Return metrics by name, by default RCAP and allegiance."""
+    return by_name("metrics", [RCAP(), Allegiance()] if choice is None else known_metrics(choice))
 
 
 def known_methods(members: Any) -> Any:
