@@ -45,8 +45,8 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
 def untouched(holders: Sequence[Any]) -> Iterator[None]:
     """Restore the states of generators, and attributes that are set, afterwards.
 
-    Nothing is copied: a copy of a data set could close its files when it is collected. What is changed in place, such
-    as a list that grows, stays changed.
+    Nothing is copied: a copy of a data set could close its files when it is collected. Changes in place, such as a
+    list that grows, stay.
     """
     states = [(one, _state_of(one)) for one in holders]
     try:

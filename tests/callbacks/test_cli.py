@@ -65,7 +65,7 @@ def test_methods_and_metrics_may_be_mappings_short_names_and_class_paths():
         "mine": True,
         "theirs": False,
     }
-    assert settings.activation == "sigmoid"  # of the only metric that has one
+    assert settings.activation == "softmax"  # the two do not agree
 
 
 def test_where_images_labels_and_logits_are_is_said_by_names():

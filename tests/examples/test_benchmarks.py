@@ -54,7 +54,7 @@ def test_everything_is_compared_with_both_kinds_of_alternatives(tmp_path):
     for rows in map(rows_of, five_by_four):
         for work in ("methods, libraries", "methods, naive", "metrics, authors", "metrics, naive"):
             assert float(rows[work]["results"].split(" by ")[1]) < 1e-3
-        for work in ("explain + score", "explain + score, fast"):
+        for work in ("explain + score", "explain + score, bf16"):
             assert rows[work]["libraries take"].endswith(" x")
             assert rows[work]["naive takes"].endswith(" x")
     (classes,) = titled(tables, "Active maps: ")

@@ -38,7 +38,7 @@ def test_two_with_different_parameters_score_together_as_alone(example):
 
 def test_a_metric_with_its_own_change_takes_few_lines_and_one_import():
     source = EXAMPLE.read_text()
-    imports = [line for line in source.splitlines() if "lightning_saliency.metrics" in line and "import" in line]
+    imports = [line for line in source.splitlines() if "lightning_saliency.extend" in line and "import" in line]
     assert len(imports) == 1
     classes = source[source.index("class TenthShown") : source.index("def main")]
     assert len([line for line in classes.splitlines() if line.strip()]) + 1 <= 25

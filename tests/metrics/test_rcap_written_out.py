@@ -59,7 +59,7 @@ def test_all_mass_in_the_top_tenth_scores_the_mean_probability():
 def test_score_never_exceeds_the_best_probability():
     images, targets = batch()
     model, maps = curved(), maps_of(images, ties=False)
-    masks = [Recovered(quantile, Paint("black")).shown(trial_of(maps)) for quantile in RCAP().points]
+    masks = [Recovered(quantile, Paint("black")).visible(trial_of(maps)) for quantile in RCAP().points]
     best = [
         max(naive_probability(model, images[index] * mask[index], target) for mask in masks)
         for index, target in enumerate(targets.tolist())
@@ -69,7 +69,7 @@ def test_score_never_exceeds_the_best_probability():
 
 def test_counts_of_revealed_pixels_are_the_papers():
     maps = torch.randperm(224 * 224).reshape(1, 224, 224).double()
-    counts = [int(Recovered(quantile, Paint("black")).shown(trial_of(maps)).sum()) for quantile in RCAP().points]
+    counts = [int(Recovered(quantile, Paint("black")).visible(trial_of(maps)).sum()) for quantile in RCAP().points]
     assert counts == [5018, 10036, 15053, 20071, 25088]
 
 
@@ -92,7 +92,7 @@ def test_golden_of_the_official_code_needs_black_in_raw_space():
 
 def test_stages_are_nested():
     maps = maps_of(torch.zeros(5, 1, 6, 7), ties=False)
-    masks = [Recovered(quantile, Paint("black")).shown(trial_of(maps)) for quantile in RCAP().points]
+    masks = [Recovered(quantile, Paint("black")).visible(trial_of(maps)) for quantile in RCAP().points]
     assert all(bool((small <= large).all()) for small, large in itertools.pairwise(masks))
 
 
