@@ -1,5 +1,7 @@
+import faulthandler
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from multiprocessing import get_context
@@ -92,3 +94,26 @@ def test_a_process_forked_in_the_block_can_be_ended():
         process.terminate()
         process.join(10)
     assert process.exitcode == -signal.SIGTERM
+
+
+def test_a_handler_that_python_did_not_install_stays():
+    faulthandler.register(signal.SIGUSR1, file=sys.__stderr__)
+    try:
+        with signals_held():
+            pass
+        os.kill(os.getpid(), signal.SIGUSR1)  # the default action would end this process
+    finally:
+        faulthandler.unregister(signal.SIGUSR1)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGUSR2, signal.SIGHUP])
+def test_other_signals_to_requeue_are_held_too(kind):
+    numbers = []
+    before = signal.signal(kind, lambda number, frame: numbers.append(number))
+    try:
+        with signals_held():
+            os.kill(os.getpid(), kind)
+            assert numbers == []
+        assert numbers == [kind]
+    finally:
+        signal.signal(kind, before)

@@ -252,11 +252,11 @@ class _WorkerInit:
     def __call__(self, worker: int) -> None:
         information: Any = get_worker_info()
         seeded = information.dataset
-        # The class forbids to set attributes.
-        vars(information)["dataset"] = seeded.dataset
+        # The class itself forbids to set attributes.
+        object.__setattr__(information, "dataset", seeded.dataset)
         self.function(worker)
         seeded.dataset = information.dataset
-        vars(information)["dataset"] = seeded
+        object.__setattr__(information, "dataset", seeded)
 
 
 class _Seeded(Dataset[Any]):

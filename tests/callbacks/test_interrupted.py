@@ -84,10 +84,14 @@ def test_a_requeue_while_the_network_is_borrowed_saves_the_network_as_it_is(tmp_
 
 def test_a_requeued_run_says_which_evaluation_it_does_not_have(tmp_path, monkeypatch):
     plugins = slurm(monkeypatch)
-    run(tmp_path, [monitor(Signalling(signal.SIGUSR1, 4)), ModelCheckpoint(tmp_path)], plugins=plugins)
-    watcher = monitor(Signalling())
-    with pytest.warns(UserWarning, match="The validation of epoch 0 at step 6 was interrupted"):
-        run(tmp_path, [watcher, ModelCheckpoint(tmp_path)], ckpt_path=tmp_path / "hpc_ckpt_1.ckpt", plugins=plugins)
+    run(tmp_path, [monitor(Signalling(signal.SIGUSR1, 4)), GatedCheckpoint(tmp_path, gates=PASSING)], plugins=plugins)
+    watcher, gate = monitor(Signalling()), GatedCheckpoint(tmp_path, gates=PASSING)
+    with (
+        pytest.warns(UserWarning, match="SaliencyMonitor 'saliency': The validation of epoch 0 at step 6 was interr"),
+        pytest.warns(UserWarning, match="GatedCheckpoint 'gate': The validation of epoch 0 at step 6 was interrupted"),
+    ):
+        run(tmp_path, [watcher, gate], ckpt_path=tmp_path / "hpc_ckpt_1.ckpt", plugins=plugins)
+    assert [decision.epoch for decision in gate.decisions] == [1, 2]
     # Lightning does not repeat a validation that a checkpoint was written in.
     assert [record.epoch for record in watcher.history] == [1, 2]
 

@@ -1,5 +1,6 @@
 """The watched images are read once a run, and reading them leaves no trace in the user's data set."""
 
+import os
 import random
 from collections import Counter
 from typing import ClassVar
@@ -7,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader, default_collate, random_split
+from torch.utils.data import DataLoader, default_collate, get_worker_info, random_split
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.methods import ExpectedGradients, Gradient
@@ -136,3 +137,75 @@ def test_training_is_bit_identical_where_the_data_set_draws_from_generators_of_i
         collate_fn = {"plain": None, "stateful": CountingCollate(), "global generator": jitter}[collate]
         traces.append(trace(*fit(callbacks, Classifier, split_data(kind(48), collate_fn))))
     assert_identical(*traces)
+
+
+class Closing(Patterns):
+    """Closes its file when it is collected."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.file = os.open(os.devnull, os.O_RDONLY)
+
+    def __getitem__(self, index):
+        os.fstat(self.file)
+        return super().__getitem__(index)
+
+    def __del__(self):
+        os.close(self.file)
+
+
+def test_files_of_the_data_set_stay_open():
+    run, _ = fit([monitor()], data=validated_on(Closing(18)), max_epochs=2)
+    assert "saliency/gradient/rcap" in run.callback_metrics
+
+
+class OfTheSystem(Patterns):
+    """Holds a generator that has no state."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.generator = random.SystemRandom()
+
+
+def test_a_generator_without_a_state_does_no_harm():
+    run, _ = fit([monitor()], data=validated_on(OfTheSystem(18)), max_epochs=1)
+    assert "saliency/gradient/rcap" in run.callback_metrics
+
+
+class Global(Patterns):
+    """Draws from a generator of its module."""
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image + 0.1 * float(GENERATOR.random()), label
+
+
+def test_a_generator_of_the_data_sets_module_is_restored():
+    traces = []
+    for callbacks in ([monitor()], []):
+        GENERATOR.bit_generator.state = np.random.default_rng(5).bit_generator.state
+        traces.append(trace(*fit(callbacks, Classifier, split_data(Global(48), None))))
+    assert_identical(*traces)
+
+
+class Opened(Patterns):
+    """Can be read only in a worker that has opened it."""
+
+    def __init__(self, size):
+        super().__init__(size)
+        self.is_open = False
+
+    def __getitem__(self, index):
+        if not self.is_open:
+            raise RuntimeError("closed")
+        return super().__getitem__(index)
+
+
+def open_in_worker(worker):
+    get_worker_info().dataset.is_open = True
+
+
+def test_workers_start_as_those_of_the_users_loader():
+    data = validated_on(Opened(18), num_workers=1, worker_init_fn=open_in_worker)
+    run, _ = fit([monitor()], data=data, max_epochs=1)
+    assert "saliency/gradient/rcap" in run.callback_metrics

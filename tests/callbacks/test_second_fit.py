@@ -1,8 +1,12 @@
 """Monitor and gate used for a second training: it starts anew, unless it continues the first."""
 
+from copy import deepcopy
+from pathlib import Path
+
 import pytest
 import torch
 from lightning.pytorch import seed_everything
+from lightning.pytorch.loggers import CSVLogger
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.methods import Gradient
@@ -100,3 +104,26 @@ def test_a_validation_and_a_test_after_training_keep_everything():
     assert watcher.memory.maps
     last = watcher.history[-1].values["saliency/gradient/rcap"]
     assert last == pytest.approx(run.callback_metrics["test_saliency/gradient/rcap"].item())
+
+
+def test_two_monitors_leave_the_loops_as_they_were():
+    run, _ = fit([monitor(), monitor(name="other")])
+    assert run.validate_loop.inference_mode
+    assert run.test_loop.inference_mode
+
+
+def test_a_gate_without_a_folder_writes_where_the_second_training_logs(tmp_path):
+    checkpoint = GatedCheckpoint(gates={"saliency/gradient/rcap": ">= 0"})
+    folders = []
+    for name in ("first", "second"):
+        fit([monitor(), checkpoint], max_epochs=1, logger=CSVLogger(tmp_path, name=name))
+        folders.append(Path(checkpoint.best_model_path).relative_to(tmp_path).parts[0])
+    assert folders == ["first", "second"]
+
+
+def test_a_copy_of_a_callback_belongs_to_another_training():
+    watcher = monitor()
+    fit([watcher], max_epochs=1)
+    copied = deepcopy(watcher)
+    fit([copied], max_epochs=2)
+    assert [len(one.history) for one in (watcher, copied)] == [1, 2]
