@@ -27,6 +27,7 @@ pytestmark = [
     # Jsonargparse renames a function whose old name earlier versions need.
     pytest.mark.filterwarnings("ignore:(?s).*(JSONARGPARSE_DEPRECATION|removed in v5)"),
 ]
+UNLIKE = {"score": "", "run": ""}
 PROJECT = """
 from tests.callbacks.training import MEAN, STD, Classifier, Data
 from lightning_saliency import SaliencyMonitor
@@ -92,7 +93,7 @@ def test_the_values_are_those_of_the_monitor_that_was_on(training, tmp_path):
     assert any(name.endswith("_best") for name in names)
     assert scalars["epoch"] == {record.step: record.epoch for record in history}
     ours, theirs = rows_in(tmp_path), rows_in(folder)
-    assert [row | {"score": ""} for row in ours] == [row | {"score": ""} for row in theirs]
+    assert [row | UNLIKE for row in ours] == [row | UNLIKE for row in theirs]
     assert [float(row["score"]) for row in ours] == pytest.approx([float(row["score"]) for row in theirs], abs=1e-6)
 
 
@@ -269,6 +270,8 @@ def test_the_command_evaluates_resumes_and_reports(training, tmp_path):
     done = command(tmp_path, "evaluate", "my_project:build", *paths, "-o", "logs", "--accelerator", "cpu")
     assert (done.returncode, done.stdout) == (0, "logs\n")
     assert len(rows_in(tmp_path)) > number
+    gate = "saliency/gradient/rcap >= -1"
+    assert command(tmp_path, "check", "logs", "--gate", gate).returncode == 0
     done = command(tmp_path, "report", "logs")
     assert done.returncode == 0
     page = (tmp_path / "report.html").read_text()

@@ -15,8 +15,8 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips
 from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.memory import Memory
-from lightning_saliency.monitor.summary import HEADER, rows
-from lightning_saliency.names import table_file
+from lightning_saliency.monitor.summary import rows
+from lightning_saliency.names import SCHEMA, SCORE_COLUMNS, table_file
 
 
 class Summary(dict[str, Scalar]):
@@ -107,11 +107,14 @@ class Evaluation:
     def rows(self, *, epoch: int = 0, step: int = 0) -> list[dict[str, Any]]:
         """Return every score of every image as in `saliency.csv`, ready for a table of pandas or polars.
 
+        The column `stage` is `"validate"`, and `run` is empty.
+
         Args:
             epoch: Entry of the column `epoch`.
             step: Entry of the column `step`.
         """
-        return [dict(zip(HEADER, row, strict=True)) for row in rows(self.record, epoch, step)]
+        origin = (SCHEMA, "validate", "")
+        return [dict(zip(SCORE_COLUMNS, (*origin, *row), strict=True)) for row in rows(self.record, epoch, step)]
 
     def to_pandas(self, *, epoch: int = 0, step: int = 0) -> Any:
         """Return `rows` as a data frame.
@@ -129,7 +132,7 @@ class Evaluation:
             raise ImportError(
                 "`to_pandas` must have pandas, but it is not installed.  Install it, or use `rows()`."
             ) from error
-        return pd.DataFrame(self.rows(epoch=epoch, step=step), columns=list(HEADER))
+        return pd.DataFrame(self.rows(epoch=epoch, step=step), columns=list(SCORE_COLUMNS))
 
     def pictures(self) -> dict[str, Tensor]:
         """Return strips of the drawn images and curves of all methods, (3, H, W) uint8 by name."""
@@ -148,7 +151,7 @@ class Evaluation:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         with (path / table_file(self.settings.name)).open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, HEADER)
+            writer = csv.DictWriter(file, SCORE_COLUMNS)
             writer.writeheader()
             writer.writerows(self.rows(epoch=epoch, step=step))
         for name, picture in self.pictures().items():

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
 
 from lightning_saliency.monitor._scalars import Scalar, logged_values, scalars
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.names import LoggedName
-
-HEADER: Final = ("step", "epoch", "index", "target", "predicted", "method", "metric", "score")
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: boo
 
 
 def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object, ...]]:
-    """List every score of every image, a row as `HEADER` names its columns."""
+    """List every score of every image: step, epoch, index, target, predicted, method, metric, score."""
     images = list(
         zip(evaluation.indices.tolist(), evaluation.targets.tolist(), evaluation.predicted.tolist(), strict=True)
     )

@@ -420,7 +420,7 @@ def read(path):
 
 
 def without_score(row):
-    return {key: value for key, value in row.items() if key != "score"}
+    return {key: value for key, value in row.items() if key not in ("score", "run")}
 
 
 def test_data_sets_with_transforms_are_read_by_index_whatever_the_sampler():
