@@ -14,10 +14,9 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+from torch.utils.tensorboard import SummaryWriter
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
-from lightning_saliency.callbacks import _publish
-from lightning_saliency.loggers import write_text
 from lightning_saliency.methods import ExpectedGradCAM, Gradient
 from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric, Insertion, Sparseness
 from lightning_saliency.monitor import drawing
@@ -231,17 +230,18 @@ def test_a_test_after_training_has_no_card_of_its_own(tmp_path):
 
 
 def test_a_first_write_that_fails_is_made_up_for(tmp_path, monkeypatch):
-    watcher, attempts = monitor(), []
+    attempts, add_text = [], SummaryWriter.add_text
 
-    def once_away(logger, tag, text, step):
+    def once_away(writer, tag, *arguments, **options):
         attempts.append(tag)
         if len(attempts) == 1:
             raise ConnectionError("the logger is away")
-        write_text(logger, tag, text, step)
+        return add_text(writer, tag, *arguments, **options)
 
-    monkeypatch.setattr(_publish, "write_text", once_away)
+    monkeypatch.setattr(SummaryWriter, "add_text", once_away)
     with pytest.warns(UserWarning, match="could not be logged: ConnectionError"):
-        events = watch(tmp_path, [watcher])
+        events = watch(tmp_path, [monitor()])
+    assert attempts[0] == "saliency/card"
     assert len(text_of(events, "saliency/card")) == 1
 
 
