@@ -1,40 +1,55 @@
-from types import SimpleNamespace
+"""The share of an epoch that goes into evaluations, as the monitor logs it."""
 
-import pytest
+import time
+
+from lightning.pytorch import Callback
 
 from lightning_saliency import SaliencyMonitor
-from lightning_saliency.methods import Gradient
-from lightning_saliency.monitor import _clock
 from tests.callbacks.training import MEAN, STD, fit
 
 
-@pytest.fixture
-def now(monkeypatch):
-    """A clock that is set by hand."""
-    time = SimpleNamespace(now=100.0)
-    monkeypatch.setattr(_clock, "perf_counter", lambda: time.now)
-    return time
+class Recorder(Callback):
+    """Collects seconds and shares of all evaluations."""
+
+    def __init__(self):
+        self.seconds = []
+        self.shares = []
+
+    def on_validation_end(self, trainer, pl_module):
+        if not trainer.sanity_checking:
+            self.seconds.append(trainer.callback_metrics["saliency/seconds"].item())
+            self.shares.append(trainer.callback_metrics["saliency/fraction_of_epoch"].item())
 
 
-def test_the_share_is_that_of_all_evaluations_in_the_epoch_so_far(now):
-    clock = _clock.EpochClock()
-    now.now += 10
-    assert clock.share(2) == pytest.approx(0.2)
-    now.now += 10
-    assert clock.share(3) == pytest.approx(0.25)
-    clock.start()
-    now.now += 4
-    assert clock.share(1) == pytest.approx(0.25)
+class SlowTraining(Callback):
+    """Makes every training batch take a known time."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        time.sleep(0.05)
 
 
-def test_the_share_is_never_more_than_all(now):
-    clock = _clock.EpochClock()
-    now.now += 1
-    assert clock.share(5) == 1
+def slow_method(model, images, targets):
+    time.sleep(0.3)
+    return images.mean(dim=1)
 
 
-def test_every_evaluation_of_training_logs_its_share_of_the_epoch():
-    run, _ = fit([SaliencyMonitor([Gradient()], num_images=6, mean=MEAN, std=STD)])
-    seconds, share = (run.callback_metrics[f"saliency/{name}"].item() for name in ("seconds", "fraction_of_epoch"))
-    assert seconds > 0
-    assert 0 < share < 1
+def watched():
+    return SaliencyMonitor({"slow": slow_method}, num_images=6, mean=MEAN, std=STD)
+
+
+def test_the_share_is_that_of_all_evaluations_in_the_epoch_so_far():
+    recorder = Recorder()
+    fit([SlowTraining(), watched(), recorder], max_epochs=2, val_check_interval=0.5, num_sanity_val_steps=0)
+    # Six batches of at least .05 s an epoch, and an evaluation of at least .3 s after every third.
+    assert all(seconds >= 0.3 for seconds in recorder.seconds)
+    assert all(0 < share < 1 for share in recorder.shares)
+    for epoch in (slice(0, 2), slice(2, 4)):
+        (first, second), seconds = recorder.shares[epoch], recorder.seconds[epoch]
+        assert first <= seconds[0] / (seconds[0] + 0.15)
+        assert second <= sum(seconds) / (sum(seconds) + 0.3)
+
+
+def test_an_epoch_that_is_nearly_all_explanation_has_a_share_near_one():
+    recorder = Recorder()
+    fit([watched(), recorder], max_epochs=1, num_sanity_val_steps=0)
+    assert 0.3 < recorder.shares[0] <= 1
