@@ -1,4 +1,4 @@
-"""What a monitor learns in a training, and has to keep in checkpoints."""
+"""The lessons of a training: what a monitor keeps from one evaluation to the next, and in checkpoints."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
