@@ -256,7 +256,7 @@ def test_a_name_that_is_none_is_refused(name):
 
 def test_gates_of_the_same_name_are_refused(tmp_path):
     gates = [GatedCheckpoint(tmp_path / bound, gates={"score": f">= {bound}"}) for bound in ("0.5", "0.6")]
-    with pytest.raises(ValueError, match="a name of its own, but got 'gate' more than once: pass another `name`"):
+    with pytest.raises(ValueError, match=r"`name` .* got 'gate'"):
         fit([Scores(0.6), *gates])
 
 
