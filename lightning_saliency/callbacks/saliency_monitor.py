@@ -53,6 +53,7 @@ class SaliencyMonitor(pl.Callback):
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
         num_panels: How many of these images are drawn, always the same ones.
         num_drifted: How many images whose maps moved most are drawn besides.
+        num_worst: How many images with the worst score of the first metric are drawn besides, for each method.
         every_n_epochs: In training, work in the validations of every n-th epoch.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
@@ -101,6 +102,7 @@ class SaliencyMonitor(pl.Callback):
         num_images: int = 64,
         num_panels: int = 4,
         num_drifted: int = 1,
+        num_worst: int = 1,
         every_n_epochs: int = 1,
         max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
         max_seconds: float | None = None,
@@ -128,6 +130,7 @@ class SaliencyMonitor(pl.Callback):
             num_images=num_images,
             num_panels=num_panels,
             num_drifted=num_drifted,
+            num_worst=num_worst,
             every_n_epochs=every_n_epochs,
             max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
             halves_batches=max_batch_size == "auto",

@@ -54,6 +54,7 @@ class Settings:
     num_images: int
     num_panels: int
     num_drifted: int
+    num_worst: int
     every_n_epochs: int
     max_batch_size: int
     halves_batches: bool
@@ -76,7 +77,7 @@ class Settings:
         """Refuse what cannot work whatever the data are."""
         for argument in ("num_images", "every_n_epochs", "max_batch_size"):
             check_integer(argument, getattr(self, argument), minimum=1)
-        for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed", "max_kept_bytes"):
+        for argument in ("num_panels", "num_drifted", "num_worst", "dataloader_idx", "seed", "max_kept_bytes"):
             check_integer(argument, getattr(self, argument), minimum=0)
         self._check_controls()
         self._check_names()

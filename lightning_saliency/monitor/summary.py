@@ -65,10 +65,10 @@ def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: boo
 
 
 def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object, ...]]:
-    """List every score of every image: step, epoch, index, target, predicted, method, metric, score."""
-    images = list(
-        zip(evaluation.indices.tolist(), evaluation.targets.tolist(), evaluation.predicted.tolist(), strict=True)
-    )
+    """List every score of every image: step, epoch, index, target, predicted, class name, method, metric, score."""
+    targets = evaluation.targets.tolist()
+    names = [evaluation.class_names.get(target, "") for target in targets]
+    images = list(zip(evaluation.indices.tolist(), targets, evaluation.predicted.tolist(), names, strict=True))
     columns = {LoggedName("", metric, method): column for (method, metric), column in evaluation.scores.items()}
     columns |= {
         LoggedName("", measure, method, since=since): column
