@@ -1,13 +1,13 @@
 """The end of an evaluation: merge, log, publish, remember."""
 
 from dataclasses import replace
-from typing import Any, Final
 
 import lightning.pytorch as pl
 
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
+from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import stage_of
 from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
@@ -15,14 +15,11 @@ from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorStat
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.history import Record, last_values
+from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.selection import logged_values, patterns_without_match
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
-
-# Together the first two mean that Lightning starts no collective for a value, and gives no advice to.
-WITHOUT_COLLECTIVE: Final[dict[str, Any]] = {"sync_dist": True, "rank_zero_only": True, "reduce_fx": "max"}
 
 
 def report(
@@ -46,7 +43,8 @@ def report(
     outcome = conclusion.outcome
     if outcome.fault is not None:
         state.settle(outcome.fault, run.error)
-        log_again(trainer, pl_module, state)
+        if run.trains:
+            keep_values(trainer, pl_module, state)
         return
     state.succeeded = True
     if outcome.drift_restarts:
@@ -66,7 +64,9 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
     """Log what is asked for of values that are the same on every process, and keep a record of all."""
     stage = stage_of(trainer)
     values = logged_values(outcome.scalars, state.settings, asked_names(trainer))
-    pl_module.log_dict({staged(name, stage): value for name, value in values.items()}, **WITHOUT_COLLECTIVE)
+    # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
+    staged_values = {staged(name, stage): value for name, value in values.items()}
+    pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
     for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
         state.warn(
             f"log {pattern}",
@@ -82,16 +82,6 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
         {name: scalar.num_images for name, scalar in outcome.scalars.items()},
     )
     state.add(record, writes=trainer.is_global_zero)
-
-
-def log_again(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState) -> None:
-    """Give callbacks and schedulers the last values of training where a validation computes none; loggers get nothing.
-
-    Lightning forgets values when it resumes. A gate does not take them for new, since there is no new record.
-    """
-    if trainer.state.fn == "fit" and not trainer.sanity_checking:
-        values = logged_values(last_values(state.history), state.settings, asked_names(trainer))
-        pl_module.log_dict(values, logger=False, **WITHOUT_COLLECTIVE)
 
 
 def _publish(

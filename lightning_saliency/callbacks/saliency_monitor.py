@@ -12,8 +12,9 @@ from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._asked_names import awaits_values
 from lightning_saliency.callbacks._dashboard import enter_run
 from lightning_saliency.callbacks._distributed import tell_everyone
+from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
-from lightning_saliency.callbacks._reporting import log_again, report
+from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.callbacks._state import INCOMPLETE, MonitorState
@@ -269,10 +270,12 @@ class SaliencyMonitor(pl.Callback):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Arm, if an evaluation is due."""
+        """Arm if an evaluation is due, else let others read the last values."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)
+        else:
+            keep_values(trainer, pl_module, self._state)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
@@ -308,7 +311,6 @@ class SaliencyMonitor(pl.Callback):
         """Merge the results of all processes, and log them before checkpoints look."""
         run = self._state.run
         if run is None:
-            log_again(trainer, pl_module, self._state)
             return
         work(trainer, pl_module, self._state, run, self.find_network)
         with signals_held():
