@@ -119,6 +119,8 @@ def evaluate(
         metrics_are_default=metrics is None,
         controls=tuple(controls),
         drift=(),
+        best=None,
+        log=(),
         num_images=num_images,
         num_panels=num_panels,
         num_drifted=0,
