@@ -13,13 +13,18 @@ from typing import Final, Literal, TypeAlias
 Stage: TypeAlias = Literal["fit", "validate", "test"]
 Since: TypeAlias = Literal["previous", "first", "best"]
 Part: TypeAlias = Literal["value", "stderr", "low", "high"]
-Kind: TypeAlias = Literal["cost", "count", "score", "margin", "drift"]
+Kind: TypeAlias = Literal["cost", "count", "score", "margin", "drift", "cue", "alarm"]
 
 SINCE: Final[dict[Since, str]] = {"previous": "", "first": "_first", "best": "_best"}
 PARTS: Final[dict[Part, str]] = {"value": "", "stderr": "_stderr", "low": "_low", "high": "_high"}
 COUNTS: Final = ("invalid", "blank")
 COSTS: Final = ("seconds", "fraction_of_epoch", "used")
 CURVES: Final = "curves"
+CUES: Final = "cues"
+ALARM: Final = "alarm"
+# What follows the name of a cue for its worst class, and for its lead over the rest of the image.
+WORST: Final = "_worst"
+CONFLICT: Final = "_conflict"
 SCHEMA: Final = 1
 EVALUATIONS: Final = "evaluations"
 # What both files have in front; a reader tells by them training from tests, and one run from another.
@@ -52,8 +57,9 @@ class LoggedName:
 
     Attributes:
         monitor: Name of the monitor.
-        quantity: A metric, a drift measure, a count or a cost.
-        method: Name of the method or control; empty for the cost of the whole evaluation.
+        quantity: A metric, a drift measure, a count, a cost, or a cue.
+        method: Name of the method or control; `"cues"` for a cue; empty for the cost of the whole evaluation and for
+            the alarm.
         control: The control over which a margin is taken; empty for anything else.
         since: The earlier evaluation that drift is measured from; `None` for anything else.
         part: The value itself, its standard error, or a bound of its band.
@@ -91,7 +97,9 @@ class LoggedName:
     def kind(self) -> Kind:
         """The kind of the value."""
         if not self.method:
-            return "cost"
+            return "alarm" if self.quantity == ALARM else "cost"
+        if self.method == CUES:
+            return "cue"
         if self.since is not None:
             return "drift"
         if self.control:
@@ -110,7 +118,7 @@ class LoggedName:
         """
         if self.part == "stderr" or self.kind == "cost":
             return None
-        if self.kind == "count":
+        if self.kind in ("count", "cue", "alarm"):
             return False
         return True if self.kind == "margin" else directions.get(self.quantity)
 
@@ -191,6 +199,11 @@ def card_name(monitor: str) -> str:
     return f"{monitor}/card"
 
 
+def cue_name(monitor: str, cue: str) -> str:
+    """Name the picture of a cue that the network follows."""
+    return f"{monitor}/{CUES}/{cue}"
+
+
 def curves_name(monitor: str, metric: str) -> str:
     """Name the picture of the curves of a metric."""
     return f"{monitor}/{CURVES}/{metric}"
@@ -209,6 +222,11 @@ def moved_name(monitor: str, method: str, place: int) -> str:
 def worst_name(monitor: str, method: str, place: int) -> str:
     """Name the picture of the image with the worst score (place 0), second worst, ..."""
     return f"{monitor}/{method}/worst_{place}"
+
+
+def alarm_name(monitor: str) -> str:
+    """Name the text about a cue that the network follows."""
+    return f"{monitor}/{ALARM}"
 
 
 def passed_name(gate: str) -> str:

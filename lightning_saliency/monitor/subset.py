@@ -16,6 +16,7 @@ from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read
 Transfer: TypeAlias = Callable[[Any], Any]
 CPU: Final = torch.device("cpu")
 IMAGES_IN_CHECK: Final = 2
+NUM_HOSTS: Final = 32
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class Subset:
         batches: Images on the CPU as they came out of the transfer hooks; empty until they are read.
         first: The first images of all processes, on the CPU; of a stream the first of this process.
         references: Other images that methods compare with, on the CPU by their number.
+        pool: Other images into which cues are put, on the CPU.
         is_kept: Whether images stay in memory between evaluations.
     """
 
@@ -81,6 +83,7 @@ class Subset:
     batches: list[LabelledImages] = field(default_factory=list)
     first: LabelledImages | None = None
     references: dict[int, Tensor] = field(default_factory=dict)
+    pool: LabelledImages | None = None
     is_kept: bool = True
 
     def add(self, batch: LabelledImages) -> None:
@@ -143,6 +146,25 @@ class Subset:
         if number not in self.references:
             self.references[number] = self._read_references(number, reading).cpu()
         return self.references[number].to(device)
+
+    def hosts(self, reading: Reading, device: torch.device) -> LabelledImages:
+        """Return other images than those watched, where there are enough, with labels, the same on every process.
+
+        Of a stream they are the first images of this process.
+        """
+        if self.pool is None:
+            self.pool = to_device(self._read_hosts(reading), CPU)
+        return to_device(self.pool, device)
+
+    def _read_hosts(self, reading: Reading) -> LabelledImages:
+        if self.source.size is None:
+            images = [take(batch, [row]) for batch in self.batches for row in range(len(batch.indices))]
+            return join([image for image in images if _go_together(images[0], image)][:NUM_HOSTS])
+        watched = set(self.indices)
+        order = choose_indices(self.source.dataset, self.source.size, self.source.size, reading.seed + 1)
+        others = [index for index in order if index not in watched]
+        batches = list(read_items(self.source, [*others, *self.indices][:NUM_HOSTS], reading))
+        return join([batch for batch in batches if _go_together(batches[0], batch)])
 
     def _read_references(self, number: int, reading: Reading) -> Tensor:
         if self.source.size is None:
