@@ -260,8 +260,9 @@ class SaliencyMonitor(pl.Callback):
         self._enter_run(trainer, starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time, also where training goes on in the middle of an epoch."""
+        """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
         self._state.clock.start()
+        keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
@@ -270,12 +271,10 @@ class SaliencyMonitor(pl.Callback):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Arm if an evaluation is due, else let others read the last values."""
+        """Arm, if an evaluation is due."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)
-        else:
-            keep_values(trainer, pl_module, self._state)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
