@@ -152,7 +152,7 @@ def test_a_kept_value_is_not_fresh_for_a_gate(tmp_path):
     again = callbacks()
     resumed(tmp_path, again, "epoch=1.ckpt", max_epochs=5)
     assert [decision.passed for decision in again[1].decisions] == [True, True, False, True, False]
-    assert sorted(path.name for path in (tmp_path / "gate").glob("*.ckpt")) == ["0.ckpt", "1.ckpt", "3.ckpt"]
+    assert {path.name[0] for path in (tmp_path / "gate").glob("*.ckpt")} == {"0", "1", "3"}
 
 
 def test_a_training_that_is_continued_keeps_the_last_value():
