@@ -57,7 +57,7 @@ class SaliencyMonitor(pl.Callback):
             or as `DriftMeasure`. The first one decides which images have moved most.
         best: Score or margin that decides which evaluation was the best, such as `"grad_cam/rcap"`: the best maps are
             drawn, and drift since then has `_best`. `None` means no best one.
-        log: What else is logged: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
+        log: Further values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
             everything: standard errors, the controls' scores, and margins one standard error lower and higher (`_low`,
             `_high`), of which TensorBoard's charts make bands. One that matches nothing gets a warning.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.

@@ -26,7 +26,7 @@ def monitor(methods: Any = None, **options: Any) -> SaliencyMonitor:
     return SaliencyMonitor(methods or [Gradient()], ["rcap"], **options)
 
 
-class Seen(Callback):
+class Viewer(Callback):
     """Notes what callbacks see after each validation."""
 
     def __init__(self, *names: str) -> None:
@@ -64,13 +64,13 @@ def every(history: Any, name: str) -> dict[int, float]:
 
 @pytest.mark.parametrize(("callbacks", "make", "name"), READERS.values(), ids=READERS)
 def test_who_reads_a_value_in_every_validation_has_the_last_one(tmp_path, callbacks, make, name):
-    watcher, seen = monitor(), Seen(name)
-    run, _ = fit([watcher, seen, *callbacks(tmp_path)], make, max_epochs=5)
+    watcher, viewer = monitor(), Viewer(name)
+    run, _ = fit([watcher, viewer, *callbacks(tmp_path)], make, max_epochs=5)
     assert run.current_epoch == 5
     values = every(watcher.history, name)
     # The first validation has to have a value.
     assert list(values) == [0, 1, 3]
-    assert [value for (value,) in seen.rows] == [values[epoch] for epoch in (0, 1, 1, 3, 3)]
+    assert [value for (value,) in viewer.rows] == [values[epoch] for epoch in (0, 1, 1, 3, 3)]
 
 
 def test_loggers_get_only_what_was_computed(tmp_path):
@@ -112,12 +112,12 @@ def resumed(folder: Path, callbacks: Any, checkpoint: str, make: Any = Classifie
 @pytest.mark.parametrize("make", [Classifier, Scheduled])
 def test_a_run_resumed_before_a_validation_without_an_evaluation_goes_on(tmp_path, make):
     fit([monitor(), saving(tmp_path), EarlyStopping(ERROR, patience=50)], make, max_epochs=2)
-    watcher, seen = monitor(), Seen(ERROR)
-    callbacks = [watcher, seen, saving(tmp_path), EarlyStopping(ERROR, patience=50)]
+    watcher, viewer = monitor(), Viewer(ERROR)
+    callbacks = [watcher, viewer, saving(tmp_path), EarlyStopping(ERROR, patience=50)]
     run = resumed(tmp_path, callbacks, "epoch=1.ckpt", make, max_epochs=4)
     assert run.current_epoch == 4
     values = every(watcher.history, ERROR)
-    assert seen.rows == [(values[1],), (values[3],)]
+    assert viewer.rows == [(values[1],), (values[3],)]
 
 
 def test_after_a_fault_callbacks_see_the_last_value(tmp_path):
@@ -133,13 +133,13 @@ def test_after_a_fault_callbacks_see_the_last_value(tmp_path):
     options = {"every_n_epochs": 1}
     fit([monitor({"gradient": late}, **options), saving(tmp_path), EarlyStopping(SCORE)], max_epochs=1)
     late.broken = True
-    watcher, seen = monitor({"gradient": late}, **options), Seen()
-    callbacks = [watcher, seen, saving(tmp_path), EarlyStopping(SCORE, patience=50)]
+    watcher, viewer = monitor({"gradient": late}, **options), Viewer()
+    callbacks = [watcher, viewer, saving(tmp_path), EarlyStopping(SCORE, patience=50)]
     with pytest.warns(UserWarning, match="out of luck"):
         run = resumed(tmp_path, callbacks, "epoch=0.ckpt", max_epochs=3)
     assert run.current_epoch == 3
     values = every(watcher.history, SCORE)
-    assert seen.rows == [(values[0],), (values[0],)]
+    assert viewer.rows == [(values[0],), (values[0],)]
 
 
 def test_a_kept_value_is_not_fresh_for_a_gate(tmp_path):
@@ -156,24 +156,24 @@ def test_a_kept_value_is_not_fresh_for_a_gate(tmp_path):
 
 
 def test_a_training_that_is_continued_keeps_the_last_value():
-    watcher, seen = monitor(), Seen()
-    run, module = fit([watcher, seen, EarlyStopping(SCORE, patience=50)], max_epochs=2)
+    watcher, viewer = monitor(), Viewer()
+    run, module = fit([watcher, viewer, EarlyStopping(SCORE, patience=50)], max_epochs=2)
     run.fit_loop.max_epochs = 3
     run.fit(module, Data())
     values = every(watcher.history, SCORE)
-    assert seen.rows == [(values[epoch],) for epoch in (0, 1, 1)]
+    assert viewer.rows == [(values[epoch],) for epoch in (0, 1, 1)]
 
 
 def in_two_processes(folder: Path) -> Any:
     ddp = {"strategy": "ddp", "devices": 2}
     fit([monitor(), saving(folder), EarlyStopping(SCORE, patience=50)], max_epochs=2, **ddp)
-    watcher, seen = monitor(), Seen(SCORE)
+    watcher, viewer = monitor(), Viewer(SCORE)
     with as_on_nccl() as ledger:
-        callbacks = [watcher, seen, EarlyStopping(SCORE, patience=50)]
+        callbacks = [watcher, viewer, EarlyStopping(SCORE, patience=50)]
         resumed(folder, callbacks, "epoch=1.ckpt", max_epochs=3, num_sanity_val_steps=0, **ddp)
     hooks = ("on_train_start", "on_validation_epoch_start", "on_validation_epoch_end")
     started = [collective.name for hook in hooks for collective in ledger.of(hook)]
-    return [record.state() for record in watcher.history], seen.rows, started
+    return [record.state() for record in watcher.history], viewer.rows, started
 
 
 def test_all_processes_keep_the_same_values_without_a_collective(tmp_path):
