@@ -30,7 +30,7 @@ class Log:
 
     Attributes:
         name: The run's folder, relative to the folder of all runs.
-        scalars: Values, finite or not.
+        scalars: Values, finite or not, with what `evaluations.csv` has more.
         pictures: Encoded pictures.
         texts: Markdown.
         settings: Hyper-parameters as text.

@@ -128,7 +128,7 @@ def untouched(mode):
 
 
 def monitor(*args, **options):
-    return SaliencyMonitor(*args, **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor(*args, **{"num_images": 6, "mean": MEAN, "std": STD, "log": ("*",), **options})
 
 
 # What Lightning and the compiler warn of, with and without the monitor.
