@@ -7,7 +7,8 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from lightning_saliency.loggers import Chart, write_hyperparameters
+from lightning_saliency._name_spaces import is_kind
+from lightning_saliency.loggers import Chart, write_hyperparameters, write_layout
 from lightning_saliency.monitor._logged_names import values_of_methods
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
@@ -17,6 +18,17 @@ from lightning_saliency.names import LoggedName
 def charts(monitors: Iterable[Settings]) -> dict[str, list[Chart]]:
     """Lay out one category per monitor, since a run has one layout for all of them."""
     return {settings.name: [*_scores(settings), *_margins(settings), *_drift(settings)] for settings in monitors}
+
+
+def write_charts(trainer: pl.Trainer, monitors: Sequence[Settings]) -> Fault | None:
+    """Lay the charts out again where a layout of the user's has replaced them."""
+    fault: Fault | None = None
+    try:
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            write_layout(logger, charts(monitors))
+    except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
+        fault = Fault.of(error)
+    return fault
 
 
 def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool) -> Fault | None:
@@ -34,7 +46,7 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
     try:
         saved = _logged_hyperparameters(trainer)
         for logger in trainer.loggers if trainer.is_global_zero else ():
-            if isinstance(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
+            if is_kind(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
                 _enter(logger, saved, monitors, starts=starts)
     except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
         fault = Fault.of(error)
