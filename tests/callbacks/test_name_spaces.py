@@ -121,6 +121,7 @@ def test_a_gate_saves_is_found_and_resumed(tmp_path):
     run.validate(module, OtherData(), ckpt_path="best", verbose=False)
     watcher, again = monitor(), GatedCheckpoint(tmp_path, gates={SCORE: ">= -2"}, monitor="val_loss", save_last=True)
     options = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
+    options["default_root_dir"] = tmp_path
     resumed = pytorch_lightning.Trainer(max_epochs=2, callbacks=[watcher, again], **options)
     resumed.fit(Other(), OtherData(), ckpt_path="last", weights_only=True)
     assert [record.epoch for record in watcher.history] == [0, 1]
@@ -183,6 +184,7 @@ def test_hooks_of_module_and_data_read_the_images(tmp_path):
     module, data = Counting(), OtherData()
     options = {"max_epochs": 1, "accelerator": "cpu", "logger": False, "enable_progress_bar": False}
     options |= {"enable_model_summary": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+    options["default_root_dir"] = tmp_path
     loop = 6 + 3
     pytorch_lightning.Trainer(callbacks=[monitor()], **options).fit(
         module, data.train_dataloader(), data.val_dataloader()
