@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from lightning_saliency._name_spaces import Callback
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._asked_names import awaits_values
-from lightning_saliency.callbacks._dashboard import enter_run
+from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
@@ -37,7 +38,7 @@ from lightning_saliency.passes.precision import ScoringPrecision
 FIRST_BATCH_SIZE: Final = 64
 
 
-class SaliencyMonitor(pl.Callback):
+class SaliencyMonitor(Callback):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
@@ -281,10 +282,14 @@ class SaliencyMonitor(pl.Callback):
                 loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the loops."""
+        """Restore the loops, and the charts where the user has laid out others since."""
         self._restore_loops()
         if stage == "fit":
             self._state.mention_interrupted()
+            if self._state.introduced and self is _monitors(trainer)[0]:
+                self._settle_incomplete(
+                    write_charts(trainer, [monitor.settings for monitor in _monitors(trainer)]), trainer
+                )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the loops where no teardown comes, and say what is lost."""
@@ -383,7 +388,12 @@ class SaliencyMonitor(pl.Callback):
         """Enter the run once for all monitors, by the first of them."""
         if self is not _monitors(trainer)[0]:
             return
-        fault = enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts)
+        self._settle_incomplete(
+            enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts), trainer
+        )
+
+    def _settle_incomplete(self, fault: Fault | None, trainer: pl.Trainer) -> None:
+        """Raise or warn where something could not be logged."""
         if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
             fault = tell_everyone(fault, trainer)
         if fault is not None:
