@@ -21,8 +21,9 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.memory import Memory, drift_of
-from lightning_saliency.monitor.subset import Reading, Subset, choose_subset
+from lightning_saliency.monitor.subset import Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints, summarise
 from lightning_saliency.monitor.without_trainer import evaluate_in_memory
 from lightning_saliency.names import LoggedName, table_file

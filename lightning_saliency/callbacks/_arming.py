@@ -16,7 +16,8 @@ from lightning_saliency.callbacks._sharding import is_sharded, share_of
 from lightning_saliency.callbacks._state import MonitorState
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Source, Subset, choose_subset
+from lightning_saliency.monitor.items import Source
+from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Subset, choose_subset
 
 
 def arm(

@@ -13,7 +13,7 @@ from torch import nn
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import network_of
-from lightning_saliency.monitor.subset import Reading, Source
+from lightning_saliency.monitor.items import Reading, Source
 from lightning_saliency.names import LoggedName, Stage
 
 # Lightning 2.4 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
