@@ -12,6 +12,8 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record, new_run
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.preflight import Preflight
+from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.subset import Subset
 
 LONGEST_HISTORY: Final = 1000
@@ -33,12 +35,13 @@ class MonitorState:
         subsets: The watched images by loader.
         clock: Counts the seconds of an epoch.
         succeeded: Whether the arguments have worked once.
-        remembered: Whether the last evaluation's maps were remembered.
         resumed: Whether a checkpoint was loaded, and nothing has been published since.
         compares_images: Whether the images may be other ones than those that are remembered.
         introduced: Whether loggers have the card and the charts.
         affordable: The number of images that `max_seconds` allows, once it is known.
         interrupted: Epoch and step of an evaluation that did not end.
+        preflight: The subject and the cost, as the first images have shown them.
+        last: The results of the last evaluation.
         warnings: Keys of what has been said.
     """
 
@@ -51,12 +54,13 @@ class MonitorState:
     subsets: dict[int, Subset] = field(default_factory=dict)
     clock: EpochClock = field(default_factory=EpochClock)
     succeeded: bool = False
-    remembered: bool = False
     resumed: bool = False
     compares_images: bool = False
     introduced: bool = False
     affordable: int | None = None
     interrupted: tuple[int, int] | None = None
+    preflight: Preflight | None = None
+    last: Evaluation | None = None
     warnings: set[str] = field(default_factory=set)
 
     @property
@@ -90,7 +94,7 @@ class MonitorState:
 
     def load(self, contents: dict[str, Any]) -> None:
         """Continue from what a checkpoint kept."""
-        self.memory = Memory.of_state(contents["memory"])
+        self.memory = Memory.of_state(contents["memory"], self.settings.best)
         self.run_id = contents["run"]
         self.records = [Record.of_state(record) for record in contents["history"]]
         interrupted = contents["interrupted"]

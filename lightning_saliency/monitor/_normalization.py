@@ -237,13 +237,3 @@ def _normalization(mean: Any, std: Any) -> Normalization | None:
         return Normalization.of(mean, std)
     except (TypeError, ValueError, RuntimeError):
         return None
-
-
-def class_names_of(dataset: Any) -> list[str] | None:
-    """Find the data set's names of classes."""
-    while dataset is not None:
-        names = getattr(dataset, "classes", None)
-        if isinstance(names, list | tuple) and names:
-            return [str(name) for name in names]
-        dataset = dataset.datasets[0] if isinstance(dataset, ConcatDataset) else getattr(dataset, "dataset", None)
-    return None

@@ -1,6 +1,7 @@
 """The record of one evaluation: row by row what was computed for each image, and how parts of it are merged."""
 
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -38,6 +39,7 @@ class Evaluation:
         blank: Whether a map was constant, (N,) by method.
         targets: Class explained, (N,).
         predicted: Class predicted, (N,).
+        class_names: Names of the classes that were explained, by number, where the data set has names.
         fingerprints: A number for each image, by which a later run knows that it is the same, (N,).
         maps: Small maps by method and image; an image whose map was not finite has none.
         seconds: Time spent.
@@ -56,6 +58,7 @@ class Evaluation:
     blank: dict[str, Tensor] = field(default_factory=dict)
     targets: Tensor = field(default_factory=_no_rows)
     predicted: Tensor = field(default_factory=_no_rows)
+    class_names: dict[int, str] = field(default_factory=dict)
     fingerprints: Tensor = field(default_factory=_no_rows)
     maps: MapsByMethod = field(default_factory=dict)
     seconds: float = 0.0
@@ -71,6 +74,11 @@ class Evaluation:
     def count(self, flags: Mapping[str, Tensor], method: str) -> int:
         """Return for how many images a flag of a method is set."""
         return int(flags[method].sum()) if method in flags else 0
+
+
+def fingerprint_of(evaluation: Evaluation) -> str:
+    """Return eight letters and digits that tell these images, in this order, from any others."""
+    return f"{zlib.crc32(torch.stack([evaluation.indices, evaluation.fingerprints]).numpy().tobytes()):08x}"
 
 
 def merge(parts: Sequence[Evaluation]) -> Evaluation:
@@ -101,6 +109,7 @@ def merge(parts: Sequence[Evaluation]) -> Evaluation:
         indices=indices[order],
         unused=_without(torch.cat([_no_rows(), *(part.unused for part in parts)]).unique(), left_out),
         left_out=left_out,
+        class_names={number: name for part in parts for number, name in part.class_names.items()},
         maps=maps,
         seconds=max((part.seconds for part in parts), default=0.0),
         batch_size=min((part.batch_size for part in parts), default=sys.maxsize),
@@ -139,16 +148,17 @@ class Parcel(NamedTuple):
         columns: By name of an attribute: the keys, and the columns one below the other.
         curves: Curves by (method, metric).
         maps: By method: the images, all values in a row, shapes (N, D) and ranges (N, 2).
-        rest: Images that are left out, seconds, batch size, colours and fault.
+        rest: By name of an attribute: what goes as it is.
     """
 
     vectors: tuple[np.ndarray, ...]
     columns: dict[str, tuple[list[Any], np.ndarray]]
     curves: dict[Key, np.ndarray]
     maps: dict[str, tuple[np.ndarray, ...]]
-    rest: tuple[dict[int, str], float, int, Colours | None, Fault | None]
+    rest: dict[str, Any]
 
 
+REST = ("left_out", "class_names", "seconds", "batch_size", "colours", "fault")
 VECTORS = ("indices", "unused", "targets", "predicted", "fingerprints")
 COLUMNS = ("scores", "drift", "invalid", "blank")
 
@@ -161,7 +171,7 @@ def pack(evaluation: Evaluation) -> Parcel:
         {name: (list(table), torch.stack(list(table.values())).numpy()) for name, table in columns.items() if table},
         {key: curves.numpy() for key, curves in evaluation.curves.items()},
         {method: _packed_maps(by_image) for method, by_image in evaluation.maps.items() if by_image},
-        (evaluation.left_out, evaluation.seconds, evaluation.batch_size, evaluation.colours, evaluation.fault),
+        {name: getattr(evaluation, name) for name in REST},
     )
 
 
@@ -171,15 +181,10 @@ def unpack(parcel: Parcel) -> Evaluation:
     columns: dict[str, Any] = {
         name: dict(zip(keys, torch.from_numpy(values), strict=True)) for name, (keys, values) in parcel.columns.items()
     }
-    left_out, seconds, batch_size, colours, fault = parcel.rest
     return Evaluation(
-        left_out=left_out,
         curves={key: torch.from_numpy(curves) for key, curves in parcel.curves.items()},
         maps={method: _unpacked_maps(*arrays) for method, arrays in parcel.maps.items()},
-        seconds=seconds,
-        batch_size=batch_size,
-        colours=colours,
-        fault=fault,
+        **parcel.rest,
         **vectors,
         **columns,
     )

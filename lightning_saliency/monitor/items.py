@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from operator import getitem
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
@@ -16,7 +16,6 @@ from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read
 
 Transfer: TypeAlias = Callable[[Any], Any]
 LeaveOut: TypeAlias = Callable[[int, Exception], None]
-WHOLE_BATCH: Final = ()
 
 
 @dataclass(frozen=True)
@@ -34,7 +33,7 @@ class Source:
     loader: Any
     dataloader_idx: int = 0
     offset: int = 0
-    place: tuple[Any, ...] = WHOLE_BATCH
+    place: tuple[Any, ...] = ()
     is_stream: bool = False
 
     @property
@@ -52,11 +51,27 @@ class Source:
         """Number of items that can be read by index, `None` where only the loader itself can be read."""
         return None if self.indices is None else len(self.indices)
 
+    def yields(self, batch_idx: int, dataloader_idx: int) -> bool:
+        """Return whether a batch of the user's loop has new images of this loader."""
+        if not self.place:
+            return dataloader_idx == self.dataloader_idx
+        try:
+            return batch_idx < len(self.loader)  # a loader with fewer batches than others may begin anew
+        except TypeError:
+            return True
+
     def part_of(self, batch: Any) -> Any:
-        """Return the loader's part of a batch of the user's loop, `None` where the loader had no more."""
+        """Return the loader's part of a batch of the user's loop, `None` where the loader had no more.
+
+        It is the batch itself where a transfer hook has changed its structure, so that `batch` tells its parts.
+        """
+        part = batch
         for key in self.place:
-            batch = batch[key]
-        return batch
+            try:
+                part = part[key]
+            except (IndexError, KeyError, TypeError):
+                return batch
+        return part
 
 
 @dataclass(frozen=True)
