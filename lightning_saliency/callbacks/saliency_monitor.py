@@ -349,7 +349,7 @@ class SaliencyMonitor(Callback):
         run = self._state.run
         if run is None or run.evaluated is not None:
             return
-        is_watched = dataloader_idx == self.settings.dataloader_idx
+        is_watched = run.subset.source.yields(batch_idx, dataloader_idx)
         if run.collects and not is_complete(trainer, self._state, run, batch if is_watched else None):
             return
         work(trainer, pl_module, self._state, run, self.find_network)
