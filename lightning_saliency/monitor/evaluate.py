@@ -21,6 +21,7 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
 from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.targets import Activation, ClassLogit, class_logits
@@ -184,7 +185,7 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
     evaluation = Evaluation(
         indices=torch.tensor(batch.indices, dtype=torch.int64),
         invalid={name: ~flags.cpu() for name, flags in valid.items()},
-        blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
+        blank={name: (valid[name] & is_blank(method_maps)).cpu() for name, method_maps in maps.items()},
         targets=batch.targets.cpu(),
         predicted=batch.logits.argmax(dim=1).cpu(),
         fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
@@ -229,11 +230,6 @@ def _with_scores(
 def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]:
     pairs = zip(batch.indices, compact(maps), valid.tolist(), strict=True)
     return {index: small for index, small, is_valid in pairs if is_valid}
-
-
-def _is_constant(maps: Maps) -> Tensor:
-    flat = maps.flatten(1)
-    return flat.amax(dim=1) == flat.amin(dim=1)
 
 
 def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
