@@ -95,7 +95,9 @@ class _Evaluator:
         """Load the weights, explain, log and remember."""
         _load_weights(self.module, checkpoint.path)
         network = network_in(self.module, self.settings)
-        evaluated = evaluate_in_memory(self.module, network, self.subset, self.reading, self.settings)
+        evaluated = evaluate_in_memory(
+            self.module, network, self.subset, self.reading, self.settings, looks_ahead=not self.state.steps
+        )
         evaluation, outcome = self._compared(evaluated)
         if outcome.fault is not None:
             raise RuntimeError(outcome.fault.description)
@@ -131,7 +133,7 @@ class _Evaluator:
             evaluated.panels,
             resumed=True,  # rows of a call that was killed before it noted the step
             monitors=(settings,),
-            introduces=not self.state.steps,
+            introduction=evaluated.preflight,
         )
         folder = self.state.path.parent
         write_results([self.logger], folder, checkpoint.epoch, step, thumbnails, publication, settings)

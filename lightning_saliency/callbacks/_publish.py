@@ -20,6 +20,7 @@ from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.summary import Outcome, rows, value_rows
 from lightning_saliency.names import (
     EVALUATION_COLUMNS,
@@ -47,7 +48,7 @@ class Publication:
         panels: Images that are always drawn.
         resumed: Whether the run has just been resumed, so that rows from this step on are in the table already.
         monitors: The settings of all monitors.
-        introduces: Whether this is the first evaluation of a run.
+        introduction: Subject and cost for the card, at the first evaluation of a run.
     """
 
     evaluation: Evaluation
@@ -58,7 +59,7 @@ class Publication:
     panels: Sequence[int]
     resumed: bool
     monitors: Sequence[Settings]
-    introduces: bool
+    introduction: Preflight | None
 
 
 def publish(
@@ -102,9 +103,10 @@ def write_results(
     pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
     for logger in loggers:
-        if publication.introduces:
+        if publication.introduction is not None:
             write_layout(logger, charts(publication.monitors))
-            write_text(logger, card_name(start), card(evaluation, settings, publication.outcome.values), step)
+            text = card(evaluation, settings, publication.outcome.values, publication.introduction)
+            write_text(logger, card_name(start), text, step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.

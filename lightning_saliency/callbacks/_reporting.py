@@ -16,6 +16,7 @@ from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
 
@@ -46,6 +47,12 @@ def report(
     if outcome.drift_restarts:
         state.warn("data", "The validation data changed since the checkpoint was written. Drift restarts.")
         state.memory = Memory()
+    state.last = Evaluation(
+        conclusion.evaluation,
+        state.settings,
+        {index: image for index, image in evaluated.thumbnails.items() if index in conclusion.panels},
+        conclusion.panels,
+    )
     _log(trainer, pl_module, state, outcome)
     unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors)
     if run.trains:
@@ -94,7 +101,7 @@ def _publish(
             conclusion.panels,
             run.trains and state.resumed,
             monitors,
-            not state.introduced,
+            None if state.introduced else state.preflight,
         )
         if outcome.loss is None:
             for key, message in complaints(conclusion.evaluation, state.settings).items():

@@ -8,6 +8,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.memory import is_oom_error
 from torch import nn
 
@@ -43,11 +44,16 @@ def work(
                     state.settings,
                     pl_module.device,
                     check=run.check,
+                    looks_ahead=state.preflight is None,
                     progress=partial(showing_progress, trainer),
                 )
             except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
                 if not _halve(state, error):
                     run.fail(error, is_configuration=_is_configuration(state, error))
+    if run.evaluated.preflight is not None:
+        state.preflight = run.evaluated.preflight
+        if run.check:
+            rank_zero_info(f"SaliencyMonitor {state.settings.name!r}: {state.preflight}")
     for key, note in run.evaluated.notes.items():
         state.warn(key, note)
     evaluation = replace(

@@ -12,6 +12,7 @@ from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._dashboard import enter_run
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._lightning import deciding_value, has_validation_images, is_fresh, network_in
+from lightning_saliency.callbacks._preflight import look_ahead
 from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._sharding import refuse_unshardable
@@ -25,6 +26,8 @@ from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, Ta
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.preflight import Preflight
+from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 
@@ -170,6 +173,43 @@ class SaliencyMonitor(pl.Callback):
         At most 1,000 are kept. After a launcher such as that of `ddp_spawn` they are those of its first process.
         """
         return self._state.history
+
+    @property
+    def last(self) -> Evaluation | None:
+        """The results of the last evaluation: on the first process those of all images, elsewhere of its share.
+
+        `None` before there is one, in a process that launched others, and after a checkpoint was loaded.
+        """
+        return self._state.last
+
+    def check(self, pl_module: pl.LightningModule, data: Any) -> Preflight:
+        """Try the arguments on two images, and return what will be explained, where, and at which cost.
+
+        The sanity run of a training does the same, and tells it.
+
+        Args:
+            pl_module: The module that is going to be trained.
+            data: A data module, a loader, or tensors (images, labels).
+
+        Raises:
+            TypeError: If an argument is not of the kind expected.
+            ValueError: If an argument does not fit the module or the data.
+
+        Example:
+            >>> import lightning.pytorch as pl
+            >>> import torch
+            >>> class Classifier(pl.LightningModule):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+            ...     def forward(self, images):
+            ...         return self.network(images)
+            >>> data = (torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]))
+            >>> preflight = SaliencyMonitor(["gradient"], ["rcap"]).check(Classifier(), data)
+            >>> preflight.target, preflight.class_names
+            ('label', None)
+        """
+        return look_ahead(self.find_network(pl_module), pl_module, data, self._arguments)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the maps that drift is measured from, the budget, and the history."""

@@ -31,13 +31,18 @@ class PerturbedLayerMethod(SaliencyMethod):
         object.__setattr__(self, "layer", checked_layers(self.layer))
         check_call(self.call)
 
+    @property
+    def layers(self) -> tuple[LayerName, ...]:
+        """The layers whose channels are weighed."""
+        return names_of(self.layer, self.call)
+
     @abstractmethod
     def weights(self, recorder: Recorder, images: Images, target: Target, layer: LayerName, output: Tensor) -> Tensor:
         """Weigh the channels of a layer's output, (B, K)."""
 
     def maps(self, model: Model, images: Images, target: Target, max_batch_size: int) -> Maps:
         """Weigh the channels of each layer, and average the layers' maps."""
-        names = names_of(self.layer, self.call)
+        names = self.layers
         recorder = Recorder(model, find_layers(model, images, names, target), max_batch_size)
         chunks = zip(images.split(max_batch_size), target.split(max_batch_size), strict=True)
         with torch.no_grad():

@@ -8,17 +8,19 @@ from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_table import class_table
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.evaluation import Evaluation, fingerprint_of
+from lightning_saliency.monitor.preflight import Preflight, versions
 from lightning_saliency.names import LoggedName
 
 
-def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -> str:
+def card(evaluation: Evaluation, settings: Settings, values: dict[str, float], preflight: Preflight) -> str:
     """Write the card in Markdown, of the scores that there are.
 
     Args:
         evaluation: Results of the first evaluation.
         settings: The monitor's settings.
         values: The logged values, for the controls' scores.
+        preflight: The subject and the cost.
     """
     indices = evaluation.indices.tolist()
     names = {metric for _, metric in evaluation.scores}
@@ -28,6 +30,8 @@ def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -
         f"Means over {len(indices)} images, the same ones each time. `_stderr` is the standard error, "
         "`_vs_random` the margin over a random map image by image: positive is better whatever the direction, and "
         "near zero the score says nothing about these maps.",
+        f"Explained is {escaped(preflight.target)} of {escaped(preflight.network)}.",
+        "\n".join(f"- {escaped(fact)}" for fact in [*preflight.facts, preflight.cost]),
         "## Scores",
         "\n".join(_score_line(name, metric, settings, values) for name, metric in scored.items()),
         "## Methods",
@@ -38,7 +42,8 @@ def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -
         "`blank` counts constant maps, `invalid` maps that are not finite. "
         f"Seed of the subset, the noise and the controls: {settings.seed}.",
         class_table(evaluation, settings),
-        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}.",
+        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}. "
+        f"Fingerprint of these images: {fingerprint_of(evaluation)}. Computed by {versions()}.",
     ]
     return "\n\n".join(part for part in parts if part)
 

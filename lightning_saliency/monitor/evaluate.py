@@ -1,6 +1,8 @@
 """Explain and score a share of the images, batch by batch."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -20,6 +22,7 @@ from lightning_saliency.monitor.batches import LabelledImages, are_classes
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
 from lightning_saliency.monitor.evaluation import Evaluation, merge
+from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Reading, Subset
 from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
@@ -89,12 +92,14 @@ class Evaluated:
         evaluation: Results, to be merged with those of other processes.
         thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
+        preflight: The subject and the cost, if they were asked for.
         notes: Messages for the user, by a key that lets each be said once.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
     thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
     panels: list[int] = field(default_factory=list)
+    preflight: Preflight | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -107,6 +112,7 @@ def evaluate_subset(
     device: torch.device,
     *,
     check: bool = False,
+    looks_ahead: bool = False,
     progress: Progress = no_progress,
 ) -> Evaluated:
     """Explain and score this process's share of a subset.
@@ -119,6 +125,7 @@ def evaluate_subset(
         settings: What to do.
         device: The device of the module.
         check: Whether to take only the first images, the same on every process.
+        looks_ahead: Whether to return a preflight.
         progress: Shows how many images are done.
     """
     with explaining(module, seed=settings.seed):
@@ -144,9 +151,45 @@ def evaluate_subset(
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
-        with progress(len(first.indices) if check else len(share)) as tell:
+        started = time.perf_counter()
+        with (
+            progress(len(first.indices) if check else len(share)) as tell,
+            passes_counted(network) if looks_ahead else nullcontext() as passes,
+        ):
             evaluated = evaluate(network, _reported(batches, tell), task)
-        return replace(evaluated, panels=watched[: settings.num_panels], notes=notes)
+        seconds = time.perf_counter() - started
+        preflight = (
+            None
+            if passes is None
+            else _preflight(network, settings, task, first, passes, evaluated.evaluation.num_read, seconds)
+        )
+        return replace(evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes=notes)
+
+
+def _preflight(
+    network: nn.Module,
+    settings: Settings,
+    task: Task,
+    first: LabelledImages,
+    passes: Passes,
+    num_images: int,
+    seconds: float,
+) -> Preflight:
+    """Put together what some images have shown."""
+    target = ClassLogit(torch.zeros(len(first.images), dtype=torch.int64, device=first.images.device))
+    number = max(num_images, 1)
+    return Preflight(
+        network=type(network).__name__,
+        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target),
+        normalization=task.normalization,
+        normalization_source="",
+        target=described_target(settings.target, first.labels),
+        class_names=None if task.class_names is None else tuple(task.class_names),
+        forwards=passes.forwards / number,
+        backwards=passes.backwards / number,
+        seconds=seconds / number * settings.num_images,
+        num_images=settings.num_images,
+    )
 
 
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:

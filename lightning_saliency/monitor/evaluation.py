@@ -1,6 +1,7 @@
 """The record of one evaluation: row by row what was computed for each image, and how parts of it are merged."""
 
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -66,6 +67,11 @@ class Evaluation:
     def count(self, flags: Mapping[str, Tensor], method: str) -> int:
         """Return for how many images a flag of a method is set."""
         return int(flags[method].sum()) if method in flags else 0
+
+
+def fingerprint_of(evaluation: Evaluation) -> str:
+    """Return eight letters and digits that tell these images, in this order, from any others."""
+    return f"{zlib.crc32(torch.stack([evaluation.indices, evaluation.fingerprints]).numpy().tobytes()):08x}"
 
 
 def merge(parts: Sequence[Evaluation]) -> Evaluation:

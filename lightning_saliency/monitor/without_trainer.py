@@ -139,7 +139,7 @@ def evaluate(
     )
     rank, world_size = _checked_share(share)
     module = _unwrapped(network)
-    subset = choose_subset(_source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
+    subset = choose_subset(source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
     transfer = partial(_moved, reader=settings.batch, device=device_of(module))
     reading = Reading(transfer, PARTS, settings.max_batch_size, seed)
     evaluated = evaluate_in_memory(
@@ -161,6 +161,8 @@ def evaluate_in_memory(
     reading: Reading,
     settings: Settings,
     share: tuple[int, int] = (0, 1),
+    *,
+    looks_ahead: bool = False,
 ) -> Evaluated:
     """Explain and score a process's share, in batches that fit where they are automatic; scores do not depend on it.
 
@@ -171,6 +173,7 @@ def evaluate_in_memory(
         reading: How they are read.
         settings: What to do.
         share: (rank, number of processes).
+        looks_ahead: Whether to return a preflight.
     """
     started = time.perf_counter()
     while True:
@@ -179,7 +182,8 @@ def evaluate_in_memory(
             with torch.inference_mode(mode=False):
                 if subset.source.size is None and not subset.share:
                     read_stream(subset, reading, settings, *share)
-                evaluated = evaluate_subset(module, network, subset, reading, settings, device_of(module))
+                device = device_of(module)
+                evaluated = evaluate_subset(module, network, subset, reading, settings, device, looks_ahead=looks_ahead)
         except torch.OutOfMemoryError:
             if not settings.halves_batches or settings.max_batch_size == 1:
                 raise
@@ -212,7 +216,13 @@ def _reader_of(data: Any, batch: BatchReader) -> BatchReader:
     return (0, 1, 2) if batch is None and _are_tensors(data) and len(data) == 3 else batch
 
 
-def _source_of(data: Any) -> Source:
+def source_of(data: Any) -> Source:
+    """Make a source of a loader or of tensors of all images.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If the tensors have different lengths.
+    """
     if not _are_tensors(data):
         if isinstance(data, Tensor) or not hasattr(data, "__iter__"):
             raise TypeError(
