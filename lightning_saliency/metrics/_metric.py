@@ -16,7 +16,7 @@ from lightning_saliency.metrics._scoring import measure
 from lightning_saliency.metrics._specified import Specified
 from lightning_saliency.passes.normalization import ChannelValues
 from lightning_saliency.passes.trials import Measured, Trial
-from lightning_saliency.targets import Offer, Target
+from lightning_saliency.targets import Activation, Offer, Target
 
 SUMS: Final = ("count", "excluded", "total", "squares")
 
@@ -107,6 +107,10 @@ class ExplanationMetric(Specified, ABC):
     def with_normalization(self, mean: ChannelValues, std: ChannelValues) -> Self:
         """Return a metric that takes images normalised with `mean` and `std`."""
         return self
+
+    def with_activation(self, activation: Activation) -> Self:
+        """Return a metric that makes probabilities of logits in this way; the same one if it reads none."""
+        return self._respecified(activation=activation) if hasattr(self.spec, "activation") else self
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measured:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
@@ -19,11 +20,13 @@ from lightning_saliency.monitor._normalization import class_names_of, find_norma
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
-from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.config import Settings, activation_of
 from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
 from lightning_saliency.monitor.evaluation import Evaluation, merge
+from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.monitor.suitability import suitable_methods
 from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
@@ -53,6 +56,7 @@ class Task:
         controls: Names of the methods that are controls, and never drawn.
         class_names: Names for captions.
         scoring_precision: How changed images are predicted.
+        methods_are_default: Whether methods that cannot explain the network are left out.
     """
 
     methods: Mapping[str, Method]
@@ -65,6 +69,7 @@ class Task:
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
+    methods_are_default: bool = False
 
 
 class _Batch(NamedTuple):
@@ -136,17 +141,25 @@ def evaluate_subset(
             return Evaluated()
         normalization = settings.normalization or find_normalization(subset.source.dataset, network, first.images)
         metrics, notes = prepare_metrics(settings, normalization)
+        names = class_names_of(subset.source.dataset)
+        head = look_at_head(network, module, first.images, first.labels, num_classes_of(module, names))
+        network = head.network
+        metrics, advice = with_activation(
+            metrics, first.labels, head.activation, are_default=settings.metrics_are_default
+        )
+        notes = {**notes, **head.notes, **advice}
         task = Task(
             prepare_methods(settings, subset, reading, normalization, device),
             metrics,
             settings.target,
             settings.min_confidence,
-            settings.activation,
+            activation_of(metrics),
             settings.max_batch_size,
             normalization,
             frozenset(settings.controls),
-            class_names_of(subset.source.dataset),
+            names,
             settings.scoring_precision,
+            settings.methods_are_default,
         )
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
@@ -163,7 +176,9 @@ def evaluate_subset(
             if passes is None
             else _preflight(network, settings, task, first, passes, evaluated.evaluation.num_read, seconds)
         )
-        return replace(evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes=notes)
+        return replace(
+            evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes={**notes, **evaluated.notes}
+        )
 
 
 def _preflight(
@@ -196,6 +211,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     """Explain and score; the network is borrowed by the caller."""
     parts: list[Evaluation] = []
     thumbnails: dict[int, Thumbnail] = {}
+    notes: dict[str, str] = {}
     for indices, images, labels, masks in batches:
         with torch.no_grad():
             logits = class_logits(network(images.clone()), len(images))
@@ -206,9 +222,16 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             batch = batch.where(confidence >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
-            parts.append(_evaluate_batch(network, batch, task))
+            try:
+                parts.append(_evaluate_batch(network, batch, task))
+            except UnsuitableModelError:
+                if not task.methods_are_default:
+                    raise
+                methods, notes = suitable_methods(network, batch.images, batch.targets, task.methods, task.controls)
+                task = replace(task, methods=methods)
+                parts.append(_evaluate_batch(network, batch, task))
             thumbnails |= _thumbnails(batch, task)
-    return Evaluated(merge(parts), thumbnails)
+    return Evaluated(merge(parts), thumbnails, notes=notes)
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
