@@ -1,6 +1,6 @@
 """Send results to loggers and files: by the first process, to which the others send the images that are drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 
+from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import log_folder
@@ -41,7 +42,7 @@ class Publication:
 
     Attributes:
         evaluation: The results of all processes.
-        outcome: The logged values.
+        outcome: Its values.
         stage: The stage of the trainer.
         run: Id of the run.
         memory: Maps of earlier evaluations.
@@ -82,7 +83,8 @@ def publish(
         try:
             collected = {index: thumbnail for part in parts for index, thumbnail in part.items()}
             folder, epoch, step = log_folder(trainer), trainer.current_epoch, trainer.global_step
-            write_results(trainer.loggers, folder, epoch, step, collected, publication, settings)
+            asked = asked_names(trainer)
+            write_results(trainer.loggers, folder, epoch, step, collected, publication, settings, asked)
         except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
             fault = Fault.of(error)
     return tell_everyone(fault, trainer) if settings.on_error == "raise" else fault
@@ -96,16 +98,28 @@ def write_results(
     thumbnails: Mapping[int, Thumbnail],
     publication: Publication,
     settings: Settings,
+    asked: Collection[str] = (),
 ) -> None:
-    """Draw, and write pictures, texts and charts to loggers and the table into a folder."""
+    """Draw, and write pictures, texts and charts to loggers and the tables into a folder.
+
+    Args:
+        loggers: The loggers.
+        folder: Where the tables lie.
+        epoch: Current epoch.
+        step: Global step.
+        thumbnails: The drawn images.
+        publication: The results.
+        settings: The monitor's settings.
+        asked: Names that callbacks and schedulers read.
+    """
     evaluation = publication.evaluation
     start = staged(settings.name, publication.stage)
     pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
     for logger in loggers:
         if publication.introduction is not None:
-            write_layout(logger, charts(publication.monitors))
-            text = card(evaluation, settings, publication.outcome.values, publication.introduction)
+            write_layout(logger, charts(publication.monitors, asked))
+            text = card(evaluation, settings, publication.outcome.scalars, publication.introduction)
             write_text(logger, card_name(start), text, step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)

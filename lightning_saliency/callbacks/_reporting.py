@@ -4,19 +4,21 @@ from dataclasses import replace
 
 import lightning.pytorch as pl
 
+from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
-from lightning_saliency.callbacks._lightning import has_tensorboard, stage_of
+from lightning_saliency.callbacks._kept_values import keep_values
+from lightning_saliency.callbacks._lightning import stage_of
 from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorState
-from lightning_saliency.monitor._scalars import bands
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.results import Evaluation
+from lightning_saliency.monitor.selection import logged_values, patterns_without_match
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
 
@@ -42,6 +44,8 @@ def report(
     outcome = conclusion.outcome
     if outcome.fault is not None:
         state.settle(outcome.fault, run.error)
+        if run.trains:
+            keep_values(trainer, pl_module, state)
         return
     state.succeeded = True
     if outcome.drift_restarts:
@@ -64,12 +68,18 @@ def report(
 
 
 def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, outcome: Outcome) -> None:
-    """Log values that are the same on every process, and keep a record of them."""
+    """Log what is asked for of values that are the same on every process, and keep a record of all."""
     stage = stage_of(trainer)
-    values = outcome.values | (bands(outcome.scalars, state.settings) if has_tensorboard(trainer) else {})
+    values = logged_values(outcome.scalars, state.settings, asked_names(trainer))
     # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
     staged_values = {staged(name, stage): value for name, value in values.items()}
     pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
+    for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
+        state.warn(
+            f"log {pattern}",
+            f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in `evaluations.csv` or "
+            f"`monitor.history`, without '{state.settings.name}/'.",
+        )
     record = Record(
         stage,
         trainer.current_epoch,
@@ -115,9 +125,8 @@ def _publish(
 def _remember(state: MonitorState, conclusion: Conclusion) -> None:
     """Keep what later evaluations are compared with; checkpoints need what the first process has of all images."""
     state.resumed = state.compares_images = False
-    state.remembered = conclusion.outcome.loss is None
     if conclusion.outcome.loss is None:
-        state.memory.remember(conclusion.evaluation)
+        state.memory.remember(conclusion.evaluation, conclusion.outcome.scalars, state.settings)
     _keep_to_budget(state, conclusion.outcome)
 
 

@@ -35,7 +35,6 @@ class MonitorState:
         subsets: The watched images by loader.
         clock: Counts the seconds of an epoch.
         succeeded: Whether the arguments have worked once.
-        remembered: Whether the last evaluation's maps were remembered.
         resumed: Whether a checkpoint was loaded, and nothing has been published since.
         compares_images: Whether the images may be other ones than those that are remembered.
         introduced: Whether loggers have the card and the charts.
@@ -55,7 +54,6 @@ class MonitorState:
     subsets: dict[int, Subset] = field(default_factory=dict)
     clock: EpochClock = field(default_factory=EpochClock)
     succeeded: bool = False
-    remembered: bool = False
     resumed: bool = False
     compares_images: bool = False
     introduced: bool = False
@@ -96,7 +94,7 @@ class MonitorState:
 
     def load(self, contents: dict[str, Any]) -> None:
         """Continue from what a checkpoint kept."""
-        self.memory = Memory.of_state(contents["memory"])
+        self.memory = Memory.of_state(contents["memory"], self.settings.best)
         self.run_id = contents["run"]
         self.records = [Record.of_state(record) for record in contents["history"]]
         interrupted = contents["interrupted"]

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
+from lightning_saliency.callbacks._asked_names import awaits_values
 from lightning_saliency.callbacks._dashboard import enter_run
 from lightning_saliency.callbacks._distributed import tell_everyone
-from lightning_saliency.callbacks._lightning import deciding_value, has_validation_images, is_fresh, network_in
+from lightning_saliency.callbacks._kept_values import keep_values
+from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
 from lightning_saliency.callbacks._preflight import look_ahead
 from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
@@ -28,6 +30,7 @@ from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.results import Evaluation
+from lightning_saliency.monitor.selection import log_patterns
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 
@@ -38,11 +41,13 @@ class SaliencyMonitor(pl.Callback):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
-    without it. Scalars are `saliency/<method>/<metric>` with `_stderr`, in `trainer.callback_metrics` in time
-    for checkpoints, and `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far
-    maps have moved since the previous evaluation, with `_first` and `_best` since those. Pictures are
-    `saliency/<method>/image_<index>`. In the log folder every image's scores are rows of `saliency.csv`, and every
-    evaluation's values rows of `evaluations.csv`. The sanity run checks the set-up on two images and logs nothing.
+    without it. Scalars are `saliency/<method>/<metric>`, in `trainer.callback_metrics` in time for checkpoints, and
+    `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far maps have moved since the
+    previous evaluation, with `_first` since the first. Standard errors (`_stderr`) and the controls' own scores are
+    logged if a callback, gate or scheduler reads them, or with `log`. Pictures are
+    `saliency/<method>/image_<index>`. In the log folder every image's scores are rows of `saliency.csv`, and all
+    values of every evaluation rows of `evaluations.csv`. The sanity run checks the set-up on two images and logs
+    nothing. In a validation without an evaluation callbacks see the last values.
 
     Args:
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
@@ -50,10 +55,17 @@ class SaliencyMonitor(pl.Callback):
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         drift: Measures of how far maps have moved, by name (`"spearman"`, `"ssim"`, `"top_k_iou"`, `"center_shift"`)
             or as `DriftMeasure`. The first one decides which images have moved most.
+        best: Score or margin that decides which evaluation was the best, such as `"grad_cam/rcap"`: the best maps are
+            drawn, and drift since then has `_best`. `None` means no best one.
+        log: More values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
+            everything: standard errors, the controls' scores, and margins one standard error lower and higher (`_low`,
+            `_high`), of which TensorBoard's charts make bands. One that matches nothing gets a warning.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
         num_panels: How many of these images are drawn, always the same ones.
         num_drifted: How many images whose maps moved most are drawn besides.
-        every_n_epochs: In training, work in the validations of every n-th epoch.
+        num_worst: How many images with the worst score of the first metric are drawn besides, for each method.
+        every_n_epochs: In training, work in the validations of every n-th epoch, and in the first one if a callback
+            or scheduler monitors a value.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
             once, since scores of other images could not be compared.
@@ -97,10 +109,13 @@ class SaliencyMonitor(pl.Callback):
         metrics: MetricChoice = None,
         *,
         controls: Sequence[Control] = ("random",),
-        drift: Sequence[str | DriftMeasure] = ("spearman", "ssim", "top_k_iou", "center_shift"),
+        drift: Sequence[str | DriftMeasure] = ("spearman",),
+        best: str | None = None,
+        log: Sequence[str] = (),
         num_images: int = 64,
         num_panels: int = 4,
         num_drifted: int = 1,
+        num_worst: int = 1,
         every_n_epochs: int = 1,
         max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
         max_seconds: float | None = None,
@@ -126,9 +141,12 @@ class SaliencyMonitor(pl.Callback):
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
+            best=best,
+            log=log_patterns(log),
             num_images=num_images,
             num_panels=num_panels,
             num_drifted=num_drifted,
+            num_worst=num_worst,
             every_n_epochs=every_n_epochs,
             max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
             halves_batches=max_batch_size == "auto",
@@ -296,10 +314,12 @@ class SaliencyMonitor(pl.Callback):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Arm, if an evaluation is due."""
+        """Arm if an evaluation is due, else let others read the last values."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
-        if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due:
+        if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)
+        else:
+            keep_values(trainer, pl_module, self._state)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
@@ -343,18 +363,14 @@ class SaliencyMonitor(pl.Callback):
             self._state.run_id = _monitors(trainer)[0]._state.run_id
             report(trainer, pl_module, self._state, run, [monitor.settings for monitor in _monitors(trainer)])
 
-    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Find out whether this was the best evaluation, now that every value is known and no checkpoint is written."""
-        if self._state.remembered:
-            self._state.remembered = False
-            with signals_held():
-                decisive = deciding_value(trainer, self.settings)
-            if decisive is not None:
-                self.memory.consider_best(decisive[0], higher_is_better=decisive[1])
-
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end
     on_test_epoch_end = on_validation_epoch_end
+
+    def _is_awaited(self, trainer: pl.Trainer) -> bool:
+        """Return whether a callback or scheduler needs a value while there is none."""
+        has_values = any(record.stage == "fit" for record in self.history)
+        return not has_values and awaits_values(trainer, self.settings.name)
 
     def _overrides(self) -> dict[str, Any]:
         """Let methods that a subclass has of its own take the place of arguments."""

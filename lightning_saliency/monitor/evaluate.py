@@ -15,8 +15,9 @@ from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
-from lightning_saliency.monitor._normalization import class_names_of, find_normalization
+from lightning_saliency.monitor._normalization import find_normalization
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
@@ -54,7 +55,7 @@ class Task:
         max_batch_size: Most images in one pass.
         normalization: How to get back to raw pixels for pictures.
         controls: Names of the methods that are controls, and never drawn.
-        class_names: Names for captions.
+        class_names: Names of the classes, where the data set has them.
         scoring_precision: How changed images are predicted.
         methods_are_default: Whether methods that cannot explain the network are left out.
     """
@@ -254,6 +255,7 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
         blank={name: (valid[name] & is_blank(method_maps)).cpu() for name, method_maps in maps.items()},
         targets=batch.targets.cpu(),
         predicted=batch.logits.argmax(dim=1).cpu(),
+        class_names=_names_of_targets(batch, task),
         fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
         maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
     )
@@ -310,9 +312,20 @@ def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     }
 
 
+def _names_of(batch: _Batch, task: Task) -> dict[int, str]:
+    """Name the classes of the network's output by number; nothing where the data have another number of classes."""
+    names = task.class_names or []
+    return dict(enumerate(names)) if len(names) == batch.logits.shape[1] else {}
+
+
+def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
+    names = _names_of(batch, task)
+    return {number: names[number] for number in sorted(set(batch.targets.tolist())) if number in names}
+
+
 def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
-    names = task.class_names
+    names = _names_of(batch, task)
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
@@ -326,8 +339,7 @@ def _captions(batch: _Batch, task: Task) -> list[list[str]]:
         lines = [f"image {index}"]
         for role, classes in roles.items():
             label = int(classes[row])
-            name = names[label] if names and label < len(names) else str(label)
-            lines.append(f"{role} {name} ({probabilities[role][row]:.2f})")
+            lines.append(f"{role} {names.get(label, label)} ({probabilities[role][row]:.2f})")
         captions.append(lines)
     return captions
 
