@@ -205,6 +205,13 @@ class ExplanationMetric(Specified, ABC):
         if curves is not None:
             self._increase("curve", curves.to(self.device, torch.float64)[valid].sum(dim=0))
 
+    def merge_state(self, incoming_state: Any) -> None:
+        """Add the scores of another metric with the same hyper-parameters, or its state."""
+        super().merge_state(incoming_state)
+        # Else torchmetrics returns the value from before, or warns that there were no scores.
+        self._computed = None
+        self._update_count = max(self._update_count, 1)
+
     def compute(self) -> Tensor:
         """Return the mean score.
 

@@ -22,7 +22,7 @@ class Head:
 
     Attributes:
         network: The network, with logits for its output.
-        activation: What made probabilities of logits in the network itself; `None` where it returns logits.
+        activation: The function that ends the network itself and makes probabilities; `None` where it returns logits.
         notes: Messages for the user, by a key that lets each be said once.
     """
 

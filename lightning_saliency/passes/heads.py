@@ -20,7 +20,7 @@ REMEDIES: Final[Mapping[Activation, str]] = {"softmax": "torch.log", "sigmoid": 
 def are_shares(outputs: Tensor) -> bool:
     """Whether outputs (B, K) of several images are probabilities that sum to one for each image.
 
-    One row could be logits by chance.
+    One row, or one that is repeated, could be logits by chance.
 
     Example:
         >>> import torch
@@ -28,6 +28,8 @@ def are_shares(outputs: Tensor) -> bool:
         (True, False)
     """
     if len(outputs) < 2 or outputs.ndim != 2 or outputs.shape[1] < 2 or not lie_in_unit_interval(outputs):
+        return False
+    if bool((outputs == outputs[0]).all()):
         return False
     tolerance = ROUNDING.get(outputs.dtype, ROUNDING_OF_HALF)
     return bool(((outputs.sum(dim=1) - 1).abs() <= tolerance).all())

@@ -139,7 +139,7 @@ def scores_of(monitor, make):
 
 
 def options_of(metric):
-    return {"methods": ["gradient", "grad_cam"], "metrics": [metric], "num_images": 12, **COLOURS}
+    return {"methods": ["gradient", "grad_cam"], "metrics": [metric], "num_images": 12, "log": ["*"], **COLOURS}
 
 
 def test_probabilities_of_a_softmax_are_noticed_and_scored_as_such():
