@@ -61,7 +61,7 @@ def choose_together(trainer: pl.Trainer, state: MonitorState, source: Source) ->
             "own samplers",
             "The samplers of the processes hold different images of one data set. Watching images of all of them.",
         )
-        union = sorted({index for indices in _gathered(list(source.indices), trainer) for index in indices})
+        union = sorted({index for indices in _gathered(list(source.indices or ()), trainer) for index in indices})
         indices = choose_indices(source.dataset, union, settings.num_images, settings.seed)
         return Subset(source, indices, share_of(indices, trainer), is_even=is_sharded(trainer))
     return _choose_own(trainer, state, source, data)

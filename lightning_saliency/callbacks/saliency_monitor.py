@@ -138,6 +138,7 @@ class SaliencyMonitor(Callback):
         self._arguments = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics),
+            methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
