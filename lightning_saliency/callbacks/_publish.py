@@ -3,19 +3,19 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import log_folder
 from lightning_saliency.callbacks._table import append_rows
-from lightning_saliency.loggers import write_layout, write_picture, write_text
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.alarms import Watch, sentence
+from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_picture, write_text
 from lightning_saliency.monitor.card import card
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips, draw_transplants
@@ -96,8 +96,8 @@ def publish(trainer: pl.Trainer, shown: Shown, publication: Publication | None, 
 
 
 def write_results(
-    loggers: Sequence[Logger],
-    folder: Path,
+    loggers: Sequence[Logger | Folder],
+    folder: str,
     epoch: int,
     step: int,
     shown: Shown,
@@ -123,6 +123,13 @@ def write_results(
     pictures |= draw_curve_figures(evaluation, settings, start)
     decision = publication.watch.decision
     pictures |= draw_transplants(evaluation, shown.examples, decision, start)
+    if not any(map(shows_pictures, loggers)):
+        if publication.introduction is not None:
+            rank_zero_info(
+                f"SaliencyMonitor {settings.name!r}: No logger shows pictures. Tables, and pictures as files, are in "
+                f"'{folder}'."
+            )
+        loggers = [*loggers, Folder(folder)]
     for logger in loggers:
         if publication.introduction is not None:
             write_layout(logger, charts(publication.monitors, asked))
@@ -137,8 +144,8 @@ def write_results(
     scores = ((*origin, *row) for row in rows(evaluation, epoch, step))
     values = ((*origin, *row) for row in value_rows(publication.outcome.scalars, epoch, step))
     replaced = partial(_is_replaced, publication, settings.name, step) if publication.resumed else None
-    append_rows(folder / table_file(settings.name), SCORE_COLUMNS, scores, replaced)
-    append_rows(folder / evaluations_file(), EVALUATION_COLUMNS, values, replaced)
+    append_rows(f"{folder}/{table_file(settings.name)}", SCORE_COLUMNS, scores, replaced)
+    append_rows(f"{folder}/{evaluations_file()}", EVALUATION_COLUMNS, values, replaced)
 
 
 def _is_replaced(publication: Publication, monitor: str, step: int, row: Mapping[str, str]) -> bool:

@@ -70,9 +70,16 @@ class Transplants:
     class_names: Sequence[str] | None
 
     def follow(
-        self, network: nn.Module, indices: Sequence[int], images: Images, labels: Targets
+        self, network: nn.Module, indices: Sequence[int], images: Images, labels: Targets, num_classes: int
     ) -> tuple[dict[str, Following], dict[str, Example]]:
-        """Put the cues of some donors into hosts; returns records and examples by name of the cue."""
+        """Put the cues of some donors into hosts; returns records and examples by name of the cue.
+
+        What is no class is followed all the same, since other processes may wait for the passes, and then left out.
+        """
+        if images.shape[1:] != self.hosts.images.shape[1:]:
+            return {}, {}
+        usable = ((labels >= 0) & (labels < num_classes)).nonzero().flatten().cpu()
+        labels = labels.clamp(0, num_classes - 1)
         maps = explain_donors(network, images, labels, self.cues, self.max_batch_size)
         followings = follow(
             network,
@@ -87,6 +94,10 @@ class Transplants:
             max_batch_size=self.max_batch_size,
             scoring_precision=self.scoring_precision,
         )
+        followings = {
+            name: following.take(torch.isin(following.indices, torch.tensor(indices)[usable]).nonzero().flatten())
+            for name, following in followings.items()
+        }
         return followings, self._examples(network, indices, images, labels, maps, followings)
 
     def _examples(
