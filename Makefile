@@ -2,10 +2,10 @@ PYTHON ?= python3
 DEVICE ?= cpu
 BIN := .venv/bin
 
-.PHONY: help demo test lint types imports unit bench clean
+.PHONY: help demo shortcuts test lint types imports unit bench clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-9s %s\n", $$1, $$2}'
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -14,6 +14,9 @@ help:  ## List the targets
 
 demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
 	$(BIN)/python examples/digits.py
+
+shortcuts: .venv/.installed  ## Alarms of trained networks with planted signs (needs LIGHTNING_SALIENCY_DATA)
+	$(BIN)/python examples/shortcuts/bundled.py
 
 test: lint types imports unit  ## Everything that has to pass before a change lands
 
