@@ -13,9 +13,9 @@ from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import log_folder
 from lightning_saliency.callbacks._table import append_rows
+from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_picture, write_text
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.alarms import Watch, sentence
-from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_picture, write_text
 from lightning_saliency.monitor.card import card
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips, draw_transplants

@@ -71,6 +71,8 @@ def _cue_line(cue: str, settings: Settings, values: Mapping[str, Scalar]) -> str
     worst = _with_error(values, LoggedName(settings.name, cue + WORST, CUES))
     allowed = ", allowed" if cue in settings.allow else ""
     return _item(cue, f"{mean}{f', worst class {worst}' if worst else ''}{allowed}.")
+
+
 def _colours_line(evaluation: Evaluation) -> str:
     """Say how images were normalised, and where that is stated."""
     colours = evaluation.colours

@@ -30,9 +30,9 @@ from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
-from lightning_saliency.monitor.transplants import Example, Hosts, Transplants, strongest
 from lightning_saliency.monitor.subset import Subset
 from lightning_saliency.monitor.suitability import suitable_methods
+from lightning_saliency.monitor.transplants import Example, Hosts, Transplants, strongest
 from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
@@ -193,7 +193,7 @@ def evaluate_subset(
             frozenset(settings.controls),
             names,
             settings.scoring_precision,
-            settings.methods_are_default,
+            methods_are_default=settings.methods_are_default,
         )
         hosts = (first if check else subset.hosts(reading, device)) if cues else None
         if hosts is not None and are_classes(hosts.labels):
@@ -291,9 +291,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     return Evaluated(evaluation, thumbnails, examples=strongest(examples), notes=notes)
 
 
-def _transplants(
-    cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings: Settings, task: Task
-) -> Transplants:
+def _transplants(cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings: Settings, task: Task) -> Transplants:
     return Transplants(
         cues,
         Hosts(hosts, labels),
