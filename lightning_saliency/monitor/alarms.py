@@ -70,10 +70,10 @@ def sentence(watch: Watch) -> str:
     cue = decision.cue.replace("_", " ")
     since = "Predictions" if watch.since is None else f"Since epoch {watch.since} predictions"
     certainty = "" if decision.state == CONFIRMED else ", not confirmed yet"
-    amount = f"{decision.value:.0%} ± {decision.stderr:.0%} of the images of other classes"
-    than = "than keep their prediction" if _is_conflict(decision.cue) else "than with another image's"
+    amount = f"{decision.value:.0%} ± {decision.stderr:.0%} more of the images of other classes"
+    than = "than keep their prediction" if _is_conflict(decision.cue) else "than with that of other images"
     most = "" if decision.target_class is None else f"; class {decision.target_class} most"
-    return f"{since} follow the {cue}{certainty}: {amount} more become the donor's with its {cue} {than}{most}."
+    return f"{since} follow the {cue}{certainty}: {amount} become the donor's class with its {cue} {than}{most}."
 
 
 def _is_conflict(name: str) -> bool:

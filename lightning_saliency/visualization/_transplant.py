@@ -18,6 +18,8 @@ from lightning_saliency.visualization._strip import (
     to_size,
 )
 
+# A map of hardly anything stays dark.
+LEAST_SCALE: Final = 0.1
 LABELS: Final = ("donor", "host", "host with the cue")
 
 
@@ -43,8 +45,9 @@ def draw_transplant(images: Tensor, captions: Sequence[str], places: Tensor | No
     lines = [*captions]
     if places is not None:
         shown = to_size(places.clamp(min=0), tiles[3], mode="nearest")
-        pictures["places followed"] = overlay(tiles[3], shown, (0.0, 1.0))
-        lines.append("places over the mean image: brighter is followed more, from 0 to 1")
+        most = max(float(shown.max()), LEAST_SCALE)
+        pictures["places followed"] = overlay(tiles[3], shown, (0.0, most))
+        lines.append(f"places over the mean image: brighter is followed more, from 0 to {most:.2g}")
     width = len(pictures) * tiles[0].shape[2] * factor + (len(pictures) - 1) * GAP
     font_size = max(SMALLEST_FONT, width // FONTS_PER_WIDTH)
     columns = [
