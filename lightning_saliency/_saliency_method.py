@@ -38,6 +38,11 @@ class SaliencyMethod(ABC):
         """Quantities that it shares with other methods: with any, `explain` runs its passes and calls `formula`."""
         return ()
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Names of the layers that it reads."""
+        return tuple(dict.fromkeys(reading.layer for reading in self.readings if reading.layer is not None))
+
     def formula(self, images: Images, *values: Any) -> Maps:
         """Make raw maps (B, *S) from the values of the readings for one chunk of images."""
         raise NotImplementedError(f"{self.name!r} has no readings to make maps from.")

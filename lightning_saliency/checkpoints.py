@@ -16,16 +16,16 @@ from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.callbacks._lightning import find_source, network_in
 from lightning_saliency.callbacks._publish import Publication, write_results
 from lightning_saliency.loggers._drafts import draft_of
-from lightning_saliency.monitor._scalars import bands
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.memory import Memory, drift_of
+from lightning_saliency.monitor.selection import logged_values
 from lightning_saliency.monitor.subset import Reading, Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints, summarise
 from lightning_saliency.monitor.without_trainer import evaluate_in_memory
-from lightning_saliency.names import LoggedName, table_file
+from lightning_saliency.names import table_file
 
 __all__ = ["evaluate_checkpoints"]
 
@@ -57,7 +57,7 @@ class _State:
         path = output / f"{settings.name}_checkpoints.pt"
         if path.exists():
             content = torch.load(path, weights_only=True)
-            return cls(path, content["steps"], Memory.of_state(content["memory"]))
+            return cls(path, content["steps"], Memory.of_state(content["memory"], settings.best))
         if (output / table_file(settings.name)).exists():
             raise ValueError(
                 f"`output` must be a folder without results of a training, but got '{output}', which has "
@@ -95,14 +95,16 @@ class _Evaluator:
         """Load the weights, explain, log and remember."""
         _load_weights(self.module, checkpoint.path)
         network = network_in(self.module, self.settings)
-        evaluated = evaluate_in_memory(self.module, network, self.subset, self.reading, self.settings)
+        evaluated = evaluate_in_memory(
+            self.module, network, self.subset, self.reading, self.settings, looks_ahead=not self.state.steps
+        )
         evaluation, outcome = self._compared(evaluated)
         if outcome.fault is not None:
             raise RuntimeError(outcome.fault.description)
         self._warn(evaluated.notes | complaints(evaluation, self.settings))
         self._log(checkpoint, evaluation, evaluated, outcome)
         if outcome.loss is None:
-            self._remember(evaluation, outcome)
+            self.state.memory.remember(evaluation, outcome.scalars, self.settings)
         self.state.steps.append(checkpoint.step)
         self.state.save()
 
@@ -118,8 +120,8 @@ class _Evaluator:
 
     def _log(self, checkpoint: _Checkpoint, evaluation: Evaluation, evaluated: Evaluated, outcome: Outcome) -> None:
         settings, step = self.settings, checkpoint.step
-        values = outcome.values | bands(outcome.scalars, settings) | {"epoch": float(checkpoint.epoch)}
-        self.logger.log_metrics(values, step)
+        values = logged_values(outcome.scalars, settings)
+        self.logger.log_metrics(values | {"epoch": float(checkpoint.epoch)}, step)
         visible = set(drawn_images(evaluation, evaluated.panels, settings))
         thumbnails = {index: thumbnail for index, thumbnail in evaluated.thumbnails.items() if index in visible}
         publication = Publication(
@@ -131,19 +133,11 @@ class _Evaluator:
             evaluated.panels,
             resumed=True,  # rows of a call that was killed before it noted the step
             monitors=(settings,),
-            introduces=not self.state.steps,
+            introduction=evaluated.preflight,
         )
         folder = self.state.path.parent
         write_results([self.logger], folder, checkpoint.epoch, step, thumbnails, publication, settings)
         self.logger.experiment.flush()
-
-    def _remember(self, evaluation: Evaluation, outcome: Outcome) -> None:
-        memory = self.state.memory
-        memory.remember(evaluation)
-        metric, specification = next(iter(self.settings.metrics.items()))
-        name = str(LoggedName(self.settings.name, metric, next(iter(self.settings.methods))))
-        if name in outcome.scalars:
-            memory.consider_best(outcome.scalars[name].value, higher_is_better=specification.higher_is_better)
 
     def _warn(self, messages: dict[str, str]) -> None:
         for key, message in messages.items():

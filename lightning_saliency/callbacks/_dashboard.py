@@ -1,22 +1,32 @@
 """The charts and the table of runs that TensorBoard shows for the monitors of a trainer."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.loggers import Chart, write_hyperparameters
 from lightning_saliency.monitor._logged_names import values_of_methods
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
+from lightning_saliency.monitor.selection import is_logged
 from lightning_saliency.names import LoggedName
 
 
-def charts(monitors: Iterable[Settings]) -> dict[str, list[Chart]]:
-    """Lay out one category per monitor, since a run has one layout for all of them."""
-    return {settings.name: [*_scores(settings), *_margins(settings), *_drift(settings)] for settings in monitors}
+def charts(monitors: Iterable[Settings], asked: Collection[str]) -> dict[str, list[Chart]]:
+    """Lay out one category per monitor, since a run has one layout for all of them; charts show what is logged.
+
+    Args:
+        monitors: The settings of all monitors.
+        asked: Names that callbacks and schedulers read.
+    """
+    return {
+        settings.name: [*_scores(settings, asked), *_margins(settings, asked), *_drift(settings)]
+        for settings in monitors
+    }
 
 
 def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool) -> Fault | None:
@@ -35,22 +45,33 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
         saved = _logged_hyperparameters(trainer)
         for logger in trainer.loggers if trainer.is_global_zero else ():
             if isinstance(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
-                _enter(logger, saved, monitors, starts=starts)
+                _enter(logger, saved, monitors, asked_names(trainer), starts=starts)
     except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
         fault = Fault.of(error)
     return fault
 
 
-def _enter(logger: TensorBoardLogger, saved: dict[str, Any], monitors: Sequence[Settings], *, starts: bool) -> None:
-    metrics = _final_scores(monitors)
+def _enter(
+    logger: TensorBoardLogger,
+    saved: dict[str, Any],
+    monitors: Sequence[Settings],
+    asked: Collection[str],
+    *,
+    starts: bool,
+) -> None:
+    metrics = _final_scores(monitors, asked)
     # Lightning's own entry would have had this.
     names = ["hp_metric", *metrics] if starts else metrics
     write_hyperparameters(logger, saved | _what_is_explained(monitors), names)
 
 
-def _final_scores(monitors: Iterable[Settings]) -> list[str]:
-    names = [name for settings in monitors for name in values_of_methods(settings)]
-    return [str(name) for name in names if name.kind in ("score", "margin")]
+def _final_scores(monitors: Iterable[Settings], asked: Collection[str]) -> list[str]:
+    return [
+        str(name)
+        for settings in monitors
+        for name in values_of_methods(settings)
+        if name.kind in ("score", "margin") and is_logged(str(name), settings, asked)
+    ]
 
 
 def _logged_hyperparameters(trainer: pl.Trainer) -> dict[str, Any]:
@@ -71,20 +92,25 @@ def _what_is_explained(monitors: Iterable[Settings]) -> dict[str, Any]:
     return entries
 
 
-def _scores(settings: Settings) -> list[Chart]:
-    return [
-        Chart(metric, lines=(_any_of([LoggedName(settings.name, metric, method) for method in settings.all_methods]),))
-        for metric in settings.metrics
-    ]
+def _scores(settings: Settings, asked: Collection[str]) -> list[Chart]:
+    charts = []
+    for metric in settings.metrics:
+        names = [LoggedName(settings.name, metric, method) for method in settings.all_methods]
+        charts.append(Chart(metric, lines=(_any_of(name for name in names if is_logged(str(name), settings, asked)),)))
+    return charts
 
 
-def _margins(settings: Settings) -> list[Chart]:
+def _margins(settings: Settings, asked: Collection[str]) -> list[Chart]:
+    """Lay out margins with bands if all of these are logged, else as lines."""
     charts = []
     for control in settings.controls:
         for metric in settings.metrics:
             names = [LoggedName(settings.name, metric, method, control) for method in settings.methods]
             bands = tuple((str(name), str(name.of("low")), str(name.of("high"))) for name in names)
-            charts.append(Chart(f"{metric} over {control}, +- 1 standard error", bands=bands))
+            if all(is_logged(tag, settings, asked) for band in bands for tag in band):
+                charts.append(Chart(f"{metric} over {control}, +- 1 standard error", bands=bands))
+            else:
+                charts.append(Chart(f"{metric} over {control}", lines=(_any_of(names),)))
     return charts
 
 

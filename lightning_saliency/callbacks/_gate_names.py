@@ -9,6 +9,18 @@ from lightning_saliency.monitor._logged_names import logged_names
 from lightning_saliency.names import PARTS
 
 
+def refuse_namesakes(names: Sequence[str], name: str) -> None:
+    """Refuse a name that several gated checkpoints have.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    if names.count(name) > 1:
+        raise ValueError(
+            f"`name` must be another one for every GatedCheckpoint, but got {name!r} more than once.  Pass `name`."
+        )
+
+
 def refuse_unknown(trainer: pl.Trainer, name: str) -> None:
     """Refuse a name of a monitor's that it will not log; names that the module itself logs cannot be known yet.
 

@@ -5,16 +5,14 @@ from typing import Any
 
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks as lightning_callbacks
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import CombinedLoader
 from torch import nn
 
-from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import network_of
 from lightning_saliency.monitor.subset import Reading, Source
-from lightning_saliency.names import LoggedName, Stage
+from lightning_saliency.names import Stage
 
 # Lightning 2.4 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
 AVERAGING: tuple[type, ...] = tuple(
@@ -116,29 +114,3 @@ def log_folder(trainer: pl.Trainer) -> Path:
         return Path(logger.log_dir)
     parts = (str(part) for part in (logger.name, logger.version) if part is not None)
     return Path(logger.save_dir or trainer.default_root_dir).joinpath(*parts)
-
-
-def has_tensorboard(trainer: pl.Trainer) -> bool:
-    """Return whether anything is logged to TensorBoard."""
-    return any(isinstance(logger, TensorBoardLogger) for logger in trainer.loggers)
-
-
-def deciding_value(trainer: pl.Trainer, settings: Settings) -> tuple[float, bool] | None:
-    """Return the value that says how good this evaluation is, and whether higher is better.
-
-    It is what the first checkpoint monitors, else the first metric of the first method.
-    """
-    name, higher_is_better = _deciding_name(trainer, settings)
-    value = trainer.callback_metrics.get(name)
-    # Processes may have logged different values, and must remember the same.
-    agreed = tell_everyone(None if value is None else value.item(), trainer)
-    return None if agreed is None else (agreed, higher_is_better)
-
-
-def _deciding_name(trainer: pl.Trainer, settings: Settings) -> tuple[str, bool]:
-    for checkpoint in trainer.checkpoint_callbacks:
-        if isinstance(checkpoint, ModelCheckpoint) and checkpoint.monitor is not None:
-            return checkpoint.monitor, checkpoint.mode == "max"
-    metric, specification = next(iter(settings.metrics.items()))
-    name = LoggedName(settings.name, metric, next(iter(settings.methods)))
-    return str(name), specification.higher_is_better

@@ -1,6 +1,6 @@
 """Send results to loggers and files: by the first process, to which the others send the images that are drawn."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from pathlib import Path
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
 
+from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import log_folder
@@ -20,6 +21,7 @@ from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.summary import Outcome, rows, value_rows
 from lightning_saliency.names import (
     EVALUATION_COLUMNS,
@@ -40,14 +42,14 @@ class Publication:
 
     Attributes:
         evaluation: The results of all processes.
-        outcome: The logged values.
+        outcome: Its values.
         stage: The stage of the trainer.
         run: Id of the run.
         memory: Maps of earlier evaluations.
         panels: Images that are always drawn.
         resumed: Whether the run has just been resumed, so that rows from this step on are in the table already.
         monitors: The settings of all monitors.
-        introduces: Whether this is the first evaluation of a run.
+        introduction: Subject and cost for the card, at the first evaluation of a run.
     """
 
     evaluation: Evaluation
@@ -58,7 +60,7 @@ class Publication:
     panels: Sequence[int]
     resumed: bool
     monitors: Sequence[Settings]
-    introduces: bool
+    introduction: Preflight | None
 
 
 def publish(
@@ -81,7 +83,8 @@ def publish(
         try:
             collected = {index: thumbnail for part in parts for index, thumbnail in part.items()}
             folder, epoch, step = log_folder(trainer), trainer.current_epoch, trainer.global_step
-            write_results(trainer.loggers, folder, epoch, step, collected, publication, settings)
+            asked = asked_names(trainer)
+            write_results(trainer.loggers, folder, epoch, step, collected, publication, settings, asked)
         except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
             fault = Fault.of(error)
     return tell_everyone(fault, trainer) if settings.on_error == "raise" else fault
@@ -95,16 +98,29 @@ def write_results(
     thumbnails: Mapping[int, Thumbnail],
     publication: Publication,
     settings: Settings,
+    asked: Collection[str] = (),
 ) -> None:
-    """Draw, and write pictures, texts and charts to loggers and the table into a folder."""
+    """Draw, and write pictures, texts and charts to loggers and the tables into a folder.
+
+    Args:
+        loggers: The loggers.
+        folder: Where the tables lie.
+        epoch: Current epoch.
+        step: Global step.
+        thumbnails: The drawn images.
+        publication: The results.
+        settings: The monitor's settings.
+        asked: Names that callbacks and schedulers read.
+    """
     evaluation = publication.evaluation
     start = staged(settings.name, publication.stage)
     pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
     for logger in loggers:
-        if publication.introduces:
-            write_layout(logger, charts(publication.monitors))
-            write_text(logger, card_name(start), card(evaluation, settings, publication.outcome.values), step)
+        if publication.introduction is not None:
+            write_layout(logger, charts(publication.monitors, asked))
+            text = card(evaluation, settings, publication.outcome.scalars, publication.introduction)
+            write_text(logger, card_name(start), text, step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.

@@ -31,7 +31,7 @@ def append_rows(
             shutil.copyfile(path, draft)
             if is_replaced is not None:
                 _cut(draft, columns, is_replaced)
-        with draft.open("a", newline="") as file:
+        with draft.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if file.tell() == 0:
                 writer.writerow(columns)
@@ -41,11 +41,11 @@ def append_rows(
 def write_whole(path: Path, text: str) -> None:
     """Write a text in place of what was there."""
     with draft_of(path) as draft:
-        draft.write_text(text)
+        draft.write_text(text, encoding="utf-8")
 
 
 def _check_columns(table: Path, columns: Sequence[str]) -> None:
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         header = next(csv.reader(file), list(columns))
     if header != list(columns):
         raise ValueError(
@@ -55,9 +55,9 @@ def _check_columns(table: Path, columns: Sequence[str]) -> None:
 
 
 def _cut(table: Path, columns: Sequence[str], is_replaced: Callable[[Mapping[str, str]], bool]) -> None:
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if not is_replaced(row)]
-    with table.open("w", newline="") as file:
+    with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns)
         writer.writeheader()
         writer.writerows(rows)

@@ -1,30 +1,25 @@
 """A checkpoint that is saved only while explanation scores keep their bounds."""
 
-import json
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import asdict, replace
+from functools import partial
 from math import isnan
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
-from torch import Tensor
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_saliency._checks import check_choice
 from lightning_saliency._signals import signals_held
-from lightning_saliency.callbacks._gate_names import direction_of, monitor_that_logs, monitors_of, refuse_unknown
+from lightning_saliency.callbacks._decisions import announce, mention_interrupted, write_decisions
+from lightning_saliency.callbacks._freshness import ValuesBefore
+from lightning_saliency.callbacks._gate_names import direction_of, refuse_namesakes, refuse_unknown
 from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._results import ResultsFile
-from lightning_saliency.callbacks._table import write_whole
-from lightning_saliency.loggers import write_text
-from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
-from lightning_saliency.monitor.history import Record
-from lightning_saliency.names import decisions_file, decisions_name, passed_name
 
 OnFail = Literal["skip", "warn", "stop"]
 
@@ -114,8 +109,7 @@ class GatedCheckpoint(ModelCheckpoint):
         self._initial = {name: copy(getattr(self, name)) for name in LEARNT if hasattr(self, name)}
         self._decisions: list[Decision] = []
         self._best: dict[str, float] = {}
-        self._before: dict[str, Tensor] = {}
-        self._records: dict[str, Record | None] = {}
+        self._before = ValuesBefore()
         self._validating: tuple[int, int] | None = None
         self._interrupted: tuple[int, int] | None = None
 
@@ -158,7 +152,8 @@ class GatedCheckpoint(ModelCheckpoint):
         if stage == "fit" and is_fresh(trainer):
             self._begin_anew()
         super().setup(trainer, pl_module, stage)
-        self._refuse_namesakes(trainer)
+        names = [other.name for other in trainer.checkpoint_callbacks if isinstance(other, GatedCheckpoint)]
+        refuse_namesakes(names, self.name)
         for gate in self.gates:
             refuse_unknown(trainer, gate.metric)
         self.gates = tuple(_directed(trainer, gate) for gate in self.gates)
@@ -166,14 +161,11 @@ class GatedCheckpoint(ModelCheckpoint):
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember the values there are, to tell those that this validation computes."""
         super().on_validation_start(trainer, pl_module)
-        self._before = dict(trainer.callback_metrics)
-        self._records = {
-            monitor.state_key: monitor.history[-1] if monitor.history else None for monitor in monitors_of(trainer)
-        }
+        self._before = ValuesBefore.of(trainer)
         if trainer.state.fn == "fit" and not trainer.sanity_checking:
             self._validating = trainer.current_epoch, trainer.global_step
             if self._interrupted != self._validating:  # else it is run again
-                self._mention(self._interrupted)
+                mention_interrupted(self.name, self._interrupted)
             self._interrupted = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -200,44 +192,19 @@ class GatedCheckpoint(ModelCheckpoint):
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save nothing, because no gate has judged these weights, and say whether a decision is lost."""
-        self._mention(self._validating)
+        mention_interrupted(self.name, self._validating)
         self._validating = None
-
-    def _mention(self, validation: tuple[int, int] | None) -> None:
-        """Say which decision was lost."""
-        if validation is not None:
-            rank_zero_warn(
-                f"GatedCheckpoint {self.name!r}: The validation of epoch {validation[0]} at step {validation[1]} was "
-                "interrupted, so its gates were not judged and it has no checkpoint here."
-            )
 
     def _begin_anew(self) -> None:
         """Forget what an earlier training decided and saved."""
         self._results.read()  # nothing of it counts
         for name, value in self._initial.items():
             setattr(self, name, copy(value))
-        self._decisions, self._best, self._before = [], {}, {}
+        self._decisions, self._best, self._before = [], {}, ValuesBefore()
         self._validating = self._interrupted = None
 
-    def _refuse_namesakes(self, trainer: pl.Trainer) -> None:
-        gated = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, GatedCheckpoint)]
-        if [checkpoint.name for checkpoint in gated].count(self.name) > 1:
-            raise ValueError(
-                f"Expected every GatedCheckpoint to have a name of its own, but got {self.name!r} more than once: "
-                "pass another `name`."
-            )
-
     def _judge(self, trainer: pl.Trainer) -> None:
-        monitors = monitors_of(trainer)
-
-        def fresh(name: str) -> float | None:
-            monitor = monitor_that_logs(name, monitors)
-            if monitor is not None:
-                record = monitor.history[-1] if monitor.history else None
-                return None if record is None or record is self._records.get(monitor.state_key) else record.value(name)
-            value = trainer.callback_metrics.get(name)
-            return None if value is None or value is self._before.get(name) else value.item()
-
+        fresh = partial(self._before.fresh, trainer)
         verdicts = [gate.judge(fresh, self._best.get(gate.metric)) for gate in self.gates]
         passed = all(verdict.passed for verdict in verdicts)
         if trainer.world_size > 1:
@@ -249,7 +216,7 @@ class GatedCheckpoint(ModelCheckpoint):
             self._write_results()
         for gate in self.gates:
             self._keep_best(gate, fresh(gate.metric))
-        self._announce(trainer, decision)
+        announce(trainer, self.name, decision, saves=passed or self.on_fail == "warn")
         if not passed and self.on_fail == "stop":
             trainer.should_stop = True
 
@@ -258,15 +225,6 @@ class GatedCheckpoint(ModelCheckpoint):
             return
         best = self._best.get(gate.metric, value)
         self._best[gate.metric] = max(best, value) if gate.higher_is_better else min(best, value)
-
-    def _announce(self, trainer: pl.Trainer, decision: Decision) -> None:
-        message = f"GatedCheckpoint: epoch {decision.epoch} {_outcome(decision)}: {'; '.join(decision.reasons)}."
-        if decision.passed or self.on_fail != "warn":
-            rank_zero_info(message)
-        else:
-            rank_zero_warn(f"{message} It is saved all the same.")
-        for logger in trainer.loggers:
-            _tell(logger, self.name, decision, with_reasons=trainer.is_global_zero)
 
     def _saves(self, trainer: pl.Trainer) -> bool:
         last = self._decisions[-1] if self._decisions else None
@@ -278,39 +236,14 @@ class GatedCheckpoint(ModelCheckpoint):
         try:
             self._results.write([asdict(decision) for decision in self._decisions])
         except OSError as error:
-            rank_zero_warn(
-                f"GatedCheckpoint {self.name!r}: The process that started training cannot learn the decisions: {error}"
-            )
+            rank_zero_warn(f"GatedCheckpoint {self.name!r} cannot tell the process that started it: {error}")
 
     @rank_zero_only
     def _write_record(self) -> None:
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
-            record = json.dumps([asdict(decision) for decision in self._decisions], indent=1)
-            path = Path(self.dirpath) / decisions_file(self.name)
-            try:
-                write_whole(path, record)
-            except OSError as error:  # the checkpoint itself is there, and the decisions are in it
-                rank_zero_warn(f"GatedCheckpoint cannot write {path.name}: {error}")
+            write_decisions(Path(self.dirpath), self.name, self._decisions)
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
     return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate
-
-
-def _tell(logger: Logger, gate: str, decision: Decision, *, with_reasons: bool) -> None:
-    try:
-        logger.log_metrics({passed_name(gate): float(decision.passed)}, step=decision.step)
-        if with_reasons:
-            write_text(logger, decisions_name(gate), _described(decision), decision.step)
-    except Exception as error:  # noqa: BLE001 - a full disk or a logger's fault must not stop training
-        rank_zero_warn(f"GatedCheckpoint cannot log its reasons: {type(error).__name__}: {error}")
-
-
-def _described(decision: Decision) -> str:
-    reasons = "\n".join(f"- {escaped(reason)}" for reason in decision.reasons)
-    return f"**{_outcome(decision)}** in epoch {decision.epoch}, at step {decision.step}\n\n{reasons}"
-
-
-def _outcome(decision: Decision) -> str:
-    return "passed" if decision.passed else "refused"

@@ -28,13 +28,18 @@ class PerturbedLayerMethod(SaliencyMethod):
         """Check the layers."""
         object.__setattr__(self, "layer", checked_layers(self.layer))
 
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers whose channels are weighed."""
+        return names_of(self.layer)
+
     @abstractmethod
     def weights(self, recorder: Recorder, images: Images, target: Target, layer: str, output: Tensor) -> Tensor:
         """Weigh the channels of a layer's output, (B, K)."""
 
     def maps(self, model: Model, images: Images, target: Target, max_batch_size: int) -> Maps:
         """Weigh the channels of each layer, and average the layers' maps."""
-        names = names_of(self.layer)
+        names = self.layers
         recorder = Recorder(model, find_layers(model, images, names, target), max_batch_size)
         chunks = zip(images.split(max_batch_size), target.split(max_batch_size), strict=True)
         with torch.no_grad():

@@ -1,11 +1,11 @@
-"""Which values a monitor logs, and which direction is better."""
+"""Which values a monitor computes, and which direction is better."""
 
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.names import COSTS, COUNTS, SINCE, LoggedName
 
 
 def values_of_methods(settings: Settings) -> list[LoggedName]:
-    """List the values that a monitor may log of its methods, without standard errors."""
+    """List the values that a monitor may compute of its methods, without standard errors."""
     monitor = settings.name
     names = [LoggedName(monitor, metric, method) for method in settings.all_methods for metric in settings.metrics]
     for method in settings.methods:
@@ -13,14 +13,17 @@ def values_of_methods(settings: Settings) -> list[LoggedName]:
             LoggedName(monitor, metric, method, control) for metric in settings.metrics for control in settings.controls
         ]
         names += [
-            LoggedName(monitor, measure.name, method, since=since) for measure in settings.drift for since in SINCE
+            LoggedName(monitor, measure.name, method, since=since)
+            for measure in settings.drift
+            for since in SINCE
+            if since != "best" or settings.best is not None
         ]
         names += [LoggedName(monitor, count, method) for count in COUNTS]
     return names
 
 
 def logged_names(settings: Settings) -> dict[str, bool | None]:
-    """List what a monitor may log, with its direction: whether higher is better, `None` where neither is."""
+    """List what a monitor may compute, with its direction: whether higher is better, `None` where neither is."""
     directions = {name: metric.higher_is_better for name, metric in settings.metrics.items()}
     directions |= {measure.name: measure.higher_is_better for measure in settings.drift}
     names = [LoggedName(settings.name, cost) for cost in COSTS]

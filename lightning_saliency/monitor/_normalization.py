@@ -28,15 +28,6 @@ def find_normalization(dataset: Any, network: nn.Module, images: Images) -> Norm
     return None
 
 
-def class_names_of(dataset: Any) -> list[str] | None:
-    """Find the data set's names of classes."""
-    for part in _layers_of(dataset):
-        names = getattr(part, "classes", None)
-        if isinstance(names, list | tuple) and names:
-            return [str(name) for name in names]
-    return None
-
-
 def _layers_of(dataset: Any) -> Iterator[Any]:
     """Walk from a data set through subsets and the first of concatenated ones."""
     while dataset is not None:

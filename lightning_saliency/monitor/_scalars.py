@@ -1,4 +1,4 @@
-"""The numbers that are logged: scores, margins over controls, drift, health, cost."""
+"""The numbers of an evaluation: scores, margins over controls, drift, health, cost."""
 
 from collections.abc import Mapping
 from functools import partial
@@ -10,11 +10,11 @@ from torch import Tensor
 from lightning_saliency.monitor._statistics import mean_and_error
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
-from lightning_saliency.names import COUNTS, PARTS, LoggedName
+from lightning_saliency.names import COUNTS, LoggedName
 
 
 class Scalar(NamedTuple):
-    """A number to be logged.
+    """A number that an evaluation computed.
 
     Attributes:
         value: The number.
@@ -28,7 +28,7 @@ class Scalar(NamedTuple):
 
 
 def scalars(evaluation: Evaluation, settings: Settings) -> dict[str, Scalar]:
-    """Name and compute what is logged; never NaN or infinite."""
+    """Name and compute all values; never NaN or infinite."""
     name = partial(LoggedName, settings.name)
     total = len(evaluation.indices)
     named = {name("seconds"): Scalar(evaluation.seconds, None, total)}
@@ -51,24 +51,22 @@ def scalars(evaluation: Evaluation, settings: Settings) -> dict[str, Scalar]:
     return {str(key): scalar for key, scalar in named.items()}
 
 
-def logged_values(named: Mapping[str, Scalar]) -> dict[str, float]:
-    """Return values and standard errors by the names that they are logged under."""
-    values = {}
-    for name, scalar in named.items():
-        values[name] = scalar.value
-        if scalar.error is not None:
-            values[name + PARTS["stderr"]] = scalar.error
-    return values
+def named_values(named: Mapping[str, Scalar], monitor: str) -> dict[str, float]:
+    """Return values, standard errors, and margins one standard error lower and higher, by name.
 
-
-def bands(named: Mapping[str, Scalar], settings: Settings) -> dict[str, float]:
-    """Bound every margin by one standard error each way, as TensorBoard's charts need it."""
+    Args:
+        named: Values by name.
+        monitor: Name of the monitor.
+    """
     values = {}
     for text, scalar in named.items():
-        name = LoggedName.parse(text, settings.name)
-        if name is not None and name.kind == "margin" and scalar.error is not None:
-            values[str(name.of("low"))] = scalar.value - scalar.error
-            values[str(name.of("high"))] = scalar.value + scalar.error
+        values[text] = scalar.value
+        name = LoggedName.parse(text, monitor)
+        if name is not None and scalar.error is not None:
+            values[str(name.of("stderr"))] = scalar.error
+            if name.kind == "margin":
+                values[str(name.of("low"))] = scalar.value - scalar.error
+                values[str(name.of("high"))] = scalar.value + scalar.error
     return values
 
 

@@ -1,33 +1,40 @@
 """A text for those who look at the numbers: what they mean, and what they were made of."""
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import partial
 
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_table import class_table
 from lightning_saliency.monitor._markup import escaped
+from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.evaluation import Evaluation, fingerprint_of
+from lightning_saliency.monitor.preflight import Preflight, versions
 from lightning_saliency.names import LoggedName
 
 
-def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -> str:
+def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar], preflight: Preflight) -> str:
     """Write the card in Markdown, of the scores that there are.
 
     Args:
         evaluation: Results of the first evaluation.
         settings: The monitor's settings.
-        values: The logged values, for the controls' scores.
+        values: Values by name, for the controls' scores.
+        preflight: The subject and the cost.
     """
     indices = evaluation.indices.tolist()
     names = {metric for _, metric in evaluation.scores}
     scored = {name: metric for name, metric in settings.metrics.items() if name in names}
     parts = [
         f"# {escaped(settings.name)}",
-        f"Means over {len(indices)} images, the same ones each time. `_stderr` is the standard error, "
-        "`_vs_random` the margin over a random map image by image: positive is better whatever the direction, and "
-        "near zero the score says nothing about these maps.",
+        f"Means over {len(indices)} images, the same ones each time. "
+        "`_vs_random` is the margin over a random map image by image: positive is better whatever the direction, and "
+        "near zero the score says nothing about these maps. Standard errors are in `evaluations.csv`, and logged as "
+        "`_stderr` where a callback or `log` asks for them.",
+        f"Explained is {escaped(preflight.target)} of {escaped(preflight.network)}.",
+        "\n".join(f"- {escaped(fact)}" for fact in [*preflight.facts, preflight.cost]),
         "## Scores",
         "\n".join(_score_line(name, metric, settings, values) for name, metric in scored.items()),
         "## Methods",
@@ -38,7 +45,8 @@ def card(evaluation: Evaluation, settings: Settings, values: dict[str, float]) -
         "`blank` counts constant maps, `invalid` maps that are not finite. "
         f"Seed of the subset, the noise and the controls: {settings.seed}.",
         class_table(evaluation, settings),
-        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}.",
+        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}. "
+        f"Fingerprint of these images: {fingerprint_of(evaluation)}. Computed by {versions()}.",
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -51,11 +59,12 @@ def _drift_lines(settings: Settings) -> list[str]:
         _item(f"drift_{measure.name}", f"{measure.text}, {measure.no_change:g} where maps have not changed.")
         for measure in settings.drift
     )
-    sentence = "Drift compares maps with those of the previous evaluation, and with `_first` and `_best` of these."
+    best = "" if settings.best is None else f", with `_best` of the one with the best {escaped(settings.best)}"
+    sentence = f"Drift compares maps with those of the previous evaluation, with `_first` of the first{best}."
     return [sentence, "\n".join(items)]
 
 
-def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values: dict[str, float]) -> str:
+def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values: Mapping[str, Scalar]) -> str:
     direction = "higher" if metric.higher_is_better else "lower"
     scores = {control: _with_error(values, LoggedName(settings.name, name, control)) for control in settings.controls}
     controls = "".join(f", {control} {score}" for control, score in scores.items() if score)
@@ -107,8 +116,8 @@ def _range(metric: ExplanationMetric) -> str:
     return f"From {low:g}" if high is None else f"{low:g} to {high:g}"
 
 
-def _with_error(values: dict[str, float], name: LoggedName) -> str:
-    value, error = values.get(str(name)), values.get(str(name.of("stderr")))
-    if value is None:
+def _with_error(values: Mapping[str, Scalar], name: LoggedName) -> str:
+    scalar = values.get(str(name))
+    if scalar is None:
         return ""
-    return f"{value:.3f}" if error is None else f"{value:.3f} ± {error:.3f}"
+    return f"{scalar.value:.3f}" if scalar.error is None else f"{scalar.value:.3f} ± {scalar.error:.3f}"

@@ -10,7 +10,7 @@ from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
-from lightning_saliency.names import CURVES, EVALUATIONS, check_quantity
+from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.targets import Activation
@@ -51,9 +51,12 @@ class Settings:
     metrics_are_default: bool
     controls: tuple[str, ...]
     drift: tuple[DriftMeasure, ...]
+    best: str | None
+    log: tuple[str, ...]
     num_images: int
     num_panels: int
     num_drifted: int
+    num_worst: int
     every_n_epochs: int
     max_batch_size: int
     halves_batches: bool
@@ -76,10 +79,12 @@ class Settings:
         """Refuse what cannot work whatever the data are."""
         for argument in ("num_images", "every_n_epochs", "max_batch_size"):
             check_integer(argument, getattr(self, argument), minimum=1)
-        for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed", "max_kept_bytes"):
+        for argument in ("num_panels", "num_drifted", "num_worst", "dataloader_idx", "seed", "max_kept_bytes"):
             check_integer(argument, getattr(self, argument), minimum=0)
         self._check_controls()
         self._check_names()
+        if self.best is not None:
+            check_choice("best", self.best, [*self.directions])
         check_number("min_confidence", self.min_confidence, minimum=0, below=1)
         if self.max_seconds is not None:
             check_number("max_seconds", self.max_seconds)
@@ -100,6 +105,16 @@ class Settings:
     def all_methods(self) -> dict[str, Method]:
         """The methods, followed by the controls."""
         return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
+
+    @property
+    def directions(self) -> dict[str, bool]:
+        """Scores and margins of the methods by name, without the monitor's, and whether higher is better."""
+        scores = {
+            f"{method}/{name}": metric.higher_is_better
+            for method in self.methods
+            for name, metric in self.metrics.items()
+        }
+        return scores | {f"{score}{VERSUS}{control}": True for score in scores for control in self.controls}
 
     @property
     def activation(self) -> Activation:

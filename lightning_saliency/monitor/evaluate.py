@@ -1,6 +1,8 @@
 """Explain and score a share of the images, batch by batch."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,14 +14,16 @@ from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
-from lightning_saliency.monitor._normalization import class_names_of, find_normalization
+from lightning_saliency.monitor._normalization import find_normalization
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
 from lightning_saliency.monitor.evaluation import Evaluation, merge
+from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Reading, Subset
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
@@ -47,7 +51,7 @@ class Task:
         max_batch_size: Most images in one pass.
         normalization: How to get back to raw pixels for pictures.
         controls: Names of the methods that are controls, and never drawn.
-        class_names: Names for captions.
+        class_names: Names of the classes, where the data set has them.
         scoring_precision: How changed images are predicted.
     """
 
@@ -88,12 +92,14 @@ class Evaluated:
         evaluation: Results, to be merged with those of other processes.
         thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
+        preflight: The subject and the cost, if they were asked for.
         notes: Messages for the user, by a key that lets each be said once.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
     thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
     panels: list[int] = field(default_factory=list)
+    preflight: Preflight | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -106,6 +112,7 @@ def evaluate_subset(
     device: torch.device,
     *,
     check: bool = False,
+    looks_ahead: bool = False,
     progress: Progress = no_progress,
 ) -> Evaluated:
     """Explain and score this process's share of a subset.
@@ -118,6 +125,7 @@ def evaluate_subset(
         settings: What to do.
         device: The device of the module.
         check: Whether to take only the first images, the same on every process.
+        looks_ahead: Whether to return a preflight.
         progress: Shows how many images are done.
     """
     with explaining(module, seed=settings.seed):
@@ -143,9 +151,45 @@ def evaluate_subset(
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
-        with progress(len(first.indices) if check else len(share)) as tell:
+        started = time.perf_counter()
+        with (
+            progress(len(first.indices) if check else len(share)) as tell,
+            passes_counted(network) if looks_ahead else nullcontext() as passes,
+        ):
             evaluated = evaluate(network, _reported(batches, tell), task)
-        return replace(evaluated, panels=watched[: settings.num_panels], notes=notes)
+        seconds = time.perf_counter() - started
+        preflight = (
+            None
+            if passes is None
+            else _preflight(network, settings, task, first, passes, evaluated.evaluation.num_read, seconds)
+        )
+        return replace(evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes=notes)
+
+
+def _preflight(
+    network: nn.Module,
+    settings: Settings,
+    task: Task,
+    first: LabelledImages,
+    passes: Passes,
+    num_images: int,
+    seconds: float,
+) -> Preflight:
+    """Put together what some images have shown."""
+    target = ClassLogit(torch.zeros(len(first.images), dtype=torch.int64, device=first.images.device))
+    number = max(num_images, 1)
+    return Preflight(
+        network=type(network).__name__,
+        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target),
+        normalization=task.normalization,
+        normalization_source="",
+        target=described_target(settings.target, first.labels),
+        class_names=None if task.class_names is None else tuple(task.class_names),
+        forwards=passes.forwards / number,
+        backwards=passes.backwards / number,
+        seconds=seconds / number * settings.num_images,
+        num_images=settings.num_images,
+    )
 
 
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
@@ -187,6 +231,7 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
         blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
         targets=batch.targets.cpu(),
         predicted=batch.logits.argmax(dim=1).cpu(),
+        class_names=_names_of_targets(batch, task),
         fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
         maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
     )
@@ -248,9 +293,20 @@ def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     }
 
 
+def _names_of(batch: _Batch, task: Task) -> dict[int, str]:
+    """Name the classes of the network's output by number; nothing where the data have another number of classes."""
+    names = task.class_names or []
+    return dict(enumerate(names)) if len(names) == batch.logits.shape[1] else {}
+
+
+def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
+    names = _names_of(batch, task)
+    return {number: names[number] for number in sorted(set(batch.targets.tolist())) if number in names}
+
+
 def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
-    names = task.class_names
+    names = _names_of(batch, task)
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
@@ -264,8 +320,7 @@ def _captions(batch: _Batch, task: Task) -> list[list[str]]:
         lines = [f"image {index}"]
         for role, classes in roles.items():
             label = int(classes[row])
-            name = names[label] if names and label < len(names) else str(label)
-            lines.append(f"{role} {name} ({probabilities[role][row]:.2f})")
+            lines.append(f"{role} {names.get(label, label)} ({probabilities[role][row]:.2f})")
         captions.append(lines)
     return captions
 

@@ -1,6 +1,7 @@
 """The record of one evaluation: row by row what was computed for each image, and how parts of it are merged."""
 
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
@@ -36,6 +37,7 @@ class Evaluation:
         blank: Whether a map was constant, (N,) by method.
         targets: Class explained, (N,).
         predicted: Class predicted, (N,).
+        class_names: Names of the classes that were explained, by number, where the data set has names.
         fingerprints: A number for each image, by which a later run knows that it is the same, (N,).
         maps: Small maps by method and image; an image whose map was not finite has none.
         seconds: Time spent.
@@ -52,6 +54,7 @@ class Evaluation:
     blank: dict[str, Tensor] = field(default_factory=dict)
     targets: Tensor = field(default_factory=_no_rows)
     predicted: Tensor = field(default_factory=_no_rows)
+    class_names: dict[int, str] = field(default_factory=dict)
     fingerprints: Tensor = field(default_factory=_no_rows)
     maps: MapsByMethod = field(default_factory=dict)
     seconds: float = 0.0
@@ -66,6 +69,11 @@ class Evaluation:
     def count(self, flags: Mapping[str, Tensor], method: str) -> int:
         """Return for how many images a flag of a method is set."""
         return int(flags[method].sum()) if method in flags else 0
+
+
+def fingerprint_of(evaluation: Evaluation) -> str:
+    """Return eight letters and digits that tell these images, in this order, from any others."""
+    return f"{zlib.crc32(torch.stack([evaluation.indices, evaluation.fingerprints]).numpy().tobytes()):08x}"
 
 
 def merge(parts: Sequence[Evaluation]) -> Evaluation:
@@ -93,6 +101,7 @@ def merge(parts: Sequence[Evaluation]) -> Evaluation:
     return Evaluation(
         indices=indices[order],
         unused=torch.cat([_no_rows(), *(part.unused for part in parts)]).unique(),
+        class_names={number: name for part in parts for number, name in part.class_names.items()},
         maps=maps,
         seconds=max((part.seconds for part in parts), default=0.0),
         batch_size=min((part.batch_size for part in parts), default=sys.maxsize),
@@ -126,14 +135,14 @@ class Parcel(NamedTuple):
         columns: By name of an attribute: the keys, and the columns one below the other.
         curves: Curves by (method, metric).
         maps: By method: the images, all values in a row, shapes (N, D) and ranges (N, 2).
-        rest: Seconds, batch size and fault.
+        rest: Names of classes, seconds, batch size and fault.
     """
 
     vectors: tuple[np.ndarray, ...]
     columns: dict[str, tuple[list[Any], np.ndarray]]
     curves: dict[Key, np.ndarray]
     maps: dict[str, tuple[np.ndarray, ...]]
-    rest: tuple[float, int, Fault | None]
+    rest: tuple[dict[int, str], float, int, Fault | None]
 
 
 VECTORS = ("indices", "unused", "targets", "predicted", "fingerprints")
@@ -148,7 +157,7 @@ def pack(evaluation: Evaluation) -> Parcel:
         {name: (list(table), torch.stack(list(table.values())).numpy()) for name, table in columns.items() if table},
         {key: curves.numpy() for key, curves in evaluation.curves.items()},
         {method: _packed_maps(by_image) for method, by_image in evaluation.maps.items() if by_image},
-        (evaluation.seconds, evaluation.batch_size, evaluation.fault),
+        (evaluation.class_names, evaluation.seconds, evaluation.batch_size, evaluation.fault),
     )
 
 
@@ -158,12 +167,14 @@ def unpack(parcel: Parcel) -> Evaluation:
     columns: dict[str, Any] = {
         name: dict(zip(keys, torch.from_numpy(values), strict=True)) for name, (keys, values) in parcel.columns.items()
     }
+    class_names, seconds, batch_size, fault = parcel.rest
     return Evaluation(
+        class_names=class_names,
         curves={key: torch.from_numpy(curves) for key, curves in parcel.curves.items()},
         maps={method: _unpacked_maps(*arrays) for method, arrays in parcel.maps.items()},
-        seconds=parcel.rest[0],
-        batch_size=parcel.rest[1],
-        fault=parcel.rest[2],
+        seconds=seconds,
+        batch_size=batch_size,
+        fault=fault,
         **vectors,
         **columns,
     )

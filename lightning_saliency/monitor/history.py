@@ -1,10 +1,11 @@
 """The record of every evaluation's values."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.names import PARTS
 
 
@@ -18,7 +19,7 @@ def new_run() -> str:
 
 @dataclass(frozen=True)
 class Record:
-    """The values that one evaluation logged.
+    """The values that one evaluation computed.
 
     Attributes:
         stage: `"fit"`, `"validate"` or `"test"`.
@@ -49,3 +50,13 @@ class Record:
     def of_state(cls, state: Mapping[str, Any]) -> "Record":
         """Do the reverse of `state`."""
         return cls(**state)
+
+
+def last_values(history: Iterable[Record]) -> dict[str, Scalar]:
+    """Return the latest value of each name that evaluations of training computed."""
+    return {
+        name: Scalar(value, record.errors.get(name), record.counts[name])
+        for record in history
+        if record.stage == "fit"
+        for name, value in record.values.items()
+    }

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isnan
 from typing import Any
 
 import torch
@@ -10,6 +9,8 @@ from torch import Tensor
 
 from lightning_saliency.drift import DriftMeasure
 from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap
+from lightning_saliency.monitor._scalars import Scalar
+from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import DriftColumn, Evaluation
 from lightning_saliency.names import SINCE, Since
 
@@ -23,18 +24,29 @@ class Memory:
     Attributes:
         maps: Small maps by evaluation (previous, first, best), method and image.
         best_value: Value of what decides, at the best evaluation.
+        best_name: Name of what decides.
         fingerprints: A number for each image that maps are of.
     """
 
     maps: dict[Since, MapsByMethod] = field(default_factory=dict)
     best_value: float | None = None
+    best_name: str | None = None
     fingerprints: dict[int, int] = field(default_factory=dict)
 
-    def remember(self, evaluation: Evaluation) -> None:
-        """Let the present maps be the previous ones of the next evaluation."""
+    def remember(self, evaluation: Evaluation, scalars: Mapping[str, Scalar], settings: Settings) -> None:
+        """Let the present maps be the previous ones of the next evaluation, and the best ones if they are.
+
+        Args:
+            evaluation: The results with the maps.
+            scalars: Their values by name.
+            settings: The monitor's settings, whose `best` names the value that decides.
+        """
         self.maps["previous"] = evaluation.maps
         self.maps.setdefault("first", evaluation.maps)
         self.fingerprints.update(_fingerprints(evaluation))
+        decisive = None if settings.best is None else scalars.get(f"{settings.name}/{settings.best}")
+        if settings.best is not None and decisive is not None:
+            self._consider(evaluation.maps, decisive.value, settings.best, settings.directions[settings.best])
 
     def is_of(self, evaluation: Evaluation) -> bool:
         """Return whether maps of these images can be compared: some are remembered, and none has changed."""
@@ -42,14 +54,12 @@ class Memory:
         common = fingerprints.keys() & self.fingerprints.keys()
         return bool(common) and all(fingerprints[index] == self.fingerprints[index] for index in common)
 
-    def consider_best(self, value: float, *, higher_is_better: bool) -> None:
-        """Keep the latest maps as the best ones if the value that decides has not been better; NaN never is."""
-        if isnan(value):
-            return
+    def _consider(self, maps: MapsByMethod, value: float, name: str, higher_is_better: bool) -> None:
+        """Keep maps as the best ones if the value that decides has not been better."""
         best = self.best_value
         if best is None or (value > best if higher_is_better else value < best):
-            self.best_value = value
-            self.maps["best"] = self.maps["previous"]
+            self.best_value, self.best_name = value, name
+            self.maps["best"] = maps
 
     def state(self) -> dict[str, Any]:
         """Return numbers and tensors only, which load with `weights_only=True`."""
@@ -57,16 +67,30 @@ class Memory:
             since: {method: _packed(images) for method, images in methods.items()}
             for since, methods in self.maps.items()
         }
-        return {"maps": packed, "best_value": self.best_value, "fingerprints": dict(self.fingerprints)}
+        return {
+            "maps": packed,
+            "best_value": self.best_value,
+            "best_name": self.best_name,
+            "fingerprints": dict(self.fingerprints),
+        }
 
     @classmethod
-    def of_state(cls, state: Mapping[str, Any]) -> "Memory":
-        """Do the reverse of `state`."""
+    def of_state(cls, state: Mapping[str, Any], best: str | None) -> "Memory":
+        """Do the reverse of `state`.
+
+        Args:
+            state: The state.
+            best: Name of what decides now: if it is another one, nothing is the best yet.
+        """
         maps = {
             since: {method: _unpacked(images) for method, images in methods.items()}
             for since, methods in state["maps"].items()
         }
-        return cls(maps, state["best_value"], dict(state["fingerprints"]))
+        memory = cls(maps, state["best_value"], state.get("best_name"), dict(state["fingerprints"]))
+        if memory.best_name != best:
+            memory.maps.pop("best", None)
+            memory.best_value = memory.best_name = None
+        return memory
 
 
 def drift_of(evaluation: Evaluation, memory: Memory, measures: Sequence[DriftMeasure]) -> DriftColumn:

@@ -101,7 +101,7 @@ class Evaluation:
         }
 
     def summary(self) -> Summary:
-        """Return the values that `SaliencyMonitor` would log, with standard errors and numbers of images."""
+        """Return the values that `SaliencyMonitor` computes, with standard errors and numbers of images."""
         return Summary(scalars(self.record, self.settings))
 
     def rows(self, *, epoch: int = 0, step: int = 0) -> list[dict[str, Any]]:

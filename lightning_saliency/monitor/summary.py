@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from lightning_saliency.monitor._scalars import Scalar, logged_values, scalars
+from lightning_saliency.monitor._scalars import Scalar, scalars
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
@@ -15,7 +15,7 @@ class Outcome:
     """The part of an evaluation that every process has to know.
 
     Attributes:
-        scalars: The logged values.
+        scalars: Everything that was computed, by name.
         num_read: Number of images that were read.
         seconds: Time that the slowest process took.
         batch_size: Most images in one pass that every process had memory for.
@@ -36,14 +36,9 @@ class Outcome:
     fault: Fault | None = None
     loss: Fault | None = None
 
-    @property
-    def values(self) -> dict[str, float]:
-        """The logged values, standard errors included."""
-        return logged_values(self.scalars)
-
 
 def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: bool) -> tuple[Evaluation, Outcome]:
-    """Compute what is logged from the evaluation of all processes, and leave out drift where it restarts."""
+    """Compute the values of the evaluation of all processes, and leave out drift where it restarts."""
     if evaluation.fault is not None:
         return evaluation, Outcome(fault=evaluation.fault)
     if not evaluation.num_read:
@@ -65,10 +60,10 @@ def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: boo
 
 
 def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object, ...]]:
-    """List every score of every image: step, epoch, index, target, predicted, method, metric, score."""
-    images = list(
-        zip(evaluation.indices.tolist(), evaluation.targets.tolist(), evaluation.predicted.tolist(), strict=True)
-    )
+    """List every score of every image: step, epoch, index, target, predicted, class name, method, metric, score."""
+    targets = evaluation.targets.tolist()
+    names = [evaluation.class_names.get(target, "") for target in targets]
+    images = list(zip(evaluation.indices.tolist(), targets, evaluation.predicted.tolist(), names, strict=True))
     columns = {LoggedName("", metric, method): column for (method, metric), column in evaluation.scores.items()}
     columns |= {
         LoggedName("", measure, method, since=since): column

@@ -16,6 +16,7 @@ from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, 
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
 from lightning_saliency.monitor.config import Control, Scale, Settings
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, network_of
+from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.streams import read_stream
@@ -38,6 +39,7 @@ def evaluate(
     controls: Sequence[Control] = ("random",),
     num_images: int = 64,
     num_panels: int = 4,
+    num_worst: int = 1,
     max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
     target: TargetChoice = None,
     min_confidence: float = 0.0,
@@ -70,6 +72,7 @@ def evaluate(
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         num_images: Most images that are explained, balanced over classes where labels are cheap.
         num_panels: How many of these images `Evaluation.pictures` draws.
+        num_worst: How many images with the worst score of the first metric it draws besides, for each method.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
             or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
@@ -116,9 +119,12 @@ def evaluate(
         metrics_are_default=metrics is None,
         controls=tuple(controls),
         drift=(),
+        best=None,
+        log=(),
         num_images=num_images,
         num_panels=num_panels,
         num_drifted=0,
+        num_worst=num_worst,
         every_n_epochs=1,
         max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
         halves_batches=max_batch_size == "auto",
@@ -139,7 +145,7 @@ def evaluate(
     )
     rank, world_size = _checked_share(share)
     module = _unwrapped(network)
-    subset = choose_subset(_source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
+    subset = choose_subset(source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
     transfer = partial(_moved, reader=settings.batch, device=device_of(module))
     reading = Reading(transfer, PARTS, settings.max_batch_size, seed)
     evaluated = evaluate_in_memory(
@@ -150,7 +156,8 @@ def evaluate(
         raise ValueError("`data` must hold images, but got none.  Pass a loader that yields a batch.")
     for message in (evaluated.notes | complaints(record, settings)).values():
         warnings.warn(message, stacklevel=2)
-    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in evaluated.panels}
+    pictured = set(drawn_images(record, evaluated.panels, settings))
+    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in pictured}
     return Evaluation(record, settings, thumbnails, evaluated.panels)
 
 
@@ -161,6 +168,8 @@ def evaluate_in_memory(
     reading: Reading,
     settings: Settings,
     share: tuple[int, int] = (0, 1),
+    *,
+    looks_ahead: bool = False,
 ) -> Evaluated:
     """Explain and score a process's share, in batches that fit where they are automatic; scores do not depend on it.
 
@@ -171,6 +180,7 @@ def evaluate_in_memory(
         reading: How they are read.
         settings: What to do.
         share: (rank, number of processes).
+        looks_ahead: Whether to return a preflight.
     """
     started = time.perf_counter()
     while True:
@@ -179,7 +189,8 @@ def evaluate_in_memory(
             with torch.inference_mode(mode=False):
                 if subset.source.size is None and not subset.share:
                     read_stream(subset, reading, settings, *share)
-                evaluated = evaluate_subset(module, network, subset, reading, settings, device_of(module))
+                device = device_of(module)
+                evaluated = evaluate_subset(module, network, subset, reading, settings, device, looks_ahead=looks_ahead)
         except torch.OutOfMemoryError:
             if not settings.halves_batches or settings.max_batch_size == 1:
                 raise
@@ -212,7 +223,13 @@ def _reader_of(data: Any, batch: BatchReader) -> BatchReader:
     return (0, 1, 2) if batch is None and _are_tensors(data) and len(data) == 3 else batch
 
 
-def _source_of(data: Any) -> Source:
+def source_of(data: Any) -> Source:
+    """Make a source of a loader or of tensors of all images.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If the tensors have different lengths.
+    """
     if not _are_tensors(data):
         if isinstance(data, Tensor) or not hasattr(data, "__iter__"):
             raise TypeError(

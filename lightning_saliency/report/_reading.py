@@ -13,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.backend.event_processing.io_wrapper import IsSummaryEventsFile
 
 from lightning_saliency.names import monitors_in
+from lightning_saliency.report._evaluations import with_table
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._settings import settings_of
 from lightning_saliency.report._table import last_scores
@@ -50,7 +51,7 @@ def event_folders(log_dir: Path) -> list[Path]:
 
 
 def read_run(folder: Path, name: str) -> Log:
-    """Read one run; of a damaged file, everything before the damage."""
+    """Read one run and its table of evaluations; of a damaged event file, everything before the damage."""
     # Without the dot, TensorBoard takes a folder named like an event file for one.
     events = EventAccumulator(f"{folder}/.", size_guidance=EVERYTHING)
     # Entries before the damage are kept. TensorBoard cannot open names that are not valid text.
@@ -62,7 +63,7 @@ def read_run(folder: Path, name: str) -> Log:
     times = [event.wall_time for entries in scalars.values() for event in entries if math.isfinite(event.wall_time)]
     return Log(
         name=name,
-        scalars={tag: _by_step(entries, attrgetter("value")) for tag, entries in scalars.items()},
+        scalars=with_table({tag: _by_step(entries, attrgetter("value")) for tag, entries in scalars.items()}, folder),
         pictures={tag: _by_step(events.Images(tag), attrgetter("encoded_image_string")) for tag in tags["images"]},
         texts={tag.removesuffix(TEXT): _by_step(entries, _text) for tag, entries in texts.items()},
         settings=settings_of(events, folder),

@@ -41,8 +41,8 @@ def watch(tmp_path, callbacks, **options):
     return read(logger)
 
 
-def monitor(methods=None, metrics=None, **options):
-    return SaliencyMonitor(methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, **options)
+def monitor(methods=None, metrics=None, *, log=("*",), **options):
+    return SaliencyMonitor(methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, log=log, **options)
 
 
 def layout_of(events):
@@ -55,21 +55,46 @@ def text_of(events, tag):
     return [event.tensor_proto.string_val[0].decode() for event in events.Tensors(f"{tag}/text_summary")]
 
 
+def watched_by_two(folder, **options):
+    gate = GatedCheckpoint(folder, gates={"saliency/gradient/rcap": ">= 0.9"}, on_fail="skip")
+    two = [monitor(controls=("random", "edges")), monitor([ExpectedGradCAM(num_samples=2)], name="second", **options)]
+    return watch(folder, [*two, gate])
+
+
 @pytest.fixture(scope="module")
 def events(tmp_path_factory):
-    gate = GatedCheckpoint(gates={"saliency/gradient/rcap": ">= 0.9"}, on_fail="skip")
-    two = [monitor(controls=("random", "edges")), monitor([ExpectedGradCAM(num_samples=2)], name="second")]
-    return watch(tmp_path_factory.mktemp("logs"), [*two, gate])
+    return watched_by_two(tmp_path_factory.mktemp("logs"))
 
 
-def test_every_chart_shows_scalars_that_are_there(events):
+LOGS = {"nothing more": (), "some bands": ("*/rcap_vs_random_low",), "bands of RCAP": ("*/rcap_*",), "everything": "*"}
+
+
+@pytest.mark.parametrize("log", LOGS.values(), ids=LOGS)
+def test_every_chart_shows_scalars_that_are_there(tmp_path, log):
+    events = watched_by_two(tmp_path, log=tuple(log))
     scalars = events.Tags()["scalars"]
+    bands = {}
     for category in layout_of(events).category:
         for chart in category.chart:
-            for tag in chart.multiline.tag:
-                assert any(re.search(tag, scalar) for scalar in scalars), chart.title
+            for expression in chart.multiline.tag:
+                names = [name.replace("\\", "") for name in expression.strip("^$()").split("|")]
+                assert set(names) <= set(scalars), chart.title
             for series in chart.margin.series:
                 assert {series.value, series.lower, series.upper} <= set(scalars)
+            if " over " in chart.title:
+                bands[category.title, chart.title.split(" ")[0]] = bool(chart.margin.series)
+    every, of_rcap = log == "*", "rcap_*" in "".join(log)
+    assert bands == {
+        ("saliency", "rcap"): True,
+        ("saliency", "sparseness"): True,
+        ("second", "rcap"): every or of_rcap,
+        ("second", "sparseness"): every,
+    }
+
+
+def test_the_table_of_runs_names_scalars_that_are_there(tmp_path):
+    events = watch(tmp_path, [monitor(log=())])
+    assert set(entry(events)[0]) <= {"hp_metric", *events.Tags()["scalars"]}
 
 
 def test_a_score_is_one_chart_of_all_methods_and_controls(events):
@@ -91,9 +116,10 @@ def test_margins_have_bands_of_one_standard_error_at_the_same_steps(events):
         assert (lower.value, upper.value) == pytest.approx((one.value - spread.value, one.value + spread.value))
 
 
-def test_bands_are_for_tensorboard_alone():
-    run, _ = fit([monitor()])
-    assert not [name for name in run.callback_metrics if name.endswith(("_low", "_high"))]
+def test_bands_are_logged_only_if_they_are_asked_for():
+    run, _ = fit([monitor(log=("gradient/rcap_vs_random_low",))])
+    bands = [name for name in run.callback_metrics if name.endswith(("_low", "_high"))]
+    assert bands == ["saliency/gradient/rcap_vs_random_low"]
 
 
 def test_a_card_says_once_what_the_scores_mean(events):

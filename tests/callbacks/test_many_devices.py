@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.callbacks import _distributed
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import GradCAM, Gradient, SmoothGrad
 from tests.callbacks.collectives import as_on_nccl
 from tests.callbacks.processes import spawn
@@ -32,7 +33,9 @@ def data(num_val=18):
 
 
 def monitor(methods=None, **options):
-    return SaliencyMonitor(methods or [Gradient(), GradCAM()], **{"num_images": 7, "mean": MEAN, "std": STD, **options})
+    everything = {"drift": [*DRIFT_MEASURES], "log": ("*",)}
+    options = {"num_images": 7, "mean": MEAN, "std": STD, **everything, **options}
+    return SaliencyMonitor(methods or [Gradient(), GradCAM()], **options)
 
 
 def scores_of(run, prefix="saliency/"):

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.callbacks._sharding import refuse_unshardable
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import LRP, FullGrad, GradCAM, GuidedAbsoluteGrad, GuidedBackprop, IntegratedGradients
 from lightning_saliency.metrics import ParameterRandomization
 from lightning_saliency.monitor._choice import choose_indices
@@ -42,7 +43,9 @@ def strategy():
 
 def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=4), GradCAM(), IntegratedGradients(num_steps=3)]
-    return SaliencyMonitor(methods, **{"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, **options})
+    everything = {"drift": [*DRIFT_MEASURES], "best": "grad_cam/rcap", "log": ("*",)}
+    options = {"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, **everything, **options}
+    return SaliencyMonitor(methods, **options)
 
 
 class Stream(IterableDataset):

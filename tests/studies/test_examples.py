@@ -71,13 +71,11 @@ def test_the_shortcut_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "word"),
     [
-        ("own_method.py", "lead_gradient"),
-        ("own_metric.py", "survival"),
         ("captum_method.py", "lime"),
         ("saturation.py", "accounts for"),
     ],
 )
-def test_extensions_run(monkeypatch, capsys, name, word):
+def test_short_examples_run(monkeypatch, capsys, name, word):
     assert word in run_here(monkeypatch, capsys, name)
 
 

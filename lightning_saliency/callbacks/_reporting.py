@@ -1,0 +1,147 @@
+"""The end of an evaluation: merge, log, publish, remember."""
+
+from dataclasses import replace
+
+import lightning.pytorch as pl
+
+from lightning_saliency.callbacks._asked_names import asked_names
+from lightning_saliency.callbacks._conclusion import Conclusion, conclude
+from lightning_saliency.callbacks._distributed import agree_on_fault
+from lightning_saliency.callbacks._kept_values import keep_values
+from lightning_saliency.callbacks._lightning import stage_of
+from lightning_saliency.callbacks._publish import Publication, publish
+from lightning_saliency.callbacks._run import Run
+from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorState
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.fault import Fault
+from lightning_saliency.monitor.history import Record
+from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.results import Evaluation
+from lightning_saliency.monitor.selection import logged_values, patterns_without_match
+from lightning_saliency.monitor.summary import Outcome, complaints
+from lightning_saliency.names import staged
+
+
+def report(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, run: Run, monitors: list[Settings]
+) -> None:
+    """Merge the results of all processes, and tell, write and keep them; of the sanity run only its fault."""
+    evaluated = run.evaluated or Evaluated()
+    if run.check:
+        fault = agree_on_fault(evaluated.evaluation.fault, trainer)
+        if fault is not None:
+            state.settle(fault, run.error)
+        return
+    conclusion = conclude(
+        trainer,
+        evaluated,
+        state.memory if run.trains else Memory(),
+        state.settings,
+        compares_images=run.trains and state.compares_images,
+        clock=state.clock if run.trains else None,
+    )
+    outcome = conclusion.outcome
+    if outcome.fault is not None:
+        state.settle(outcome.fault, run.error)
+        if run.trains:
+            keep_values(trainer, pl_module, state)
+        return
+    state.succeeded = True
+    if outcome.drift_restarts:
+        state.warn("data", "The validation data changed since the checkpoint was written. Drift restarts.")
+        state.memory = Memory()
+    state.last = Evaluation(
+        conclusion.evaluation,
+        state.settings,
+        {index: image for index, image in evaluated.thumbnails.items() if index in conclusion.panels},
+        conclusion.panels,
+    )
+    _log(trainer, pl_module, state, outcome)
+    unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors)
+    if run.trains:
+        _remember(state, conclusion)
+    for fault in (outcome.loss, unpublished):
+        if fault is not None:
+            state.settle(fault, None, INCOMPLETE if fault is unpublished else SKIPPED)
+    state.introduced |= unpublished is None
+
+
+def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, outcome: Outcome) -> None:
+    """Log what is asked for of values that are the same on every process, and keep a record of all."""
+    stage = stage_of(trainer)
+    values = logged_values(outcome.scalars, state.settings, asked_names(trainer))
+    # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
+    staged_values = {staged(name, stage): value for name, value in values.items()}
+    pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
+    for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
+        state.warn(
+            f"log {pattern}",
+            f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in `evaluations.csv` or "
+            f"`monitor.history`, without '{state.settings.name}/'.",
+        )
+    record = Record(
+        stage,
+        trainer.current_epoch,
+        trainer.global_step,
+        {name: scalar.value for name, scalar in outcome.scalars.items()},
+        {name: scalar.error for name, scalar in outcome.scalars.items() if scalar.error is not None},
+        {name: scalar.num_images for name, scalar in outcome.scalars.items()},
+    )
+    state.add(record, writes=trainer.is_global_zero)
+
+
+def _publish(
+    trainer: pl.Trainer,
+    state: MonitorState,
+    run: Run,
+    evaluated: Evaluated,
+    conclusion: Conclusion,
+    monitors: list[Settings],
+) -> Fault | None:
+    """Send results to loggers, and complain about unhealthy maps."""
+    outcome, publication = conclusion.outcome, None
+    if trainer.is_global_zero:
+        publication = Publication(
+            conclusion.evaluation,
+            outcome,
+            stage_of(trainer),
+            state.run_id,
+            state.memory if run.trains else Memory(),
+            conclusion.panels,
+            run.trains and state.resumed,
+            monitors,
+            None if state.introduced else state.preflight,
+        )
+        if outcome.loss is None:
+            for key, message in complaints(conclusion.evaluation, state.settings).items():
+                state.warn(key, message)
+    if not outcome.publishes:
+        return None
+    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.pictured}
+    return publish(trainer, thumbnails, publication, state.settings)
+
+
+def _remember(state: MonitorState, conclusion: Conclusion) -> None:
+    """Keep what later evaluations are compared with; checkpoints need what the first process has of all images."""
+    state.resumed = state.compares_images = False
+    if conclusion.outcome.loss is None:
+        state.memory.remember(conclusion.evaluation, conclusion.outcome.scalars, state.settings)
+    _keep_to_budget(state, conclusion.outcome)
+
+
+def _keep_to_budget(state: MonitorState, outcome: Outcome) -> None:
+    """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
+    state.settings = replace(state.settings, max_batch_size=outcome.batch_size)
+    most = state.settings.max_seconds
+    if most is None:
+        return
+    affordable = state.settings.num_images
+    if outcome.seconds > most:
+        affordable = max(1, int(outcome.num_read * most / outcome.seconds))
+        state.warn(
+            "budget",
+            f"Explaining {outcome.num_read} images took {outcome.seconds:.1f} s (limit {most:g} s). "
+            f"Using {affordable} image(s) from now on.",
+        )
+    state.afford(affordable)

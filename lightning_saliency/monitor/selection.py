@@ -1,0 +1,69 @@
+"""Which of the values that an evaluation computes are logged."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from lightning_saliency.monitor._logged_names import values_of_methods
+from lightning_saliency.monitor._scalars import Scalar, named_values
+from lightning_saliency.monitor.config import Settings
+from lightning_saliency.names import LoggedName
+
+
+def is_logged(text: str, settings: Settings, asked: Collection[str] = ()) -> bool:
+    """Return whether a value of a monitor is logged, by its name alone.
+
+    Args:
+        text: Name of the value, its standard error or a bound of its band, with the monitor's name.
+        settings: The monitor's settings, whose `log` holds patterns.
+        asked: Names that callbacks and schedulers read.
+    """
+    return text in asked or _is_default(text, settings) or any(_matches(each, text, settings) for each in settings.log)
+
+
+def logged_values(scalars: Mapping[str, Scalar], settings: Settings, asked: Collection[str] = ()) -> dict[str, float]:
+    """Return the values that are logged, by name.
+
+    Args:
+        scalars: Everything that an evaluation computed.
+        settings: The monitor's settings.
+        asked: Names that callbacks and schedulers read.
+    """
+    values = named_values(scalars, settings.name)
+    return {name: value for name, value in values.items() if is_logged(name, settings, asked)}
+
+
+def patterns_without_match(scalars: Mapping[str, Scalar], settings: Settings) -> list[str]:
+    """List the patterns of `log` that no value has matched; drift may still come."""
+    names = [*named_values(scalars, settings.name), *_names_of_drift(settings)]
+    return [pattern for pattern in settings.log if not any(_matches(pattern, name, settings) for name in names)]
+
+
+def log_patterns(choice: Sequence[str]) -> tuple[str, ...]:
+    """Check the argument `log`.
+
+    Raises:
+        TypeError: If it is no sequence of texts.
+    """
+    is_sequence = isinstance(choice, Sequence) and not isinstance(choice, str)
+    if not (is_sequence and all(isinstance(pattern, str) for pattern in choice)):
+        raise TypeError(f"`log` must be a sequence of names or patterns, but got {choice!r}.  Put them in a list.")
+    return tuple(choice)
+
+
+def _is_default(text: str, settings: Settings) -> bool:
+    """Take values of methods and of the evaluation, without errors and without the controls' own scores."""
+    name = LoggedName.parse(text, settings.name)
+    return name is not None and name.part == "value" and name.method not in settings.controls
+
+
+def _matches(pattern: str, text: str, settings: Settings) -> bool:
+    name = text.removeprefix(f"{settings.name}/")
+    # A name may hold what is a mark in a pattern.
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def _names_of_drift(settings: Settings) -> Iterable[str]:
+    for name in values_of_methods(settings):
+        if name.kind == "drift":
+            yield str(name)
+            yield str(name.of("stderr"))
