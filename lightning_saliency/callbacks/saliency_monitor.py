@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from lightning_saliency._name_spaces import Callback
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._asked_names import awaits_values
-from lightning_saliency.callbacks._dashboard import enter_run
+from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
@@ -37,7 +38,7 @@ from lightning_saliency.passes.precision import ScoringPrecision
 FIRST_BATCH_SIZE: Final = 64
 
 
-class SaliencyMonitor(pl.Callback):
+class SaliencyMonitor(Callback):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
@@ -63,6 +64,7 @@ class SaliencyMonitor(pl.Callback):
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
         num_panels: How many of these images are drawn, always the same ones.
         num_drifted: How many images whose maps moved most are drawn besides.
+        num_worst: How many images with the worst score of the first metric are drawn besides, for each method.
         every_n_epochs: In training, work in the validations of every n-th epoch, and in the first one if a callback
             or scheduler monitors a value.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
@@ -114,6 +116,7 @@ class SaliencyMonitor(pl.Callback):
         num_images: int = 64,
         num_panels: int = 4,
         num_drifted: int = 1,
+        num_worst: int = 1,
         every_n_epochs: int = 1,
         max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
         max_seconds: float | None = None,
@@ -135,6 +138,7 @@ class SaliencyMonitor(pl.Callback):
         self._arguments = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics),
+            methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
@@ -143,6 +147,7 @@ class SaliencyMonitor(pl.Callback):
             num_images=num_images,
             num_panels=num_panels,
             num_drifted=num_drifted,
+            num_worst=num_worst,
             every_n_epochs=every_n_epochs,
             max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
             halves_batches=max_batch_size == "auto",
@@ -278,10 +283,14 @@ class SaliencyMonitor(pl.Callback):
                 loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the loops."""
+        """Restore the loops, and the charts where the user has laid out others since."""
         self._restore_loops()
         if stage == "fit":
             self._state.mention_interrupted()
+            if self._state.introduced and self is _monitors(trainer)[0]:
+                self._settle_incomplete(
+                    write_charts(trainer, [monitor.settings for monitor in _monitors(trainer)]), trainer
+                )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the loops where no teardown comes, and say what is lost."""
@@ -341,7 +350,7 @@ class SaliencyMonitor(pl.Callback):
         run = self._state.run
         if run is None or run.evaluated is not None:
             return
-        is_watched = dataloader_idx == self.settings.dataloader_idx
+        is_watched = run.subset.source.yields(batch_idx, dataloader_idx)
         if run.collects and not is_complete(trainer, self._state, run, batch if is_watched else None):
             return
         work(trainer, pl_module, self._state, run, self.find_network)
@@ -380,7 +389,12 @@ class SaliencyMonitor(pl.Callback):
         """Enter the run once for all monitors, by the first of them."""
         if self is not _monitors(trainer)[0]:
             return
-        fault = enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts)
+        self._settle_incomplete(
+            enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts), trainer
+        )
+
+    def _settle_incomplete(self, fault: Fault | None, trainer: pl.Trainer) -> None:
+        """Raise or warn where something could not be logged."""
         if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
             fault = tell_everyone(fault, trainer)
         if fault is not None:

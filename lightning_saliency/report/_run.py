@@ -11,7 +11,7 @@ from lightning_saliency.report._classes import ClassTable, class_tables
 from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._gate import GateTable, gate_table, gates_of, in_short, marks_of
 from lightning_saliency.report._legend import styles_of
-from lightning_saliency.report._log import Log, Score
+from lightning_saliency.report._log import ImageScores, Log
 from lightning_saliency.report._markdown import markdown
 from lightning_saliency.report._monitor import TITLES, Lines, Monitor, monitors_of, other_scalars
 from lightning_saliency.report._numbers import day
@@ -83,7 +83,7 @@ def section_of(log: Log) -> Section:
         name=log.name,
         facts=list(_facts(log, monitors, gates, clock)),
         gates=[gate_table(log, gate, clock) for gate in gates],
-        monitors=[_details(monitor, log.scores.get(monitor.name, ()), marks, clock) for monitor in monitors],
+        monitors=[_details(monitor, log.scores.get(monitor.name, ImageScores()), marks, clock) for monitor in monitors],
         settings=log.settings,
         others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in others.items()],
     )
@@ -104,7 +104,7 @@ def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[M
     yield f"{sum(filter(math.isfinite, seconds)):.0f} s spent on explanations"
 
 
-def _details(monitor: Monitor, scores: Sequence[Score], marks: Sequence[Mark], clock: Clock) -> Details:
+def _details(monitor: Monitor, scores: ImageScores, marks: Sequence[Mark], clock: Clock) -> Details:
     styles = styles_of(monitor.methods, monitor.controls)
     return Details(
         name=monitor.name,

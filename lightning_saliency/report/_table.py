@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lightning_saliency.names import SCHEMA, SCORE_COLUMNS, LoggedName, table_file
-from lightning_saliency.report._log import Score
+from lightning_saliency.report._log import ImageScores
 
 
-def last_scores(folder: Path, monitor: str) -> list[Score]:
+def last_scores(folder: Path, monitor: str) -> ImageScores:
     """Read the scores of the last evaluation of training, or else of the last one that there is.
 
     Args:
@@ -16,29 +16,29 @@ def last_scores(folder: Path, monitor: str) -> list[Score]:
         monitor: Name of the monitor that wrote the table.
 
     Returns:
-        Target, method, metric and score of every image; nothing if there is no table, or one of another form.
+        The scores of every image; none if there is no table, or one of another form.
     """
     path = folder / table_file(monitor)
     try:
         # A name in a log may be anything, also the path of another folder.
         if not (path.is_file() and path.resolve().is_relative_to(folder.resolve())):
-            return []
+            return ImageScores()
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file))
         return _scores([dict(zip(SCORE_COLUMNS, row, strict=True)) for row in rows[1:] if rows[0] == [*SCORE_COLUMNS]])
     except (OSError, ValueError, csv.Error):
-        return []
+        return ImageScores()
 
 
-def _scores(rows: Sequence[dict[str, str]]) -> list[Score]:
+def _scores(rows: Sequence[dict[str, str]]) -> ImageScores:
     rows = [row for row in rows if row["schema"] == str(SCHEMA)]
     trained = [row for row in rows if row["stage"] == "fit"]
     last = (trained or rows)[-1:]
-    return [
-        (int(row["target"]), row["method"], row["metric"], float(row["score"]))
-        for row in rows
-        if last and _evaluation(row) == _evaluation(last[0]) and _is_score(row)
-    ]
+    rows = [row for row in rows if last and _evaluation(row) == _evaluation(last[0]) and _is_score(row)]
+    return ImageScores(
+        [(int(row["target"]), row["method"], row["metric"], float(row["score"])) for row in rows],
+        {int(row["target"]): row["class_name"] for row in rows if row["class_name"]},
+    )
 
 
 def _evaluation(row: dict[str, str]) -> tuple[str, ...]:

@@ -66,7 +66,12 @@ def test_what_is_on_disk_is_what_checkpoints_see(tmp_path):
     assert [event.step for event in pictures[panels[0]]] == [6, 12]
     # Input and now; then input, first, best, previous, now and change.
     assert [event.width for event in pictures[panels[0]]] == [2 * 160 + 10, 6 * 160 + 5 * 10]
-    others = {"saliency/gradient/drifted_0", "saliency/curves/rcap", "saliency/curves/allegiance"}
+    others = {
+        "saliency/gradient/drifted_0",
+        "saliency/gradient/worst_0",
+        "saliency/curves/rcap",
+        "saliency/curves/allegiance",
+    }
     assert set(pictures) - set(panels) == others
 
 
@@ -75,7 +80,8 @@ def test_every_score_of_every_image_is_a_row_of_a_table(tmp_path):
     run, _ = fit([quick(num_images=5, metrics=[RCAP()], drift=["spearman", "ssim"])], logger=logger)
     with (Path(logger.log_dir) / "saliency.csv").open() as file:
         table = list(csv.DictReader(file))
-    columns = ["schema", "stage", "run", "step", "epoch", "index", "target", "predicted", "method", "metric", "score"]
+    columns = ["schema", "stage", "run", "step", "epoch", "index", "target", "predicted", "class_name", "method"]
+    columns += ["metric", "score"]
     assert list(table[0]) == columns
     last = [
         float(row["score"])

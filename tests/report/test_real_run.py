@@ -80,6 +80,11 @@ def test_decisions_and_pictures_are_placed_in_the_epochs_they_belong_to(page):
         "drifted_0, gradient, epoch 1",
         "drifted_0, gradient, epoch 2",
     ]
+    assert [alt for alt in page.values("alt") if alt.startswith("worst_0, gradient")] == [
+        "worst_0, gradient, epoch 0",
+        "worst_0, gradient, epoch 1",
+        "worst_0, gradient, epoch 2",
+    ]
 
 
 def test_scores_by_class_are_those_of_the_last_evaluation(page):
