@@ -21,9 +21,10 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.memory import Memory, drift_of
 from lightning_saliency.monitor.selection import logged_values
-from lightning_saliency.monitor.subset import Reading, Subset, choose_subset
+from lightning_saliency.monitor.subset import Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints, summarise
 from lightning_saliency.monitor.without_trainer import evaluate_in_memory
 from lightning_saliency.names import table_file
@@ -219,7 +220,8 @@ def _prepared(
     network_in(module, settings)
     source = find_source(data if datamodule is None else loaders, settings.dataloader_idx)
     transfer = partial(_transferred, module=module, datamodule=datamodule, device=device, settings=settings)
-    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
+    owners = (module,) if datamodule is None else (datamodule, module)
+    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed, owners)
     subset = choose_subset(source, settings.num_images, settings.seed, lambda indices: indices)
     return _Evaluator(module, subset, reading, settings, state, logger)
 

@@ -11,9 +11,10 @@ from lightning_saliency._random import private_random_state
 from lightning_saliency.callbacks._lightning import find_source
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import evaluate_subset
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.streams import read_stream
-from lightning_saliency.monitor.subset import IMAGES_IN_CHECK, Reading, choose_subset
+from lightning_saliency.monitor.subset import IMAGES_IN_CHECK, choose_subset
 from lightning_saliency.monitor.without_trainer import source_of
 
 
@@ -40,7 +41,8 @@ def _look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, se
 
     source = source_of(data) if loaders is None else find_source(loaders, settings.dataloader_idx)
     subset = choose_subset(source, settings.num_images, settings.seed, lambda indices: indices[:IMAGES_IN_CHECK])
-    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
+    owners = (data, pl_module) if isinstance(data, pl.LightningDataModule) else (pl_module,)
+    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed, owners)
     if source.size is None:
         read_stream(subset, reading, replace(settings, num_images=IMAGES_IN_CHECK))
     evaluated = evaluate_subset(

@@ -58,7 +58,7 @@ class SaliencyMonitor(Callback):
             or as `DriftMeasure`. The first one decides which images have moved most.
         best: Score or margin that decides which evaluation was the best, such as `"grad_cam/rcap"`: the best maps are
             drawn, and drift since then has `_best`. `None` means no best one.
-        log: More values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
+        log: Further values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
             everything: standard errors, the controls' scores, and margins one standard error lower and higher (`_low`,
             `_high`), of which TensorBoard's charts make bands. One that matches nothing gets a warning.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
@@ -138,6 +138,7 @@ class SaliencyMonitor(Callback):
         self._arguments = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics),
+            methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
@@ -308,8 +309,9 @@ class SaliencyMonitor(Callback):
         self._enter_run(trainer, starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time, also where training goes on in the middle of an epoch."""
+        """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
         self._state.clock.start()
+        keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
@@ -318,12 +320,10 @@ class SaliencyMonitor(Callback):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Arm if an evaluation is due, else let others read the last values."""
+        """Arm, if an evaluation is due."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)
-        else:
-            keep_values(trainer, pl_module, self._state)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
@@ -350,7 +350,7 @@ class SaliencyMonitor(Callback):
         run = self._state.run
         if run is None or run.evaluated is not None:
             return
-        is_watched = dataloader_idx == self.settings.dataloader_idx
+        is_watched = run.subset.source.yields(batch_idx, dataloader_idx)
         if run.collects and not is_complete(trainer, self._state, run, batch if is_watched else None):
             return
         work(trainer, pl_module, self._state, run, self.find_network)

@@ -89,7 +89,7 @@ class Torn(Patterns):
 
     def __init__(self, size):
         super().__init__(size)
-        second = choose_indices(Patterns(size), size, ODD, 0)[1::2]
+        second = choose_indices(Patterns(size), range(size), ODD, 0)[1::2]
         self.torn = next(index for index in second if index >= 10)
 
     def __getitem__(self, index):
