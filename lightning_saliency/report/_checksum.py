@@ -8,7 +8,7 @@ import numpy as np
 
 POLYNOMIAL: Final = 0x82F63B78
 ALL_ONES: Final = 0xFFFFFFFF
-MASK: Final = 0xA282EAD8
+MASK: Final = np.uint32(0xA282EAD8)
 # Bytes in a row of the parallel computation.
 ROW: Final = 128
 # Records that are longer are computed by rows, and of shorter ones as many together as there are of one length.
@@ -30,16 +30,16 @@ def masked_checksums(records: Sequence[bytes]) -> list[int]:
         places.setdefault(len(record), []).append(place)
     checksums = [0] * len(records)
     for length, group in places.items():
+        members = [records[place] for place in group]
         together = len(group) >= FEW and length < LONG
-        states = _of_one_length([records[place] for place in group]) if together else None
-        for number, place in enumerate(group):
-            state = _of_one(records[place]) if states is None else states[number]
-            checksums[place] = _masked(state ^ ALL_ONES)
+        states = _of_one_length(members) if together else np.array([_of_one(one) for one in members], np.uint32)
+        for place, checksum in zip(group, _masked(states ^ ALL_ONES).tolist(), strict=True):
+            checksums[place] = checksum
     return checksums
 
 
-def _masked(checksum: int) -> int:
-    return ((checksum >> 15 | checksum << 17) + MASK) & ALL_ONES
+def _masked(checksums: np.ndarray) -> np.ndarray:
+    return (checksums >> 15 | checksums << 17) + MASK
 
 
 def _of_one(record: bytes) -> int:
@@ -50,7 +50,7 @@ def _of_one(record: bytes) -> int:
     return _advance_by_rows(_advance(ALL_ONES, record[:head]), record[head:])
 
 
-def _of_one_length(records: Sequence[bytes]) -> list[int]:
+def _of_one_length(records: Sequence[bytes]) -> np.ndarray:
     """Return the states after records of one length, which are read side by side."""
     rows = np.frombuffer(b"".join(records), np.uint8).reshape(len(records), -1)
     states = np.full(len(records), ALL_ONES, np.uint32)
@@ -59,8 +59,7 @@ def _of_one_length(records: Sequence[bytes]) -> list[int]:
         states = _advance_all(states, np.ascontiguousarray(rows[:, :even]).view("<u2"))
     if even < rows.shape[1]:
         states = _pairs()[((states ^ rows[:, -1]) & 0xFF) << 8] ^ (states >> 8)
-    result: list[int] = states.tolist()
-    return result
+    return states
 
 
 def _advance(state: int, data: bytes) -> int:

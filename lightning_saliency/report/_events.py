@@ -51,7 +51,6 @@ class Events:
         pictures: Where pictures are.
         texts: Texts of monitors and gates.
         settings: The hyper-parameters that the hparams plugin holds, encoded.
-        first: When the first scalar was written, in seconds since 1970.
         left_out: Counts what is not here.
         faults: Sentences on files that could not be read to their end.
     """
@@ -61,13 +60,18 @@ class Events:
         self.pictures: dict[str, dict[int, Picture]] = {}
         self.texts: dict[str, dict[int, str]] = {}
         self.settings = b""
-        self.first: float | None = None
+        self._first = math.inf
         self.left_out = LeftOut()
         self.faults: list[str] = []
         self._plugins: dict[str, str] = {}
         self._num_values = 0
         self._num_pictures = 0
         self._num_characters = 0
+
+    @property
+    def first(self) -> float | None:
+        """When the first scalar was written, in seconds since 1970."""
+        return self._first if math.isfinite(self._first) else None
 
     def read(self, path: Path, advance: Callable[[int], object]) -> None:
         """Read a file to its end, or as far as it can be read.
@@ -88,28 +92,28 @@ class Events:
     def _add_record(self, path: Path, record: Record) -> None:
         event = Event()
         try:
-            event.ParseFromString(record.content)
+            event.ParseFromString(record[1])
         except DecodeError:
             self.left_out.add("records that are no events")
             return
-        if event.session_log.status == SessionLog.START:
+        kind = event.WhichOneof("what")
+        if kind == "session_log" and event.session_log.status == SessionLog.START:
             self._purge(event.step)
-        for value in event.summary.value:
-            if len(value.tag) > LONGEST_TAG:
-                self.left_out.add(f"entries whose name has more than {LONGEST_TAG} characters")
-            else:
-                self._add(path, record, event, value)
+        for value in event.summary.value if kind == "summary" else ():
+            self._add(path, record, event, value)
 
     def _add(self, path: Path, record: Record, event: Any, value: Any) -> None:
-        kind = value.WhichOneof("value")
-        if kind == "simple_value":
-            self._add_scalar(event, value.tag, value.simple_value)
+        kind, tag = value.WhichOneof("value"), value.tag
+        if len(tag) > LONGEST_TAG:
+            self.left_out.add(f"entries whose name has more than {LONGEST_TAG} characters")
+        elif kind == "simple_value":
+            self._add_scalar(event, tag, value.simple_value)
+        elif tag == hparams.SESSION_START_INFO_TAG:
+            self.settings = value.metadata.plugin_data.content
         elif kind == "image":
             self._add_picture(path, record, event.step, value)
         elif kind == "tensor":
             self._add_tensor(event, value)
-        if value.tag == hparams.SESSION_START_INFO_TAG:
-            self.settings = value.metadata.plugin_data.content
 
     def _add_tensor(self, event: Any, value: Any) -> None:
         # Writers may name the plugin with the first value of a tag only.
@@ -126,13 +130,14 @@ class Events:
             self._add_text(event.step, value.tag.removesuffix(TEXT), value.tensor)
 
     def _add_scalar(self, event: Any, tag: str, value: float) -> None:
-        values = self._series(self.scalars, tag)
+        values = self.scalars.get(tag) or self._series(self.scalars, tag)
         if values is None:
             return
-        self._num_values += event.step not in values
-        values[event.step] = value
-        if math.isfinite(event.wall_time):
-            self.first = event.wall_time if self.first is None else min(self.first, event.wall_time)
+        step, seconds = event.step, event.wall_time
+        self._num_values += step not in values
+        values[step] = value
+        if seconds < self._first:
+            self._first = seconds
         if self._num_values > MOST_VALUES:
             self._thin()
 
@@ -148,7 +153,7 @@ class Events:
                 del texts[min(texts)]
 
     def _add_picture(self, path: Path, record: Record, step: int, value: Any) -> None:
-        encoded = value.image.encoded_image_string
+        encoded, (place, content) = value.image.encoded_image_string, record
         pictures = self._series(self.pictures, value.tag)
         if not _is_png(encoded):
             self.left_out.add(f"pictures that are no PNG of at most {MOST_PIXELS:,} pixels")
@@ -156,7 +161,7 @@ class Events:
             self.left_out.add(f"pictures, since a run has more than {MOST_PICTURES:,}")
         elif pictures is not None:
             self._num_pictures += 1
-            pictures[step] = Picture(path, record.place + record.content.find(encoded), len(encoded))
+            pictures[step] = Picture(path, place + content.find(encoded), len(encoded))
 
     def _series(self, tags: dict[str, dict[int, Entry]], tag: str) -> dict[int, Entry] | None:
         """Return the entries of a tag, unless there are too many tags."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from struct import Struct
-from typing import BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, TypeAlias
 
 from lightning_saliency.report._checksum import masked_checksums
 from lightning_saliency.report._limits import LARGEST_RECORD, LeftOut
@@ -11,28 +11,12 @@ HEADER: Final = Struct("<Q4s")
 CHECKSUM: Final = Struct("<I")
 OVERHEAD: Final = HEADER.size + CHECKSUM.size
 BLOCK: Final = 2**20
+# Its place in the file, and its content.
+Record: TypeAlias = tuple[int, bytes]
 
 
 class DamagedFileError(ValueError):
     """From here on the file cannot be read."""
-
-
-class Record(NamedTuple):
-    """A record, and its place in the file."""
-
-    place: int
-    content: bytes
-
-
-class _Frame(NamedTuple):
-    """A record's place in a block, and its length."""
-
-    start: int
-    length: int
-
-    @property
-    def end(self) -> int:
-        return self.start + self.length + OVERHEAD
 
 
 def read_records(
@@ -53,55 +37,55 @@ def read_records(
     while place < size:
         file.seek(place)
         block = file.read(min(BLOCK, size - place))
-        frames = _frames(block)
-        if frames:
-            yield from _checked(block, place, frames, size, left_out)
-            end = frames[-1].end
+        ends = _ends(block)
+        if ends:
+            yield from _checked(block, place, ends, size, left_out)
         else:
-            record, end = _large(file, place, size, left_out)
-            yield from record
-        place += end
-        advance(end)
+            ends = [_end_of_large(file, place, size)]
+            if ends[0] > LARGEST_RECORD:
+                left_out.add(f"records of more than {LARGEST_RECORD:,} bytes")
+            else:
+                file.seek(place)
+                yield from _checked(file.read(ends[0]), place, ends, size, left_out)
+        place += ends[-1]
+        advance(ends[-1])
 
 
-def _frames(block: bytes) -> list[_Frame]:
-    """List the complete records of a block, whose lengths nobody has checked yet."""
-    frames, start = [], 0
+def _ends(block: bytes) -> list[int]:
+    """List where the complete records of a block end, by lengths that nobody has checked yet."""
+    ends, start, unpack = [], 0, HEADER.unpack_from
     while start + HEADER.size <= len(block):
-        frame = _Frame(start, HEADER.unpack_from(block, start)[0])
-        if frame.end > len(block):
+        start += unpack(block, start)[0] + OVERHEAD
+        if start > len(block):
             break
-        frames.append(frame)
-        start = frame.end
-    return frames
+        ends.append(start)
+    return ends
 
 
-def _checked(block: bytes, place: int, frames: list[_Frame], size: int, left_out: LeftOut) -> Iterator[Record]:
-    headers = masked_checksums([block[frame.start : frame.start + 8] for frame in frames])
-    contents = [block[frame.start + HEADER.size : frame.end - CHECKSUM.size] for frame in frames]
-    for frame, header, content, checksum in zip(frames, headers, contents, masked_checksums(contents), strict=True):
-        if CHECKSUM.unpack_from(block, frame.start + 8)[0] != header:
-            raise _damage(place + frame.start, size)
-        if CHECKSUM.unpack_from(block, frame.end - CHECKSUM.size)[0] == checksum:
-            yield Record(place + frame.start + HEADER.size, content)
+def _checked(block: bytes, place: int, ends: list[int], size: int, left_out: LeftOut) -> Iterator[Record]:
+    starts, unpack = [0, *ends[:-1]], CHECKSUM.unpack_from
+    headers = masked_checksums([block[start : start + 8] for start in starts])
+    contents = [block[start + HEADER.size : end - CHECKSUM.size] for start, end in zip(starts, ends, strict=True)]
+    checksums = masked_checksums(contents)
+    for start, end, header, content, checksum in zip(starts, ends, headers, contents, checksums, strict=True):
+        if unpack(block, start + 8)[0] != header:
+            raise _damage(place + start, size)
+        if unpack(block, end - CHECKSUM.size)[0] == checksum:
+            yield place + start + HEADER.size, content
         else:
             left_out.add("damaged records")
 
 
-def _large(file: BinaryIO, place: int, size: int, left_out: LeftOut) -> tuple[list[Record], int]:
-    """Read one record that is larger than a block, or find that the file ends inside it."""
+def _end_of_large(file: BinaryIO, place: int, size: int) -> int:
+    """Return where a record that is larger than a block ends, unless the file ends inside it."""
     file.seek(place)
     header = file.read(HEADER.size)
-    if len(header) < HEADER.size:
+    if len(header) < HEADER.size or CHECKSUM.unpack(header[8:])[0] != masked_checksums([header[:8]])[0]:
         raise _damage(place, size)
-    frame = _Frame(0, HEADER.unpack(header)[0])
-    if CHECKSUM.unpack(header[8:])[0] != masked_checksums([header[:8]])[0] or place + frame.end > size:
+    end: int = HEADER.unpack(header)[0] + OVERHEAD
+    if place + end > size:
         raise _damage(place, size)
-    if frame.length > LARGEST_RECORD:
-        left_out.add(f"records of more than {LARGEST_RECORD:,} bytes")
-        return [], frame.end
-    block = header + file.read(frame.length + CHECKSUM.size)
-    return list(_checked(block, place, [frame], size, left_out)), frame.end
+    return end
 
 
 def _damage(place: int, size: int) -> DamagedFileError:
