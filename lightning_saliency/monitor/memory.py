@@ -8,18 +8,22 @@ import torch
 from torch import Tensor
 
 from lightning_saliency.drift import DriftMeasure
-from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap
+from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap, resized, within_bound
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import DriftColumn, Evaluation
 from lightning_saliency.names import SINCE, Since
+
+# Of the format in checkpoints.
+VERSION = 1
 
 
 @dataclass
 class Memory:
     """Maps of earlier evaluations and which of them was the best.
 
-    Every process remembers the maps of its own images, and the first one those of all, for checkpoints.
+    Every process remembers the maps of its own images, and the first one those of all, for checkpoints. Together they
+    take at most 8 MB: with many images or methods smaller maps are remembered, and in the end those of fewer images.
 
     Attributes:
         maps: Small maps by evaluation (previous, first, best), method and image.
@@ -41,12 +45,13 @@ class Memory:
             scalars: Their values by name.
             settings: The monitor's settings, whose `best` names the value that decides.
         """
-        self.maps["previous"] = evaluation.maps
-        self.maps.setdefault("first", evaluation.maps)
+        maps = within_bound(evaluation.maps, settings.num_images * len(settings.methods))
+        self.maps["previous"] = maps
+        self.maps.setdefault("first", maps)
         self.fingerprints.update(_fingerprints(evaluation))
         decisive = None if settings.best is None else scalars.get(f"{settings.name}/{settings.best}")
         if settings.best is not None and decisive is not None:
-            self._consider(evaluation.maps, decisive.value, settings.best, settings.directions[settings.best])
+            self._consider(maps, decisive.value, settings.best, settings.directions[settings.best])
 
     def is_of(self, evaluation: Evaluation) -> bool:
         """Return whether maps of these images can be compared: some are remembered, and none has changed."""
@@ -68,6 +73,7 @@ class Memory:
             for since, methods in self.maps.items()
         }
         return {
+            "version": VERSION,
             "maps": packed,
             "best_value": self.best_value,
             "best_name": self.best_name,
@@ -82,6 +88,12 @@ class Memory:
             state: The state.
             best: Name of what decides now: if it is another one, nothing is the best yet.
         """
+        version = state.get("version", VERSION)
+        if version != VERSION:
+            raise ValueError(
+                f"The state of a monitor must have the version {VERSION}, but got {version!r}.  Resume with the "
+                "release of lightning_saliency that wrote the checkpoint."
+            )
         maps = {
             since: {method: _unpacked(images) for method, images in methods.items()}
             for since, methods in state["maps"].items()
@@ -111,15 +123,22 @@ def _compare(
     rows = [
         (row, index)
         for row, index in enumerate(indices.tolist())
-        if index in now and index in reference and now[index].values.shape == reference[index].values.shape
+        if index in now and index in reference and _can_compare(now[index], reference[index])
     ]
     if not rows:
         return {}
-    first = torch.stack([now[index].values for _, index in rows]).float()
+    sizes = {index: tuple(reference[index].values.shape) for _, index in rows}
+    first = torch.stack([resized(now[index], sizes[index]).values for _, index in rows]).float()
     second = torch.stack([reference[index].values for _, index in rows]).float()
     places = torch.tensor([row for row, _ in rows])
     absent = torch.full((len(indices),), torch.nan, dtype=torch.float64)
     return {measure.name: absent.index_put((places,), measure.function(first, second).double()) for measure in measures}
+
+
+def _can_compare(now: SmallMap, reference: SmallMap) -> bool:
+    """Return whether a map can be averaged down to the size that is remembered."""
+    sizes, smaller = now.values.shape, reference.values.shape
+    return len(sizes) == len(smaller) and all(size >= one for size, one in zip(sizes, smaller, strict=True))
 
 
 def _fingerprints(evaluation: Evaluation) -> dict[int, int]:

@@ -154,9 +154,7 @@ def _is_drawable(value: float) -> bool:
 def _points(line: Line) -> Points:
     """Keep finite values, and of very many some at even distances, the last included."""
     finite = [
-        (step, value, _finite(line.errors.get(step, 0.0)))
-        for step, value in line.values.items()
-        if _is_drawable(value)
+        (step, value, _finite(line.errors.get(step, 0.0))) for step, value in line.values.items() if _is_drawable(value)
     ]
     every = -(-len(finite) // MOST_POINTS) or 1
     return finite[::-1][::every][::-1]

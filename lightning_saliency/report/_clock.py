@@ -6,7 +6,6 @@ from typing import Final
 
 from lightning_saliency.report._log import Log
 
-
 # Larger numbers count nothing.
 LAST: Final = 2**53
 

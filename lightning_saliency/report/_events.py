@@ -136,8 +136,7 @@ class Events:
         step, seconds = event.step, event.wall_time
         self._num_values += step not in values
         values[step] = value
-        if seconds < self._first:
-            self._first = seconds
+        self._first = min(self._first, seconds)
         if self._num_values > MOST_VALUES:
             self._thin()
 

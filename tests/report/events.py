@@ -37,3 +37,8 @@ def evaluations(values: Mapping[str, float], steps: Iterable[int] = (0,), monito
     """Encode evaluations of a monitor, with what makes it one."""
     needed = {f"{monitor}/seconds": 1.0, f"{monitor}/grad_cam/invalid": 0.0}
     return [event(step, tag, value) for step in steps for tag, value in (needed | dict(values)).items()]
+
+
+def repeat(path: Path, times: int) -> None:
+    """Write the records of a file again and again."""
+    path.write_bytes(path.read_bytes() * times)
