@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import SaliencyMonitor
+from lightning_saliency.metrics import Sparseness
 
 MOST = 8 * 2**20
 
@@ -60,7 +61,7 @@ def evaluate(num_images, side, num_methods):
     changing = Changing()
     methods = {f"m{number}": lambda model, images, targets: images[:, 0] for number in range(num_methods - 1)}
     watcher = SaliencyMonitor(
-        {**methods, "changing": changing}, [], controls=[], num_images=num_images, num_panels=2, max_batch_size=256
+        {**methods, "changing": changing}, [Sparseness()], controls=[], num_images=num_images, num_panels=2, max_batch_size=256
     )
     trainer = pl.Trainer(
         accelerator="cpu",
@@ -103,6 +104,6 @@ def test_few_maps_are_remembered_as_they_are():
 def test_a_restored_memory_measures_the_same_drift():
     watcher = evaluate(256, 32, 10)
     state = watcher.state_dict()
-    other = SaliencyMonitor(dict(watcher.settings.methods), [], controls=[], num_images=256)
+    other = SaliencyMonitor(dict(watcher.settings.methods), [Sparseness()], controls=[], num_images=256)
     other.load_state_dict(state)
     assert size_of(other.state_dict()) == size_of(state)
