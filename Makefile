@@ -1,11 +1,14 @@
 PYTHON ?= python3
 DEVICE ?= cpu
 BIN := .venv/bin
+# Directories of tests with a target of their own. `QUICK=1` leaves out what takes minutes.
+PARTS := integrations studies documents attack
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(if $(QUICK),-m 'not long')
 
-.PHONY: help demo test lint types imports unit bench clean
+.PHONY: help demo test lint types imports unit integrations studies docs attack bench clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 .venv/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -15,7 +18,7 @@ help:  ## List the targets
 demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
 	$(BIN)/python examples/digits.py
 
-test: lint types imports unit  ## Everything that has to pass before a change lands
+test: lint types imports unit  ## Style, types, imports, and all tests that are not in a part below
 
 lint: .venv/.installed  ## Style
 	$(BIN)/ruff check .
@@ -28,7 +31,19 @@ imports: .venv/.installed  ## Layers import only from the layers below
 	$(BIN)/lint-imports
 
 unit: .venv/.installed  ## Tests and the examples of every docstring
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(PYTEST) $(PARTS:%=--ignore=tests/%)
+
+integrations: .venv/.installed  ## Tests with browsers, Ray, Optuna and installed wheels
+	$(PYTEST) tests/integrations
+
+studies: .venv/.installed  ## Examples, studies and benchmarks in small
+	$(PYTEST) tests/studies
+
+docs: .venv/.installed  ## Code, links and words of the documents
+	$(PYTEST) tests/documents
+
+attack: .venv/.installed  ## Long runs and killed ones
+	$(PYTEST) tests/attack
 
 .venv/.bench: .venv/.installed
 	$(BIN)/python -m pip install --quiet --editable '.[bench]' --constraint constraints.txt

@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_saliency._checks import check_images, check_integer
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Model
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.references import References
 from lightning_saliency.passes.stream import Reading
 from lightning_saliency.targets import ClassLogit, Target, TargetLike, as_target, predicted_class
@@ -37,6 +38,11 @@ class SaliencyMethod(ABC):
     def readings(self) -> tuple[Reading, ...]:
         """Quantities that it shares with other methods: with any, `explain` runs its passes and calls `formula`."""
         return ()
+
+    @property
+    def layers(self) -> tuple[LayerName, ...]:
+        """Names of the layers that it reads."""
+        return tuple(dict.fromkeys(reading.place for reading in self.readings if reading.place is not None))
 
     def formula(self, images: Images, *values: Any) -> Maps:
         """Make raw maps (B, *S) from the values of the readings for one chunk of images."""

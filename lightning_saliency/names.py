@@ -18,13 +18,24 @@ Kind: TypeAlias = Literal["cost", "count", "score", "margin", "drift"]
 SINCE: Final[dict[Since, str]] = {"previous": "", "first": "_first", "best": "_best"}
 PARTS: Final[dict[Part, str]] = {"value": "", "stderr": "_stderr", "low": "_low", "high": "_high"}
 COUNTS: Final = ("invalid", "blank")
-COSTS: Final = ("seconds", "fraction_of_epoch", "used")
+COSTS: Final = ("seconds", "fraction_of_epoch", "used", "left_out")
 CURVES: Final = "curves"
 SCHEMA: Final = 1
 EVALUATIONS: Final = "evaluations"
 # What both files have in front; a reader tells by them training from tests, and one run from another.
 ORIGIN_COLUMNS: Final = ("schema", "stage", "run")
-SCORE_COLUMNS: Final = (*ORIGIN_COLUMNS, "step", "epoch", "index", "target", "predicted", "method", "metric", "score")
+SCORE_COLUMNS: Final = (
+    *ORIGIN_COLUMNS,
+    "step",
+    "epoch",
+    "index",
+    "target",
+    "predicted",
+    "class_name",
+    "method",
+    "metric",
+    "score",
+)
 EVALUATION_COLUMNS: Final = (*ORIGIN_COLUMNS, "epoch", "step", "name", "value", "stderr", "num_images")
 TEST: Final = "test_"
 DRIFT: Final = "drift_"
@@ -216,6 +227,11 @@ def image_name(monitor: str, method: str, index: int) -> str:
 def moved_name(monitor: str, method: str, place: int) -> str:
     """Name the picture of the image whose map moved most (place 0), second most, ..."""
     return f"{monitor}/{method}/drifted_{place}"
+
+
+def worst_name(monitor: str, method: str, place: int) -> str:
+    """Name the picture of the image with the worst score (place 0), second worst, ..."""
+    return f"{monitor}/{method}/worst_{place}"
 
 
 def passed_name(gate: str) -> str:

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, IterableDataset
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.__main__ import main
 from lightning_saliency.checkpoints import evaluate_checkpoints
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import Gradient
 from lightning_saliency.report._reading import read_run
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, fit
@@ -47,7 +48,16 @@ number = 3
 
 def watch(**options):
     return SaliencyMonitor(
-        **{"methods": ["gradient", "eigen_cam"], "num_images": 7, "mean": MEAN, "std": STD, **options}
+        **{
+            "methods": ["gradient", "eigen_cam"],
+            "num_images": 7,
+            "mean": MEAN,
+            "std": STD,
+            "drift": [*DRIFT_MEASURES],
+            "best": "gradient/rcap",
+            "log": ("*",),
+            **options,
+        }
     )
 
 

@@ -1,7 +1,6 @@
 """The end of an evaluation: merge, log, publish, remember."""
 
 from dataclasses import replace
-from typing import Any, Final
 
 import lightning.pytorch as pl
 
@@ -15,14 +14,12 @@ from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorStat
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.history import Record, last_values
+from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.selection import logged_values, patterns_without_match
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
-
-# Together the first two mean that Lightning starts no collective for a value, and gives no advice to.
-WITHOUT_COLLECTIVE: Final[dict[str, Any]] = {"sync_dist": True, "rank_zero_only": True, "reduce_fx": "max"}
 
 
 def report(
@@ -34,6 +31,8 @@ def report(
         fault = agree_on_fault(evaluated.evaluation.fault, trainer)
         if fault is not None:
             state.settle(fault, run.error)
+        # From here on the data are to blame for what the arguments would be.
+        state.succeeded |= fault is None and evaluated.evaluation.num_read > 0
         return
     conclusion = conclude(
         trainer,
@@ -46,12 +45,17 @@ def report(
     outcome = conclusion.outcome
     if outcome.fault is not None:
         state.settle(outcome.fault, run.error)
-        log_again(trainer, pl_module, state)
         return
     state.succeeded = True
     if outcome.drift_restarts:
         state.warn("data", "The validation data changed since the checkpoint was written. Drift restarts.")
         state.memory = Memory()
+    state.last = Evaluation(
+        conclusion.evaluation,
+        state.settings,
+        {index: image for index, image in evaluated.thumbnails.items() if index in conclusion.panels},
+        conclusion.panels,
+    )
     _log(trainer, pl_module, state, outcome)
     unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors)
     if run.trains:
@@ -66,7 +70,9 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
     """Log what is asked for of values that are the same on every process, and keep a record of all."""
     stage = stage_of(trainer)
     values = logged_values(outcome.scalars, state.settings, asked_names(trainer))
-    pl_module.log_dict({staged(name, stage): value for name, value in values.items()}, **WITHOUT_COLLECTIVE)
+    # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
+    staged_values = {staged(name, stage): value for name, value in values.items()}
+    pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
     for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
         state.warn(
             f"log {pattern}",
@@ -82,16 +88,6 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
         {name: scalar.num_images for name, scalar in outcome.scalars.items()},
     )
     state.add(record, writes=trainer.is_global_zero)
-
-
-def log_again(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState) -> None:
-    """Give callbacks and schedulers the last values of training where a validation computes none; loggers get nothing.
-
-    Lightning forgets values when it resumes. A gate does not take them for new, since there is no new record.
-    """
-    if trainer.state.fn == "fit" and not trainer.sanity_checking:
-        values = logged_values(last_values(state.history), state.settings, asked_names(trainer))
-        pl_module.log_dict(values, logger=False, **WITHOUT_COLLECTIVE)
 
 
 def _publish(
@@ -114,7 +110,7 @@ def _publish(
             conclusion.panels,
             run.trains and state.resumed,
             monitors,
-            not state.introduced,
+            None if state.introduced else state.preflight,
         )
         if outcome.loss is None:
             for key, message in complaints(conclusion.evaluation, state.settings).items():

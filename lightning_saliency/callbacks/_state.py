@@ -12,6 +12,8 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record, new_run
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.preflight import Preflight
+from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.subset import Subset
 
 LONGEST_HISTORY: Final = 1000
@@ -38,6 +40,8 @@ class MonitorState:
         introduced: Whether loggers have the card and the charts.
         affordable: The number of images that `max_seconds` allows, once it is known.
         interrupted: Epoch and step of an evaluation that did not end.
+        preflight: The subject and the cost, as the first images have shown them.
+        last: The results of the last evaluation.
         warnings: Keys of what has been said.
     """
 
@@ -55,6 +59,8 @@ class MonitorState:
     introduced: bool = False
     affordable: int | None = None
     interrupted: tuple[int, int] | None = None
+    preflight: Preflight | None = None
+    last: Evaluation | None = None
     warnings: set[str] = field(default_factory=set)
 
     @property

@@ -7,13 +7,16 @@ from typing import Any, Final, Literal
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from lightning_saliency._name_spaces import Callback
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._asked_names import awaits_values
-from lightning_saliency.callbacks._dashboard import enter_run
+from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
+from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
-from lightning_saliency.callbacks._reporting import log_again, report
+from lightning_saliency.callbacks._preflight import look_ahead
+from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.callbacks._state import INCOMPLETE, MonitorState
@@ -26,6 +29,8 @@ from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, Ta
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
+from lightning_saliency.monitor.preflight import Preflight
+from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.selection import log_patterns
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
@@ -33,7 +38,7 @@ from lightning_saliency.passes.precision import ScoringPrecision
 FIRST_BATCH_SIZE: Final = 64
 
 
-class SaliencyMonitor(pl.Callback):
+class SaliencyMonitor(Callback):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
@@ -53,12 +58,13 @@ class SaliencyMonitor(pl.Callback):
             or as `DriftMeasure`. The first one decides which images have moved most.
         best: Score or margin that decides which evaluation was the best, such as `"grad_cam/rcap"`: the best maps are
             drawn, and drift since then has `_best`. `None` means no best one.
-        log: What else is logged: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
+        log: Further values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
             everything: standard errors, the controls' scores, and margins one standard error lower and higher (`_low`,
             `_high`), of which TensorBoard's charts make bands. One that matches nothing gets a warning.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
         num_panels: How many of these images are drawn, always the same ones.
         num_drifted: How many images whose maps moved most are drawn besides.
+        num_worst: How many images with the worst score of the first metric are drawn besides, for each method.
         every_n_epochs: In training, work in the validations of every n-th epoch, and in the first one if a callback
             or scheduler monitors a value.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
@@ -110,6 +116,7 @@ class SaliencyMonitor(pl.Callback):
         num_images: int = 64,
         num_panels: int = 4,
         num_drifted: int = 1,
+        num_worst: int = 1,
         every_n_epochs: int = 1,
         max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
         max_seconds: float | None = None,
@@ -131,6 +138,7 @@ class SaliencyMonitor(pl.Callback):
         self._arguments = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics),
+            methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
@@ -139,6 +147,7 @@ class SaliencyMonitor(pl.Callback):
             num_images=num_images,
             num_panels=num_panels,
             num_drifted=num_drifted,
+            num_worst=num_worst,
             every_n_epochs=every_n_epochs,
             max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
             halves_batches=max_batch_size == "auto",
@@ -184,6 +193,43 @@ class SaliencyMonitor(pl.Callback):
         At most 1,000 are kept. After a launcher such as that of `ddp_spawn` they are those of its first process.
         """
         return self._state.history
+
+    @property
+    def last(self) -> Evaluation | None:
+        """The results of the last evaluation: on the first process those of all images, elsewhere of its share.
+
+        `None` before there is one, in a process that launched others, and after a checkpoint was loaded.
+        """
+        return self._state.last
+
+    def check(self, pl_module: pl.LightningModule, data: Any) -> Preflight:
+        """Try the arguments on two images, and return what will be explained, where, and at which cost.
+
+        The sanity run of a training does the same, and tells it.
+
+        Args:
+            pl_module: The module that is going to be trained.
+            data: A data module, a loader, or tensors (images, labels).
+
+        Raises:
+            TypeError: If an argument is not of the kind expected.
+            ValueError: If an argument does not fit the module or the data.
+
+        Example:
+            >>> import lightning.pytorch as pl
+            >>> import torch
+            >>> class Classifier(pl.LightningModule):
+            ...     def __init__(self):
+            ...         super().__init__()
+            ...         self.network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(192, 2))
+            ...     def forward(self, images):
+            ...         return self.network(images)
+            >>> data = (torch.rand(4, 3, 8, 8), torch.tensor([0, 1, 0, 1]))
+            >>> preflight = SaliencyMonitor(["gradient"], ["rcap"]).check(Classifier(), data)
+            >>> preflight.target, preflight.class_names
+            ('label', None)
+        """
+        return look_ahead(self.find_network(pl_module), pl_module, data, self._arguments)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the maps that drift is measured from, the budget, and the history."""
@@ -237,10 +283,14 @@ class SaliencyMonitor(pl.Callback):
                 loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the loops."""
+        """Restore the loops, and the charts where the user has laid out others since."""
         self._restore_loops()
         if stage == "fit":
             self._state.mention_interrupted()
+            if self._state.introduced and self is _monitors(trainer)[0]:
+                self._settle_incomplete(
+                    write_charts(trainer, [monitor.settings for monitor in _monitors(trainer)]), trainer
+                )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the loops where no teardown comes, and say what is lost."""
@@ -259,8 +309,9 @@ class SaliencyMonitor(pl.Callback):
         self._enter_run(trainer, starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time, also where training goes on in the middle of an epoch."""
+        """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
         self._state.clock.start()
+        keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
@@ -299,7 +350,7 @@ class SaliencyMonitor(pl.Callback):
         run = self._state.run
         if run is None or run.evaluated is not None:
             return
-        is_watched = dataloader_idx == self.settings.dataloader_idx
+        is_watched = run.subset.source.yields(batch_idx, dataloader_idx)
         if run.collects and not is_complete(trainer, self._state, run, batch if is_watched else None):
             return
         work(trainer, pl_module, self._state, run, self.find_network)
@@ -308,7 +359,6 @@ class SaliencyMonitor(pl.Callback):
         """Merge the results of all processes, and log them before checkpoints look."""
         run = self._state.run
         if run is None:
-            log_again(trainer, pl_module, self._state)
             return
         work(trainer, pl_module, self._state, run, self.find_network)
         with signals_held():
@@ -339,7 +389,12 @@ class SaliencyMonitor(pl.Callback):
         """Enter the run once for all monitors, by the first of them."""
         if self is not _monitors(trainer)[0]:
             return
-        fault = enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts)
+        self._settle_incomplete(
+            enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts), trainer
+        )
+
+    def _settle_incomplete(self, fault: Fault | None, trainer: pl.Trainer) -> None:
+        """Raise or warn where something could not be logged."""
         if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
             fault = tell_everyone(fault, trainer)
         if fault is not None:

@@ -1,6 +1,6 @@
 """Scores by class as a table in Markdown, for the card."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from lightning_saliency.monitor._markup import escaped
@@ -21,8 +21,13 @@ def class_table(evaluation: Evaluation, settings: Settings) -> str:
     classes = scores_by_class(_scores(evaluation, keys), worst_by)
     named = f"Means of the first evaluation by class, worst {escaped(first[1])} of {escaped(first[0])} first"
     limit = f"; {MOST_CLASSES} of {len(classes)} classes." if len(classes) > MOST_CLASSES else "."
+    names = evaluation.class_names
     header = ["class", "images", *(f"{escaped(method)} {escaped(metric)}" for method, metric in keys)]
-    lines = [header, ["---"] * len(header), *(_line(each, keys) for each in classes[:MOST_CLASSES])]
+    lines = [
+        header,
+        ["---"] * len(header),
+        *(_line(each, keys, names) for each in classes[:MOST_CLASSES]),
+    ]
     return f"## Scores by class\n\n{named}{limit}\n\n" + "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -33,8 +38,9 @@ def _scores(evaluation: Evaluation, keys: list[Key]) -> Iterator[tuple[int, str,
             yield target, method, metric, score
 
 
-def _line(scores: ClassScores, keys: list[Key]) -> list[str]:
-    return [str(scores.target), str(scores.num_images), *(_cell(scores, key) for key in keys)]
+def _line(scores: ClassScores, keys: list[Key], names: Mapping[int, str]) -> list[str]:
+    name = escaped(names.get(scores.target, scores.target))
+    return [name, str(scores.num_images), *(_cell(scores, key) for key in keys)]
 
 
 def _cell(scores: ClassScores, key: Key) -> str:

@@ -10,17 +10,19 @@ from lightning_saliency.monitor._class_table import class_table
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.evaluation import Evaluation, fingerprint_of
+from lightning_saliency.monitor.preflight import Preflight, versions
 from lightning_saliency.names import LoggedName
 
 
-def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar]) -> str:
+def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar], preflight: Preflight) -> str:
     """Write the card in Markdown, of the scores that there are.
 
     Args:
         evaluation: Results of the first evaluation.
         settings: The monitor's settings.
         values: Values by name, for the controls' scores.
+        preflight: The subject and the cost.
     """
     indices = evaluation.indices.tolist()
     names = {metric for _, metric in evaluation.scores}
@@ -31,6 +33,8 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         "`_vs_random` is the margin over a random map image by image: positive is better whatever the direction, and "
         "near zero the score says nothing about these maps. Standard errors are in `evaluations.csv`, and logged as "
         "`_stderr` where a callback or `log` asks for them.",
+        f"Explained is {escaped(preflight.target)} of {escaped(preflight.network)}.",
+        "\n".join(f"- {escaped(fact)}" for fact in [*preflight.facts, preflight.cost]),
         "## Scores",
         "\n".join(_score_line(name, metric, settings, values) for name, metric in scored.items()),
         "## Methods",
@@ -41,9 +45,25 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         "`blank` counts constant maps, `invalid` maps that are not finite. "
         f"Seed of the subset, the noise and the controls: {settings.seed}.",
         class_table(evaluation, settings),
-        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}.",
+        _colours_line(evaluation),
+        f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}. "
+        f"Fingerprint of these images: {fingerprint_of(evaluation)}. Computed by {versions()}.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _colours_line(evaluation: Evaluation) -> str:
+    """Say how images were normalised, and where that is stated."""
+    colours = evaluation.colours
+    if colours is None:
+        return ""
+    if colours.normalization is None:
+        return f"How images were normalized is unknown: {escaped(colours.source)}."
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in values)
+        for values in (colours.normalization.mean, colours.normalization.std)
+    )
+    return f"Images were normalized with mean {mean} and std {std}, by {escaped(colours.source)}."
 
 
 def _drift_lines(settings: Settings) -> list[str]:

@@ -44,12 +44,19 @@ def _drift_measure(choice: str | DriftMeasure) -> DriftMeasure:
     return choice
 
 
+def activation_of(metrics: Mapping[str, ExplanationMetric]) -> Activation:
+    """Return how logits become probabilities: as in the metrics, if they agree on something unusual."""
+    activations = {getattr(metric, "activation", None) for metric in metrics.values()} - {None}
+    return "sigmoid" if activations == {"sigmoid"} else "softmax"
+
+
 @dataclass(frozen=True, eq=False)
 class Settings:
     """The arguments that `SaliencyMonitor` documents, with methods and metrics by name."""
 
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
+    methods_are_default: bool
     metrics_are_default: bool
     controls: tuple[str, ...]
     drift: tuple[DriftMeasure, ...]
@@ -58,6 +65,7 @@ class Settings:
     num_images: int
     num_panels: int
     num_drifted: int
+    num_worst: int
     every_n_epochs: int
     max_batch_size: int
     halves_batches: bool
@@ -80,7 +88,7 @@ class Settings:
         """Refuse what cannot work whatever the data are."""
         for argument in ("num_images", "every_n_epochs", "max_batch_size"):
             check_integer(argument, getattr(self, argument), minimum=1)
-        for argument in ("num_panels", "num_drifted", "dataloader_idx", "seed", "max_kept_bytes"):
+        for argument in ("num_panels", "num_drifted", "num_worst", "dataloader_idx", "seed", "max_kept_bytes"):
             check_integer(argument, getattr(self, argument), minimum=0)
         self._check_controls()
         self._check_names()
@@ -119,9 +127,8 @@ class Settings:
 
     @property
     def activation(self) -> Activation:
-        """How logits become probabilities: as in the metrics, if they agree on something unusual."""
-        activations = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
-        return "sigmoid" if activations == {"sigmoid"} else "softmax"
+        """How logits become probabilities."""
+        return activation_of(self.metrics)
 
     def _check_names(self) -> None:
         if CURVES in self.methods:

@@ -11,14 +11,14 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.memory import Memory
-from lightning_saliency.names import curves_name, image_name, moved_name
+from lightning_saliency.names import curves_name, image_name, moved_name, worst_name
 from lightning_saliency.visualization import Curve, draw_curves, draw_strip
 
 Tiles = dict[str, SmallMap]
 
 
 def drawn_images(evaluation: Evaluation, panels: Sequence[int], settings: Settings) -> list[int]:
-    """List the images that are panels, or whose maps moved most, and have a finite map."""
+    """List the images that are panels, whose maps moved most or whose scores are worst, and have a finite map."""
     return sorted(
         {
             index
@@ -37,7 +37,7 @@ def draw_strips(
     memory: Memory,
     start: str,
 ) -> dict[str, Tensor]:
-    """Draw the images that are panels, or whose maps moved most: pictures by tag."""
+    """Draw the images that are panels, whose maps moved most or whose scores are worst: pictures by tag."""
     pictures = {}
     for method, maps in evaluation.maps.items():
         limits = _common_limits(method, evaluation, memory) if settings.scale == "common" else None
@@ -85,8 +85,9 @@ def _places(
 ) -> dict[str, int]:
     """Name the pictures of a method and say which image each shows."""
     places = {image_name(start, method, index): index for index in panels}
-    moved = _most_drifted(evaluation, method, settings)
-    return places | {moved_name(start, method, place): index for place, index in enumerate(moved)}
+    moved, worst = _most_drifted(evaluation, method, settings), _worst(evaluation, method, settings)
+    places |= {moved_name(start, method, place): index for place, index in enumerate(moved)}
+    return places | {worst_name(start, method, place): index for place, index in enumerate(worst)}
 
 
 def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -> Tiles:
@@ -108,10 +109,22 @@ def _most_drifted(evaluation: Evaluation, method: str, settings: Settings) -> li
     column = None if measure is None else evaluation.drift.get((method, measure.name, "previous"))
     if measure is None or column is None:
         return []
-    similarity = column if measure.higher_is_better else -column
-    triples = zip(similarity.tolist(), evaluation.indices.tolist(), column.isfinite().tolist(), strict=True)
-    ordered = sorted((value, index) for value, index, is_number in triples if is_number)
-    return [index for _, index in ordered[: settings.num_drifted]]
+    return _lowest(column if measure.higher_is_better else -column, evaluation)[: settings.num_drifted]
+
+
+def _worst(evaluation: Evaluation, method: str, settings: Settings) -> list[int]:
+    """List the images with the worst scores of the first metric that has scores and a direction."""
+    for name, metric in settings.metrics.items():
+        column = evaluation.scores.get((method, name))
+        if column is not None and metric.higher_is_better is not None:
+            return _lowest(column if metric.higher_is_better else -column, evaluation)[: settings.num_worst]
+    return []
+
+
+def _lowest(values: Tensor, evaluation: Evaluation) -> list[int]:
+    """Sort the images by a finite value, equal ones by their indices."""
+    triples = zip(values.tolist(), evaluation.indices.tolist(), values.isfinite().tolist(), strict=True)
+    return [index for _, index in sorted((value, index) for value, index, is_number in triples if is_number)]
 
 
 def _score_lines(evaluation: Evaluation, method: str, index: int) -> list[str]:

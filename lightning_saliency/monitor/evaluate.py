@@ -1,26 +1,35 @@
 """Explain and score a share of the images, batch by batch."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
-from lightning_saliency.monitor._normalization import class_names_of, find_normalization
+from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
-from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
+from lightning_saliency.monitor.config import Settings, activation_of
+from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, not_classes
 from lightning_saliency.monitor.evaluation import Evaluation, merge
-from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
+from lightning_saliency.monitor.items import Reading
+from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
+from lightning_saliency.monitor.subset import Subset
+from lightning_saliency.monitor.suitability import suitable_methods
+from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.targets import Activation, ClassLogit, class_logits
@@ -47,8 +56,9 @@ class Task:
         max_batch_size: Most images in one pass.
         normalization: How to get back to raw pixels for pictures.
         controls: Names of the methods that are controls, and never drawn.
-        class_names: Names for captions.
+        class_names: Names of the classes, where the data set has them.
         scoring_precision: How changed images are predicted.
+        methods_are_default: Whether methods that cannot explain the network are left out.
     """
 
     methods: Mapping[str, Method]
@@ -61,6 +71,7 @@ class Task:
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
+    methods_are_default: bool = False
 
 
 class _Batch(NamedTuple):
@@ -88,12 +99,14 @@ class Evaluated:
         evaluation: Results, to be merged with those of other processes.
         thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
+        preflight: The subject and the cost, if they were asked for.
         notes: Messages for the user, by a key that lets each be said once.
     """
 
     evaluation: Evaluation = field(default_factory=Evaluation)
     thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
     panels: list[int] = field(default_factory=list)
+    preflight: Preflight | None = None
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -106,6 +119,7 @@ def evaluate_subset(
     device: torch.device,
     *,
     check: bool = False,
+    looks_ahead: bool = False,
     progress: Progress = no_progress,
 ) -> Evaluated:
     """Explain and score this process's share of a subset.
@@ -118,6 +132,7 @@ def evaluate_subset(
         settings: What to do.
         device: The device of the module.
         check: Whether to take only the first images, the same on every process.
+        looks_ahead: Whether to return a preflight.
         progress: Shows how many images are done.
     """
     with explaining(module, seed=settings.seed):
@@ -126,45 +141,114 @@ def evaluate_subset(
         first = subset.first_images(reading, device)
         if first is None:
             return Evaluated()
-        normalization = settings.normalization or find_normalization(subset.source.dataset, network, first.images)
-        metrics, notes = prepare_metrics(settings, normalization)
+        source = subset.source
+        helpers = (getattr(source.loader, "collate_fn", None), *reading.owners)
+        colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
+        metrics, notes = prepare_metrics(settings, colours)
+        names = class_names_of(source.dataset)
+        head = look_at_head(network, module, first.images, first.labels, num_classes_of(module, names))
+        network = head.network
+        metrics, advice = with_activation(
+            metrics, first.labels, head.activation, are_default=settings.metrics_are_default
+        )
+        notes = {**notes, **head.notes, **advice}
         task = Task(
-            prepare_methods(settings, subset, reading, normalization, device),
+            prepare_methods(settings, subset, reading, colours.normalization, device),
             metrics,
             settings.target,
             settings.min_confidence,
-            settings.activation,
+            activation_of(metrics),
             settings.max_batch_size,
-            normalization,
+            colours.normalization,
             frozenset(settings.controls),
-            class_names_of(subset.source.dataset),
+            names,
             settings.scoring_precision,
+            settings.methods_are_default,
         )
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
-        with progress(len(first.indices) if check else len(share)) as tell:
+        started = time.perf_counter()
+        with (
+            progress(len(first.indices) if check else len(share)) as tell,
+            passes_counted(network) if looks_ahead else nullcontext() as passes,
+        ):
             evaluated = evaluate(network, _reported(batches, tell), task)
-        return replace(evaluated, panels=watched[: settings.num_panels], notes=notes)
+        left_out = {} if check else subset.left_out_of(watched)
+        evaluation = merge([evaluated.evaluation, Evaluation(left_out=left_out, colours=colours)])
+        seconds = time.perf_counter() - started
+        preflight = (
+            None
+            if passes is None
+            else _preflight(network, settings, task, colours, first, passes, evaluation.num_read, seconds)
+        )
+        panels = watched[: settings.num_panels]
+        notes = {**notes, **evaluated.notes}
+        return replace(evaluated, evaluation=evaluation, panels=panels, preflight=preflight, notes=notes)
+
+
+def _preflight(
+    network: nn.Module,
+    settings: Settings,
+    task: Task,
+    colours: Colours,
+    first: LabelledImages,
+    passes: Passes,
+    num_images: int,
+    seconds: float,
+) -> Preflight:
+    """Put together what some images have shown."""
+    target = ClassLogit(torch.zeros(len(first.images), dtype=torch.int64, device=first.images.device))
+    number = max(num_images, 1)
+    return Preflight(
+        network=type(network).__name__,
+        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target),
+        normalization=colours.normalization,
+        normalization_source=colours.source,
+        target=described_target(settings.target, first.labels),
+        class_names=None if task.class_names is None else tuple(task.class_names),
+        forwards=passes.forwards / number,
+        backwards=passes.backwards / number,
+        seconds=seconds / number * settings.num_images,
+        num_images=settings.num_images,
+    )
 
 
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
     """Explain and score; the network is borrowed by the caller."""
     parts: list[Evaluation] = []
     thumbnails: dict[int, Thumbnail] = {}
+    strange: list[Tensor] = []
+    num_classes = 0
+    notes: dict[str, str] = {}
     for indices, images, labels, masks in batches:
         with torch.no_grad():
-            logits = class_logits(network(images.clone()), len(images))
-        targets = choose_targets(task.target, logits, labels)
-        batch = _Batch(indices, images, labels, masks, targets, logits)
+            logits = class_logits(call_network(network, images), len(images))
+        targets, num_classes = choose_targets(task.target, logits, labels), logits.shape[1]
+        outside = not_classes(targets, num_classes)
+        if outside:
+            strange.append(targets)
+            parts.append(Evaluation(left_out={indices[row]: reason for row, reason in outside.items()}))
+        # What is left out is explained all the same, since other processes may wait for the passes.
+        batch = _Batch(indices, images, labels, masks, targets.clamp(0, num_classes - 1), logits)
         if task.min_confidence > 0:
-            confidence = ClassLogit(targets).probability(logits, task.activation)
+            confidence = ClassLogit(batch.targets).probability(logits, task.activation)
             batch = batch.where(confidence >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
-            parts.append(_evaluate_batch(network, batch, task))
+            try:
+                parts.append(_evaluate_batch(network, batch, task))
+            except UnsuitableModelError:
+                if not task.methods_are_default:
+                    raise
+                methods, notes = suitable_methods(network, batch.images, batch.targets, task.methods, task.controls)
+                task = replace(task, methods=methods)
+                parts.append(_evaluate_batch(network, batch, task))
             thumbnails |= _thumbnails(batch, task)
-    return Evaluated(merge(parts), thumbnails)
+    evaluation = merge(parts)
+    if not evaluation.num_read and any(bool((targets >= num_classes).any()) for targets in strange):
+        check_classes(torch.cat(strange), num_classes)
+    return Evaluated(evaluation, thumbnails, notes=notes)
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
@@ -184,9 +268,10 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
     evaluation = Evaluation(
         indices=torch.tensor(batch.indices, dtype=torch.int64),
         invalid={name: ~flags.cpu() for name, flags in valid.items()},
-        blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
+        blank={name: (valid[name] & is_blank(method_maps)).cpu() for name, method_maps in maps.items()},
         targets=batch.targets.cpu(),
         predicted=batch.logits.argmax(dim=1).cpu(),
+        class_names=_names_of_targets(batch, task),
         fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
         maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
     )
@@ -231,11 +316,6 @@ def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]
     return {index: small for index, small, is_valid in pairs if is_valid}
 
 
-def _is_constant(maps: Maps) -> Tensor:
-    flat = maps.flatten(1)
-    return flat.amax(dim=1) == flat.amin(dim=1)
-
-
 def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     """Keep the images as they can be shown; what is no picture is not drawn."""
     if batch.images.ndim != 4:
@@ -248,24 +328,36 @@ def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     }
 
 
+def _names_of(batch: _Batch, task: Task) -> dict[int, str]:
+    """Name the classes of the network's output by number; nothing where the data have another number of classes."""
+    names = task.class_names or []
+    return dict(enumerate(names)) if len(names) == batch.logits.shape[1] else {}
+
+
+def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
+    names = _names_of(batch, task)
+    return {number: names[number] for number in sorted(set(batch.targets.tolist())) if number in names}
+
+
 def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
-    names = task.class_names
+    names, last = _names_of(batch, task), batch.logits.shape[1] - 1
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
-    if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
+    if not any(torch.equal(batch.targets, classes.clamp(0, last)) for classes in roles.values()):
         roles["explained"] = batch.targets
     probabilities = {
-        role: ClassLogit(classes).probability(batch.logits, task.activation) for role, classes in roles.items()
+        role: ClassLogit(classes.clamp(0, last)).probability(batch.logits, task.activation)
+        for role, classes in roles.items()
     }
     captions = []
     for row, index in enumerate(batch.indices):
         lines = [f"image {index}"]
         for role, classes in roles.items():
             label = int(classes[row])
-            name = names[label] if names and label < len(names) else str(label)
-            lines.append(f"{role} {name} ({probabilities[role][row]:.2f})")
+            probability = f" ({probabilities[role][row].item():.2f})" if 0 <= label <= last else ""
+            lines.append(f"{role} {names.get(label, label)}{probability}")
         captions.append(lines)
     return captions
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
@@ -119,20 +120,19 @@ def drift_of(evaluation: Evaluation, memory: Memory, measures: Sequence[DriftMea
 def _compare(
     indices: Tensor, now: MapsByImage, reference: MapsByImage, measures: Sequence[DriftMeasure]
 ) -> dict[str, Tensor]:
-    """Compare the maps of the images that both have; NaN for the others."""
-    rows = [
-        (row, index)
-        for row, index in enumerate(indices.tolist())
-        if index in now and index in reference and _can_compare(now[index], reference[index])
-    ]
-    if not rows:
-        return {}
-    sizes = {index: tuple(reference[index].values.shape) for _, index in rows}
-    first = torch.stack([resized(now[index], sizes[index]).values for _, index in rows]).float()
-    second = torch.stack([reference[index].values for _, index in rows]).float()
-    places = torch.tensor([row for row, _ in rows])
-    absent = torch.full((len(indices),), torch.nan, dtype=torch.float64)
-    return {measure.name: absent.index_put((places,), measure.function(first, second).double()) for measure in measures}
+    """Compare the maps of the images that both have, shape by shape; NaN for the others."""
+    rows_by_shape: dict[torch.Size, list[tuple[int, int]]] = {}
+    for row, index in enumerate(indices.tolist()):
+        if index in now and index in reference and _can_compare(now[index], reference[index]):
+            rows_by_shape.setdefault(reference[index].values.shape, []).append((row, index))
+    columns = {measure.name: torch.full((len(indices),), torch.nan, dtype=torch.float64) for measure in measures}
+    for shape, rows in rows_by_shape.items():
+        first = torch.stack([resized(now[index], shape).values for _, index in rows]).float()
+        second = torch.stack([reference[index].values for _, index in rows]).float()
+        places = torch.tensor([row for row, _ in rows])
+        for measure in measures:
+            columns[measure.name][places] = measure.function(first, second).double()
+    return columns if rows_by_shape else {}
 
 
 def _can_compare(now: SmallMap, reference: SmallMap) -> bool:
@@ -148,16 +148,20 @@ def _fingerprints(evaluation: Evaluation) -> dict[int, int]:
 def _packed(images: MapsByImage) -> dict[str, Any]:
     indices = sorted(images)
     if not indices:
-        return {"indices": [], "maps": None, "ranges": None}
-    maps = torch.stack([images[index].values for index in indices])
+        return {"indices": [], "maps": None, "shapes": [], "ranges": None}
+    maps = torch.cat([images[index].values.flatten() for index in indices])
+    shapes = [list(images[index].values.shape) for index in indices]
     ranges = torch.tensor([(images[index].low, images[index].high) for index in indices], dtype=torch.float64)
-    return {"indices": indices, "maps": maps, "ranges": ranges}
+    return {"indices": indices, "maps": maps, "shapes": shapes, "ranges": ranges}
 
 
 def _unpacked(packed: Mapping[str, Any]) -> MapsByImage:
     if packed["maps"] is None:
         return {}
+    maps = packed["maps"].split([prod(shape) for shape in packed["shapes"]])
     return {
-        index: SmallMap(values, *bounds)
-        for index, values, bounds in zip(packed["indices"], packed["maps"], packed["ranges"].tolist(), strict=True)
+        index: SmallMap(values.reshape(shape).clone(), *bounds)
+        for index, values, shape, bounds in zip(
+            packed["indices"], maps, packed["shapes"], packed["ranges"].tolist(), strict=True
+        )
     }

@@ -16,10 +16,12 @@ from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, 
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
 from lightning_saliency.monitor.config import Control, Scale, Settings
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, network_of
+from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
+from lightning_saliency.monitor.items import Reading, Source
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.streams import read_stream
-from lightning_saliency.monitor.subset import Reading, Source, Subset, choose_subset, to_device
+from lightning_saliency.monitor.subset import Subset, choose_subset, to_device
 from lightning_saliency.monitor.summary import complaints
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
@@ -38,6 +40,7 @@ def evaluate(
     controls: Sequence[Control] = ("random",),
     num_images: int = 64,
     num_panels: int = 4,
+    num_worst: int = 1,
     max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
     target: TargetChoice = None,
     min_confidence: float = 0.0,
@@ -70,6 +73,7 @@ def evaluate(
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         num_images: Most images that are explained, balanced over classes where labels are cheap.
         num_panels: How many of these images `Evaluation.pictures` draws.
+        num_worst: How many images with the worst score of the first metric it draws besides, for each method.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
             or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
@@ -113,6 +117,7 @@ def evaluate(
     settings = Settings(
         methods=methods_by_name(methods),
         metrics=metrics_by_name(metrics),
+        methods_are_default=methods is None,
         metrics_are_default=metrics is None,
         controls=tuple(controls),
         drift=(),
@@ -121,6 +126,7 @@ def evaluate(
         num_images=num_images,
         num_panels=num_panels,
         num_drifted=0,
+        num_worst=num_worst,
         every_n_epochs=1,
         max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
         halves_batches=max_batch_size == "auto",
@@ -141,7 +147,7 @@ def evaluate(
     )
     rank, world_size = _checked_share(share)
     module = _unwrapped(network)
-    subset = choose_subset(_source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
+    subset = choose_subset(source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
     transfer = partial(_moved, reader=settings.batch, device=device_of(module))
     reading = Reading(transfer, PARTS, settings.max_batch_size, seed)
     evaluated = evaluate_in_memory(
@@ -152,7 +158,8 @@ def evaluate(
         raise ValueError("`data` must hold images, but got none.  Pass a loader that yields a batch.")
     for message in (evaluated.notes | complaints(record, settings)).values():
         warnings.warn(message, stacklevel=2)
-    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in evaluated.panels}
+    pictured = set(drawn_images(record, evaluated.panels, settings))
+    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in pictured}
     return Evaluation(record, settings, thumbnails, evaluated.panels)
 
 
@@ -163,6 +170,8 @@ def evaluate_in_memory(
     reading: Reading,
     settings: Settings,
     share: tuple[int, int] = (0, 1),
+    *,
+    looks_ahead: bool = False,
 ) -> Evaluated:
     """Explain and score a process's share, in batches that fit where they are automatic; scores do not depend on it.
 
@@ -173,6 +182,7 @@ def evaluate_in_memory(
         reading: How they are read.
         settings: What to do.
         share: (rank, number of processes).
+        looks_ahead: Whether to return a preflight.
     """
     started = time.perf_counter()
     while True:
@@ -181,7 +191,8 @@ def evaluate_in_memory(
             with torch.inference_mode(mode=False):
                 if subset.source.size is None and not subset.share:
                     read_stream(subset, reading, settings, *share)
-                evaluated = evaluate_subset(module, network, subset, reading, settings, device_of(module))
+                device = device_of(module)
+                evaluated = evaluate_subset(module, network, subset, reading, settings, device, looks_ahead=looks_ahead)
         except torch.OutOfMemoryError:
             if not settings.halves_batches or settings.max_batch_size == 1:
                 raise
@@ -214,7 +225,13 @@ def _reader_of(data: Any, batch: BatchReader) -> BatchReader:
     return (0, 1, 2) if batch is None and _are_tensors(data) and len(data) == 3 else batch
 
 
-def _source_of(data: Any) -> Source:
+def source_of(data: Any) -> Source:
+    """Make a source of a loader or of tensors of all images.
+
+    Raises:
+        TypeError: If it is something else.
+        ValueError: If the tensors have different lengths.
+    """
     if not _are_tensors(data):
         if isinstance(data, Tensor) or not hasattr(data, "__iter__"):
             raise TypeError(

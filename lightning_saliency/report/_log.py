@@ -30,6 +30,19 @@ Pictures: TypeAlias = Mapping[int, Picture]
 
 
 @dataclass(frozen=True)
+class ImageScores:
+    """The scores of every image in one evaluation.
+
+    Attributes:
+        rows: Target, method, metric and score.
+        class_names: Names of the targets that have one.
+    """
+
+    rows: Sequence[Score] = ()
+    class_names: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Log:
     """A run's log: entries by tag and step, steps rising.
 
@@ -49,6 +62,6 @@ class Log:
     pictures: Mapping[str, Pictures] = field(default_factory=dict)
     texts: Mapping[str, Texts] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
-    scores: Mapping[str, Sequence[Score]] = field(default_factory=dict)
+    scores: Mapping[str, ImageScores] = field(default_factory=dict)
     first: float | None = None
     notes: Sequence[str] = ()

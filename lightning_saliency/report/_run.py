@@ -12,7 +12,7 @@ from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._gate import GateTable, gate_table, gates_of, in_short, marks_of
 from lightning_saliency.report._legend import styles_of
 from lightning_saliency.report._limits import MOST_CHARTS, LeftOut
-from lightning_saliency.report._log import Log, Score
+from lightning_saliency.report._log import ImageScores, Log
 from lightning_saliency.report._markdown import markdown
 from lightning_saliency.report._monitor import TITLES, Lines, Monitor, monitors_of, other_scalars
 from lightning_saliency.report._numbers import day
@@ -90,7 +90,9 @@ def section_of(log: Log, room: Room) -> Section:
         facts=list(_facts(log, monitors, gates, clock)),
         notes=[*log.notes, *left_out.sentences],
         gates=[gate_table(log, gate, clock) for gate in gates],
-        monitors=[_details(monitor, log.scores.get(monitor.name, ()), marks, clock, room) for monitor in monitors],
+        monitors=[
+            _details(monitor, log.scores.get(monitor.name, ImageScores()), marks, clock, room) for monitor in monitors
+        ],
         settings=log.settings,
         others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in list(others.items())[:MOST_CHARTS]],
     )
@@ -111,7 +113,7 @@ def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[M
     yield f"{sum(filter(math.isfinite, seconds)):.0f} s spent on explanations"
 
 
-def _details(monitor: Monitor, scores: Sequence[Score], marks: Sequence[Mark], clock: Clock, room: Room) -> Details:
+def _details(monitor: Monitor, scores: ImageScores, marks: Sequence[Mark], clock: Clock, room: Room) -> Details:
     styles = styles_of(monitor.methods, monitor.controls)
     return Details(
         name=monitor.name,

@@ -9,12 +9,12 @@ from pathlib import Path
 from lightning_saliency.names import SCHEMA, SCORE_COLUMNS, LoggedName, table_file
 from lightning_saliency.report._files import NoPlainFileError, open_plain
 from lightning_saliency.report._limits import MOST_ROWS
-from lightning_saliency.report._log import Score
+from lightning_saliency.report._log import ImageScores, Score
 
 Row = dict[str, str]
 
 
-def last_scores(folder: Path, monitor: str, faults: list[str]) -> list[Score]:
+def last_scores(folder: Path, monitor: str, faults: list[str]) -> ImageScores:
     """Read the scores of the last evaluation of training, or else of the last one that there is.
 
     Args:
@@ -23,7 +23,7 @@ def last_scores(folder: Path, monitor: str, faults: list[str]) -> list[Score]:
         faults: Gets a sentence if the table cannot be read.
 
     Returns:
-        Target, method, metric and score of every image; nothing if there is no table, or one of another form.
+        The scores of every image; none if there is no table, or one of another form.
     """
     # A name in a log may be anything, also the path of another folder.
     name = table_file(monitor)
@@ -31,7 +31,7 @@ def last_scores(folder: Path, monitor: str, faults: list[str]) -> list[Score]:
         with open_plain(folder / name, folder) as file:
             reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
             if next(reader, None) != [*SCORE_COLUMNS]:
-                return []
+                return ImageScores()
             return _scores(dict(zip(SCORE_COLUMNS, row, strict=True)) for row in reader)
     except NoPlainFileError as error:
         faults.append(f"{error}.")
@@ -39,23 +39,26 @@ def last_scores(folder: Path, monitor: str, faults: list[str]) -> list[Score]:
         pass
     except (OSError, ValueError, csv.Error):
         faults.append(f"`{name}` is damaged or has another form, so there are no scores by class.")
-    return []
+    return ImageScores()
 
 
-def _scores(rows: Iterable[Row]) -> list[Score]:
+def _scores(rows: Iterable[Row]) -> ImageScores:
     """Keep the last evaluation while reading, since tables of long trainings do not fit into memory."""
-    last, scores = ("", "", ""), list[Score]()
+    last, scores, names = ("", "", ""), list[Score](), dict[int, str]()
     for row in rows:
         evaluation = row["stage"], row["run"], row["step"]
         if row["schema"] != str(SCHEMA) or (last[0] == "fit" != row["stage"]):
             continue
         if evaluation != last:
-            last, scores = evaluation, []
+            last, scores, names = evaluation, [], {}
         if len(scores) >= MOST_ROWS:
             raise ValueError(f"an evaluation must have at most {MOST_ROWS:,} scores, but got more")
         if _is_score(row["method"], row["metric"]):
-            scores.append((int(row["target"]), row["method"], row["metric"], float(row["score"])))
-    return scores
+            target = int(row["target"])
+            scores.append((target, row["method"], row["metric"], float(row["score"])))
+            if row["class_name"]:
+                names[target] = row["class_name"]
+    return ImageScores(scores, names)
 
 
 @lru_cache(1024)

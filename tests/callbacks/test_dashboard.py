@@ -1,6 +1,7 @@
 """Everything that TensorBoard gets besides numbers and pictures, read back as TensorBoard reads it."""
 
 import csv
+import json
 import re
 from collections import defaultdict
 from functools import partial
@@ -41,8 +42,8 @@ def watch(tmp_path, callbacks, **options):
     return read(logger)
 
 
-def monitor(methods=None, metrics=None, **options):
-    return SaliencyMonitor(methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, **options)
+def monitor(methods=None, metrics=None, *, log=("*",), **options):
+    return SaliencyMonitor(methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, log=log, **options)
 
 
 def layout_of(events):
@@ -55,21 +56,46 @@ def text_of(events, tag):
     return [event.tensor_proto.string_val[0].decode() for event in events.Tensors(f"{tag}/text_summary")]
 
 
+def watched_by_two(folder, **options):
+    gate = GatedCheckpoint(folder, gates={"saliency/gradient/rcap": ">= 0.9"}, on_fail="skip")
+    two = [monitor(controls=("random", "edges")), monitor([ExpectedGradCAM(num_samples=2)], name="second", **options)]
+    return watch(folder, [*two, gate])
+
+
 @pytest.fixture(scope="module")
 def events(tmp_path_factory):
-    gate = GatedCheckpoint(gates={"saliency/gradient/rcap": ">= 0.9"}, on_fail="skip")
-    two = [monitor(controls=("random", "edges")), monitor([ExpectedGradCAM(num_samples=2)], name="second")]
-    return watch(tmp_path_factory.mktemp("logs"), [*two, gate])
+    return watched_by_two(tmp_path_factory.mktemp("logs"))
 
 
-def test_every_chart_shows_scalars_that_are_there(events):
+LOGS = {"nothing more": (), "some bands": ("*/rcap_vs_random_low",), "bands of RCAP": ("*/rcap_*",), "everything": "*"}
+
+
+@pytest.mark.parametrize("log", LOGS.values(), ids=LOGS)
+def test_every_chart_shows_scalars_that_are_there(tmp_path, log):
+    events = watched_by_two(tmp_path, log=tuple(log))
     scalars = events.Tags()["scalars"]
+    bands = {}
     for category in layout_of(events).category:
         for chart in category.chart:
-            for tag in chart.multiline.tag:
-                assert any(re.search(tag, scalar) for scalar in scalars), chart.title
+            for expression in chart.multiline.tag:
+                names = [name.replace("\\", "") for name in expression.strip("^$()").split("|")]
+                assert set(names) <= set(scalars), chart.title
             for series in chart.margin.series:
                 assert {series.value, series.lower, series.upper} <= set(scalars)
+            if " over " in chart.title:
+                bands[category.title, chart.title.split(" ")[0]] = bool(chart.margin.series)
+    every, of_rcap = log == "*", "rcap_*" in "".join(log)
+    assert bands == {
+        ("saliency", "rcap"): True,
+        ("saliency", "sparseness"): True,
+        ("second", "rcap"): every or of_rcap,
+        ("second", "sparseness"): every,
+    }
+
+
+def test_the_table_of_runs_names_scalars_that_are_there(tmp_path):
+    events = watch(tmp_path, [monitor(log=())])
+    assert set(entry(events)[0]) <= {"hp_metric", *events.Tags()["scalars"]}
 
 
 def test_a_score_is_one_chart_of_all_methods_and_controls(events):
@@ -91,9 +117,10 @@ def test_margins_have_bands_of_one_standard_error_at_the_same_steps(events):
         assert (lower.value, upper.value) == pytest.approx((one.value - spread.value, one.value + spread.value))
 
 
-def test_bands_are_for_tensorboard_alone():
-    run, _ = fit([monitor()])
-    assert not [name for name in run.callback_metrics if name.endswith(("_low", "_high"))]
+def test_bands_are_logged_only_if_they_are_asked_for():
+    run, _ = fit([monitor(log=("gradient/rcap_vs_random_low",))])
+    bands = [name for name in run.callback_metrics if name.endswith(("_low", "_high"))]
+    assert bands == ["saliency/gradient/rcap_vs_random_low"]
 
 
 def test_a_card_says_once_what_the_scores_mean(events):
@@ -315,3 +342,45 @@ def test_a_remembered_map_keeps_its_unit():
     maps = torch.rand(2, 5, 7) * torch.tensor([1e-6, 30.0]).reshape(2, 1, 1) - 3e-7
     for small, original in zip(compact(maps), maps, strict=True):
         torch.testing.assert_close(small.raw(), original, rtol=0, atol=1e-3 * (original.max() - original.min()).item())
+
+
+class OwnLayout(Classifier):
+    """Lays out charts of its own, at some moment."""
+
+    def lay_out(self):
+        self.logger.experiment.add_custom_scalars({"mine": {"loss": ["Multiline", ["val_loss"]]}})
+
+
+def titles_in_tensorboard(folder):
+    """Ask TensorBoard itself what it shows."""
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
+
+    runs = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
+    runs.Reload()
+    context = TBContext(
+        logdir=str(folder), multiplexer=runs, data_provider=data_provider.MultiplexerDataProvider(runs, str(folder))
+    )
+    layout = json.loads(CustomScalarsPlugin(context).layout_impl(RequestContext(), ""))
+    return {category["title"]: [chart["title"] for chart in category["chart"]] for category in layout["category"]}
+
+
+@pytest.mark.parametrize("moment", ["on_fit_start", "on_train_epoch_end", "on_train_end", "on_fit_end"])
+def test_a_layout_of_the_users_own_and_ours_both_stand(tmp_path, moment):
+    module = type("Module", (OwnLayout,), {moment: OwnLayout.lay_out})
+    fit([monitor(), monitor(name="second")], make=module, logger=TensorBoardLogger(tmp_path, name=""))
+    titles = titles_in_tensorboard(tmp_path)
+    assert titles["mine"] == ["loss"]
+    assert set(titles) == {"mine", "saliency", "second"}
+    assert all(len(charts) == len(set(charts)) for charts in titles.values())
+    assert titles["saliency"][0] == "rcap"
+
+
+def test_a_second_training_in_the_same_folder_adds_no_chart_twice(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="", version="run")
+    fit([monitor()], logger=logger)
+    first = titles_in_tensorboard(tmp_path)
+    fit([monitor()], logger=TensorBoardLogger(tmp_path, name="", version="run"))
+    assert titles_in_tensorboard(tmp_path) == first

@@ -6,6 +6,7 @@ from lightning.pytorch import Callback
 from torch.utils.data import DataLoader
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import GradCAM, Gradient, GuidedAbsoluteGrad
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace, trainer
@@ -22,7 +23,8 @@ def data():
 
 def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=4), GradCAM()]
-    return SaliencyMonitor(methods, **{"num_images": ODD, "mean": MEAN, "std": STD, **options})
+    everything = {"drift": [*DRIFT_MEASURES], "best": "grad_cam/rcap", "log": ("*",)}
+    return SaliencyMonitor(methods, **{"num_images": ODD, "mean": MEAN, "std": STD, **everything, **options})
 
 
 def validated(**options):

@@ -20,7 +20,8 @@ DIFFERENCE = DriftMeasure("difference", mean_difference, 0.0, False, "mean absol
 
 
 def monitor(*drift):
-    return SaliencyMonitor([Gradient()], ["rcap"], drift=drift, num_images=6, mean=MEAN, std=STD)
+    options = {"num_images": 6, "mean": MEAN, "std": STD, "best": "gradient/rcap"}
+    return SaliencyMonitor([Gradient()], ["rcap"], drift=drift, **options)
 
 
 @pytest.fixture(scope="module")

@@ -214,12 +214,23 @@ def test_a_relative_gate_on_a_value_of_unknown_direction_is_refused(tmp_path):
 
 
 def test_what_a_monitor_logs_is_what_gates_may_name():
-    run, _ = fit([watched()])
+    options = {"log": ("*",), "best": "gradient/rcap"}
+    run, _ = fit([watched(**options)])
     logged = {name for name in run.callback_metrics if name.startswith("saliency")}
-    names = set(logged_names(watched().settings))
-    assert logged <= names
-    # Only the share of confident images and drift from a best one that has not come are not there.
-    assert {name for name in names - logged if "_best" not in name} == {"saliency/used"}
+    names = set(logged_names(watched(**options).settings))
+    # Bands are for charts. The share of confident images is not there, nor the number of those left out, if all are used.
+    bands = {name for name in logged if name.endswith(("_low", "_high"))}
+    assert bands == {"saliency/gradient/rcap_vs_random_low", "saliency/gradient/rcap_vs_random_high"}
+    assert logged - bands == names - {"saliency/used", "saliency/left_out"}
+
+
+def test_drift_from_a_best_evaluation_needs_a_best_one(tmp_path):
+    gates = {"saliency/gradient/drift_spearman_best": ">= -1"}
+    with pytest.raises(ValueError, match="but got 'saliency/gradient/drift_spearman_best'"):
+        fit([watched(), GatedCheckpoint(tmp_path, gates=gates)])
+    gate = GatedCheckpoint(tmp_path, gates=gates)
+    fit([watched(best="gradient/rcap_vs_random"), gate])
+    assert [decision.passed for decision in gate.decisions] == [False, True]
 
 
 def test_a_failing_gate_can_warn_and_save(tmp_path):
@@ -275,7 +286,7 @@ def test_decisions_are_kept_logged_and_written(tmp_path):
 def test_a_run_goes_on_from_its_gated_checkpoint(tmp_path):
     def parts():
         return [
-            watched(),
+            watched(best="gradient/rcap"),
             GatedCheckpoint(tmp_path, "{epoch}", gates={"saliency/gradient/rcap": ">= 0"}, save_top_k=-1),
         ]
 

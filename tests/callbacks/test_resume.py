@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch.utils.data import ConcatDataset, DataLoader, IterableDataset
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import GradCAM, Gradient
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace, trainer
@@ -41,7 +42,18 @@ def plain_data(num_val=18):
 
 
 def monitor(**options):
-    return SaliencyMonitor([Gradient(), GradCAM()], **{"num_images": 5, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor(
+        [Gradient(), GradCAM()],
+        **{
+            "num_images": 5,
+            "mean": MEAN,
+            "std": STD,
+            "drift": [*DRIFT_MEASURES],
+            "best": "gradient/rcap",
+            "log": ("*",),
+            **options,
+        },
+    )
 
 
 def run(callbacks, data=None, ckpt_path=None, **options):
@@ -164,14 +176,45 @@ def test_a_budget_stays_what_it_was(tmp_path):
     assert sizes == [2, 18, 1, 1, 1]
 
 
-def test_the_best_evaluation_is_never_one_without_a_value(tmp_path):
-    class Loss(Callback):
-        def on_validation_epoch_end(self, trainer, pl_module):
-            pl_module.log("loss", float("nan") if trainer.current_epoch == 0 else 1.0)
+@pytest.mark.parametrize(("best", "choose"), [("grad_cam/rcap", max), ("gradient/allegiance", min)])
+def test_the_best_evaluation_is_that_with_the_best_value_so_far(best, choose):
+    watcher = monitor(best=best, drift=["spearman"])
+    fit([watcher], max_epochs=5)
+    scores = [record.value(f"saliency/{best}") for record in watcher.history]
+    assert watcher.memory.best_value == choose(scores)
+    for place, record in enumerate(watcher.history[1:], start=1):
+        drift = {since: record.value(f"saliency/gradient/drift_spearman{since}") for since in ("", "_first", "_best")}
+        place_of_best = scores.index(choose(scores[:place]))
+        if place_of_best in (0, place - 1):
+            assert drift["_best"] == drift["_first" if place_of_best == 0 else ""]
 
-    watcher = monitor()
-    fit([Loss(), watcher, ModelCheckpoint(tmp_path, monitor="loss")], num_sanity_val_steps=0)
-    assert watcher.memory.best_value == 1.0
+
+def test_the_best_evaluation_is_never_one_without_a_value():
+    class FirstWithoutMap:
+        calls = 0
+
+        def __call__(self, model, images, targets):
+            self.calls += 1
+            return images.mean(dim=1) * (torch.nan if self.calls == 1 else 1)
+
+    options = {"num_images": 6, "mean": MEAN, "std": STD, "best": "late/rcap"}
+    watcher = SaliencyMonitor({"late": FirstWithoutMap(), "gradient": Gradient()}, **options)
+    with pytest.warns(UserWarning, match="6 of 6 maps of 'late'"):
+        fit([watcher], num_sanity_val_steps=0, max_epochs=3)
+    first, second, third = watcher.history
+    assert first.value("saliency/late/rcap") is None
+    assert "saliency/gradient/drift_spearman_best" not in second.values
+    assert "saliency/gradient/drift_spearman_best" in third.values
+
+
+def test_another_best_score_begins_anew(tmp_path):
+    run([monitor(), saving(tmp_path)])
+    watcher = monitor(best="grad_cam/allegiance")
+    run([watcher, saving(tmp_path)], ckpt_path=tmp_path / "step=12.ckpt", max_epochs=4)
+    third, fourth = watcher.history[2:]
+    assert "saliency/gradient/drift_spearman_best" not in third.values
+    assert fourth.values["saliency/gradient/drift_spearman_best"] == fourth.values["saliency/gradient/drift_spearman"]
+    assert "saliency/gradient/drift_spearman_first" in third.values
 
 
 def test_a_gate_goes_on_from_what_it_knew(tmp_path):

@@ -18,7 +18,9 @@ from tests.callbacks.training import CLASSES, MEAN, STD, Classifier, Data, Netwo
 
 
 def quick(*args, **options):
-    return SaliencyMonitor(*args or [[Gradient()]], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor(
+        *args or [[Gradient()]], **{"num_images": 6, "mean": MEAN, "std": STD, "log": ("*",), **options}
+    )
 
 
 def scores_of(run, prefix="saliency/"):
@@ -26,12 +28,13 @@ def scores_of(run, prefix="saliency/"):
 
 
 def test_the_default_monitor_scores_a_network_on_normalised_images():
-    run, _ = fit([SaliencyMonitor(mean=MEAN, std=STD, num_images=12)])
+    monitor = SaliencyMonitor(mean=MEAN, std=STD, num_images=12)
+    run, _ = fit([monitor])
     scores = scores_of(run)
     for method in ("guided_absolute_grad", "grad_cam"):
         for metric in ("rcap", "allegiance"):
             assert 0 < scores[f"saliency/{method}/{metric}"] < 1
-            assert 0 <= scores[f"saliency/{method}/{metric}_stderr"] < 0.2
+            assert 0 <= monitor.history[-1].errors[f"saliency/{method}/{metric}"] < 0.2
     assert all(math.isfinite(value) for value in scores.values())
 
 
@@ -47,7 +50,7 @@ def test_the_score_is_that_of_the_chosen_images():
 
 def test_what_is_on_disk_is_what_checkpoints_see(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="")
-    run, _ = fit([quick(num_panels=2)], logger=logger, log_every_n_steps=1)
+    run, _ = fit([quick(num_panels=2, best="gradient/rcap")], logger=logger, log_every_n_steps=1)
     events = EventAccumulator(logger.log_dir, size_guidance={"images": 0})
     events.Reload()
     scalars = {tag for tag in events.Tags()["scalars"] if tag.startswith("saliency/")}
@@ -63,16 +66,22 @@ def test_what_is_on_disk_is_what_checkpoints_see(tmp_path):
     assert [event.step for event in pictures[panels[0]]] == [6, 12]
     # Input and now; then input, first, best, previous, now and change.
     assert [event.width for event in pictures[panels[0]]] == [2 * 160 + 10, 6 * 160 + 5 * 10]
-    others = {"saliency/gradient/drifted_0", "saliency/curves/rcap", "saliency/curves/allegiance"}
+    others = {
+        "saliency/gradient/drifted_0",
+        "saliency/gradient/worst_0",
+        "saliency/curves/rcap",
+        "saliency/curves/allegiance",
+    }
     assert set(pictures) - set(panels) == others
 
 
 def test_every_score_of_every_image_is_a_row_of_a_table(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="")
-    run, _ = fit([quick(num_images=5, metrics=[RCAP()])], logger=logger)
+    run, _ = fit([quick(num_images=5, metrics=[RCAP()], drift=["spearman", "ssim"])], logger=logger)
     with (Path(logger.log_dir) / "saliency.csv").open() as file:
         table = list(csv.DictReader(file))
-    columns = ["schema", "stage", "run", "step", "epoch", "index", "target", "predicted", "method", "metric", "score"]
+    columns = ["schema", "stage", "run", "step", "epoch", "index", "target", "predicted", "class_name", "method"]
+    columns += ["metric", "score"]
     assert list(table[0]) == columns
     last = [
         float(row["score"])

@@ -9,6 +9,7 @@ from lightning.pytorch import seed_everything
 from lightning.pytorch.loggers import CSVLogger
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import Gradient
 from tests.callbacks.training import MEAN, STD, Classifier, Data, fit, trainer
 
@@ -16,7 +17,8 @@ RELATIVE = {"saliency/gradient/rcap": "worsens <= 0%"}
 
 
 def monitor(**options):
-    return SaliencyMonitor([Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    everything = {"drift": [*DRIFT_MEASURES], "best": "gradient/rcap", "log": ("*",)}
+    return SaliencyMonitor([Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **everything, **options})
 
 
 def scores_of(run):

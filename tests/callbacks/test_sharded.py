@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.callbacks._sharding import refuse_unshardable
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import LRP, FullGrad, GradCAM, GuidedAbsoluteGrad, GuidedBackprop, IntegratedGradients
 from lightning_saliency.metrics import ParameterRandomization
 from lightning_saliency.monitor._choice import choose_indices
@@ -42,7 +43,9 @@ def strategy():
 
 def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=4), GradCAM(), IntegratedGradients(num_steps=3)]
-    return SaliencyMonitor(methods, **{"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, **options})
+    everything = {"drift": [*DRIFT_MEASURES], "best": "grad_cam/rcap", "log": ("*",)}
+    options = {"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, **everything, **options}
+    return SaliencyMonitor(methods, **options)
 
 
 class Stream(IterableDataset):
@@ -86,7 +89,7 @@ class Torn(Patterns):
 
     def __init__(self, size):
         super().__init__(size)
-        second = choose_indices(Patterns(size), size, ODD, 0)[1::2]
+        second = choose_indices(Patterns(size), range(size), ODD, 0)[1::2]
         self.torn = next(index for index in second if index >= 10)
 
     def __getitem__(self, index):

@@ -61,7 +61,12 @@ def evaluate(num_images, side, num_methods):
     changing = Changing()
     methods = {f"m{number}": lambda model, images, targets: images[:, 0] for number in range(num_methods - 1)}
     watcher = SaliencyMonitor(
-        {**methods, "changing": changing}, [Sparseness()], controls=[], num_images=num_images, num_panels=2, max_batch_size=256
+        {**methods, "changing": changing},
+        [Sparseness()],
+        controls=[],
+        num_images=num_images,
+        num_panels=2,
+        max_batch_size=256,
     )
     trainer = pl.Trainer(
         accelerator="cpu",

@@ -21,6 +21,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.utils.data import DataLoader
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.drift import DRIFT_MEASURES
 from lightning_saliency.methods import GradCAM, Gradient
 from tests.callbacks.processes import spawn
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, trace, trainer
@@ -128,7 +129,8 @@ def data():
 
 def monitor(method=None):
     methods = {"gradient": Gradient(), "grad_cam": GradCAM(), "mean": method or Signalling()}
-    return SaliencyMonitor(methods, num_images=7, mean=MEAN, std=STD)
+    everything = {"drift": [*DRIFT_MEASURES], "best": "gradient/rcap", "log": ("*",)}
+    return SaliencyMonitor(methods, num_images=7, mean=MEAN, std=STD, **everything)
 
 
 def watched(folder, make=Steady, method=None, callbacks=(), **options):

@@ -15,7 +15,7 @@ from lightning_saliency.monitor.evaluation import Evaluation, pack
 
 PROCESSES = (1, 8, 64, 512, 4096)
 SIDE = 224
-DRIFT = [f"drift_{measure}{role}" for measure in ("a", "b", "c", "d") for role in ("", "_first", "_best")]
+DRIFT = ["drift_spearman", "drift_spearman_first"]
 METRICS = ("rcap", "allegiance")
 
 
@@ -35,12 +35,12 @@ class Traffic:
 
 
 def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
-    """Count the bytes of one evaluation with two metrics, a control, all drift measures and five drawn images."""
+    """Count the bytes of one evaluation with two metrics, a control, drift by default and the most pictures."""
     methods = [f"method_{place}" for place in range(num_methods)]
     shares = [range(rank, num_images, num_processes) for rank in range(num_processes)]
     packed = [len(pickle.dumps((pack(_share(list(share), methods)), list(range(4))), protocol=5)) for share in shares]
     thumbnail = {0: Thumbnail(torch.zeros(3, SIDE, SIDE, dtype=torch.uint8), ["image 0", "true 0 (1.00)"])}
-    pictured = 5
+    pictured = 4 + 2 * num_methods  # the panels; for each method the image that moved most and the worst one
     pictures = pictured * len(pickle.dumps(thumbnail, protocol=5))
     without = len(pickle.dumps({}, protocol=5)) * max(num_processes - pictured, 0)
     names = [

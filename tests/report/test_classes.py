@@ -8,13 +8,14 @@ import pytest
 from tests.report.logs import write, write_log
 from tests.report.pages import page_of
 
-COLUMNS = ["schema", "stage", "run", "step", "epoch", "index", "target", "predicted", "method", "metric", "score"]
+ORIGIN = ["schema", "stage", "run", "step", "epoch"]
+COLUMNS = [*ORIGIN, "index", "target", "predicted", "class_name", "method", "metric", "score"]
 
 
-def rows(scores, method="grad_cam", metric="rcap", stage="fit", run="r1", step=30, schema=1):
+def rows(scores, method="grad_cam", metric="rcap", stage="fit", run="r1", step=30, schema=1, names=()):
     """List the rows of (target, score) of the images of one evaluation."""
     return [
-        [schema, stage, run, step, step // 10 - 1, index, target, 0, method, metric, score]
+        [schema, stage, run, step, step // 10 - 1, index, target, 0, dict(names).get(target, ""), method, metric, score]
         for index, (target, score) in enumerate(scores)
     ]
 
@@ -47,6 +48,14 @@ def test_classes_have_means_with_errors_and_the_worst_comes_first(tmp_path):
         ],
         "allegiance": [["class", "images", "grad_cam"], ["7", "2", "0.375 ± 0.125"], ["3", "1", "0.125"]],
     }
+
+
+def test_classes_have_the_names_that_the_data_set_gives_them(tmp_path):
+    write_log(tmp_path)
+    names = {3: "cat, sitting", 7: "<b>Löwe</b>"}
+    write_table(tmp_path, rows([(7, 0.5), (3, 0.25), (1, 0.75)], names=names))
+    table = tables(page_of(tmp_path))["rcap"]
+    assert [cells[0] for cells in table[1:]] == ["cat, sitting", "&lt;b&gt;Löwe&lt;/b&gt;", "1"]
 
 
 def test_classes_are_in_order_where_the_direction_is_not_known_by_the_name(tmp_path):
@@ -98,8 +107,8 @@ def test_monitors_have_tables_of_their_own(tmp_path):
         "step,epoch\n1,2\n",
         ",".join(COLUMNS) + "\n",
         ",".join(COLUMNS) + "\n1,fit,r1\n",
-        ",".join(COLUMNS) + "\n1,fit,r1,0,0,0,cat,0,grad_cam,rcap,0.5\n",
-        ",".join(COLUMNS) + "\n2,fit,r1,0,0,0,1,0,grad_cam,rcap,0.5\n",
+        ",".join(COLUMNS) + "\n1,fit,r1,0,0,0,cat,0,,grad_cam,rcap,0.5\n",
+        ",".join(COLUMNS) + "\n2,fit,r1,0,0,0,1,0,,grad_cam,rcap,0.5\n",
         "\udcff",
     ],
 )

@@ -16,8 +16,17 @@ MEASURES = ["spearman", "ssim", "top_k_iou", "center_shift"]
 OTHERS = ["val_loss"]
 
 
-@pytest.fixture(scope="module", params=[1, 50], ids=["every step logged", "few steps logged"])
+RUNS = {
+    "every step logged": (1, ()),
+    "few steps logged": (50, ()),
+    "every value logged": (1, ("*",)),
+    "values in event files alone": (1, ("*",)),
+}
+
+
+@pytest.fixture(scope="module", params=RUNS)
 def folder(request, tmp_path_factory):
+    every_n_steps, log = RUNS[request.param]
     folder = tmp_path_factory.mktemp("run")
     watch = SaliencyMonitor(
         [Gradient(), GradCAM()],
@@ -26,9 +35,14 @@ def folder(request, tmp_path_factory):
         num_images=6,
         num_panels=2,
         num_drifted=1,
+        drift=MEASURES,
+        best="gradient/rcap",
+        log=log,
     )
     gate = GatedCheckpoint(folder / "checkpoints", gates={"saliency/gradient/drift_spearman": ">= -1"})
-    fit([watch, gate], logger=TensorBoardLogger(folder, name="run"), log_every_n_steps=request.param, max_epochs=3)
+    fit([watch, gate], logger=TensorBoardLogger(folder, name="run"), log_every_n_steps=every_n_steps, max_epochs=3)
+    if "alone" in request.param:  # as earlier versions wrote them
+        next(folder.rglob("evaluations.csv")).unlink()
     return folder
 
 
@@ -65,6 +79,11 @@ def test_decisions_and_pictures_are_placed_in_the_epochs_they_belong_to(page):
     assert [alt for alt in page.values("alt") if alt.startswith("drifted_0, gradient")] == [
         "drifted_0, gradient, epoch 1",
         "drifted_0, gradient, epoch 2",
+    ]
+    assert [alt for alt in page.values("alt") if alt.startswith("worst_0, gradient")] == [
+        "worst_0, gradient, epoch 0",
+        "worst_0, gradient, epoch 1",
+        "worst_0, gradient, epoch 2",
     ]
 
 

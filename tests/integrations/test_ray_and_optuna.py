@@ -41,7 +41,7 @@ def run(name, *options):
     return done.stdout
 
 
-@pytest.mark.parametrize(("num_workers", "epochs"), [(0, 1), (2, 2)])
+@pytest.mark.parametrize(("num_workers", "epochs"), [(0, 1), pytest.param(2, 2, marks=pytest.mark.long)])
 def test_ray_receives_the_scores_that_are_logged(tmp_path, num_workers, epochs):
     options = ("--num-workers", num_workers, "--epochs", epochs, "--num-images", 5, "--num-batches", 2)
     printed = run("ray_train.py", *options, "--storage", tmp_path).splitlines()
@@ -101,7 +101,7 @@ def scores_of(module, meet):
         meet()
         return images.mean(dim=1)
 
-    monitor = SaliencyMonitor([*methods, waiting], num_images=4, mean=MEAN, std=STD)
+    monitor = SaliencyMonitor([*methods, waiting], num_images=4, mean=MEAN, std=STD, log=("*",))
     run = trainer([monitor])
     run.validate(module, DataLoader(Patterns(18), 6), verbose=False)
     metrics = {name: value.item() for name, value in run.callback_metrics.items() if name.startswith("saliency")}

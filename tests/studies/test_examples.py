@@ -71,13 +71,11 @@ def test_the_shortcut_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("name", "word"),
     [
-        ("own_method.py", "lead_gradient"),
-        ("own_metric.py", "survival"),
         ("captum_method.py", "lime"),
         ("saturation.py", "accounts for"),
     ],
 )
-def test_extensions_run(monkeypatch, capsys, name, word):
+def test_short_examples_run(monkeypatch, capsys, name, word):
     assert word in run_here(monkeypatch, capsys, name)
 
 
@@ -99,6 +97,7 @@ def test_cifar10_runs_on_an_image_folder(tmp_path):
     assert "tensorboard --logdir" in printed
 
 
+@pytest.mark.long
 @pytest.mark.cifar10
 @pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
 def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, capsys):

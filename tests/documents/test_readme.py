@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 CLASSES = 3
@@ -92,6 +92,6 @@ def test_commands_of_make_are_targets():
     assert {"demo", "test", "bench"} <= commands <= set(targets)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"examples/[\w/]+\.\w+|docs/\w+\.md|[A-Z]+\.md", README))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"examples/[\w/]+\.\w+|docs/[\w-]+\.md|[A-Z]+\.md", README))))
 def test_files_exist(path):
     assert (ROOT / path).is_file()
