@@ -143,7 +143,8 @@ def _add(monitor: Monitor, name: LoggedName, line: Line) -> None:
     elif name.kind == "alarm":
         monitor.alarms[name.quantity] = line
     elif name.kind == "cue":
-        if not name.quantity.endswith((WORST, CONFLICT)):
+        # The cells of the grid are a picture.
+        if not (name.quantity.endswith((WORST, CONFLICT)) or name.quantity.startswith("cell_")):
             monitor.cues[name.quantity] = line
     elif name.kind == "count":
         monitor.counts.setdefault(name.quantity, {})[name.method] = line
