@@ -15,6 +15,7 @@ IMAGE_KEYS: Final = ("image", "images", "img", "pixel_values", "input", "inputs"
 LABEL_KEYS: Final = ("label", "labels", "target", "targets", "y")
 
 MASK_KEYS: Final = ("mask", "masks", "segmentation")
+MOST_SHOWN: Final = 4
 
 BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int] | None
 
@@ -38,8 +39,8 @@ def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None
         TypeError: If the batch holds no images.
         ValueError: If there are none, or labels are not one row per image.
     """
-    images, labels, masks = _pick(batch, reader)
-    check_images(images)
+    images, labels, masks = (_plain(part) for part in _pick(batch, reader))
+    _check_found(images, batch)
     numbers = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
     return LabelledImages(numbers, images, labels, None if masks is None else _as_masks(masks, images))
@@ -52,6 +53,32 @@ def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most:
     count = len(indices)
     labels, masks = (None if part is None else part[:count].clone() for part in (labelled.labels, labelled.masks))
     return LabelledImages(indices, labelled.images[:count].clone(), labels, masks)
+
+
+def _plain(part: Any) -> Any:
+    """Take off what a subclass of `Tensor` adds, which functions of torch would return again."""
+    kind = type(part)
+    if not isinstance(part, Tensor) or kind is Tensor or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return part
+    with torch._C.DisableTorchFunctionSubclass():
+        return part.as_subclass(Tensor)
+
+
+def _check_found(images: Any, batch: Any) -> None:
+    """Refuse what are no images, and say where the monitor looked for them.
+
+    Raises:
+        TypeError: If they are not a floating-point tensor.
+        ValueError: If they have another shape.
+    """
+    try:
+        check_images(images)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"SaliencyMonitor takes the first part of a batch for the images, or what `batch` returns: {error}  "
+            f"The batch is {_kind(batch)}.  Pass `batch`, keys of images and labels or a function that returns them, "
+            "and `model` where the network does not take images alone."
+        ) from error
 
 
 def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
@@ -93,7 +120,12 @@ def _as_masks(masks: Any, images: Images) -> Masks:
 
 
 def _kind(batch: Any) -> str:
-    return f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
+    if isinstance(batch, Mapping):
+        return f"keys {list(batch)}"
+    if isinstance(batch, tuple | list):
+        shown = ", ".join(_kind(part) for part in batch[:MOST_SHOWN]) + (", ..." if len(batch) > MOST_SHOWN else "")
+        return f"({shown})" if isinstance(batch, tuple) else f"[{shown}]"
+    return f"{type(batch).__name__} {tuple(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
 
 
 def are_classes(labels: Tensor | None) -> TypeGuard[Targets]:

@@ -7,8 +7,8 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._checks import check_classes, check_targets
-from lightning_saliency._types import Logits, Targets
+from lightning_saliency._checks import check_targets
+from lightning_saliency._types import Images, Logits, Targets
 from lightning_saliency.monitor.batches import are_classes
 
 # Functions are not described more closely, since configuration tools would refuse those without equal annotations.
@@ -34,7 +34,7 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) 
     """Return the classes to explain.
 
     Raises:
-        ValueError: If labels are needed and there are none, or a target is not a class of the model.
+        ValueError: If labels are needed and there are none.
     """
     if choice == "label" and labels is None:
         raise ValueError(
@@ -55,8 +55,30 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) 
             f"Expected labels to be one class for each of {len(logits)} images, but got {labels.dtype} of shape "
             f"{tuple(labels.shape)}: pass `target` 'predicted', a class, or a function of logits and labels."
         )
-    check_classes(targets, logits.shape[1])
     return targets.to(logits.device, torch.int64)
+
+
+def not_classes(targets: Targets, num_classes: int) -> dict[int, str]:
+    """Return which rows have a target that is no class of the model, and why."""
+    rows = ((targets < 0) | (targets >= num_classes)).nonzero().flatten().tolist()
+    return {row: f"the target is {targets[row].item()}, and the model has {num_classes} classes" for row in rows}
+
+
+def call_network(network: nn.Module, images: Images) -> Any:
+    """Return the network's output for images alone.
+
+    Raises:
+        TypeError: If the network needs something else.
+    """
+    try:
+        return network(images.clone())
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        kind = type(network.network if isinstance(network, _Classifier) else network).__name__
+        raise TypeError(
+            f"{kind} must map images of shape {tuple(images.shape)} to logits, but raised "
+            f"{type(error).__name__}: {error}.  Pass `model`, a function of (module, images) or the name of the "
+            "attribute that holds the network."
+        ) from error
 
 
 def _part(module: nn.Module, path: str) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._checks import UnsuitableModelError
+from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
@@ -17,16 +17,17 @@ from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
-from lightning_saliency.monitor._normalization import find_normalization
+from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
 from lightning_saliency.monitor.config import Settings, activation_of
-from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
+from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, not_classes
 from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
-from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.monitor.subset import Subset
 from lightning_saliency.monitor.suitability import suitable_methods
 from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
@@ -140,9 +141,11 @@ def evaluate_subset(
         first = subset.first_images(reading, device)
         if first is None:
             return Evaluated()
-        normalization = settings.normalization or find_normalization(subset.source.dataset, network, first.images)
-        metrics, notes = prepare_metrics(settings, normalization)
-        names = class_names_of(subset.source.dataset)
+        source = subset.source
+        helpers = (getattr(source.loader, "collate_fn", None), *reading.owners)
+        colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
+        metrics, notes = prepare_metrics(settings, colours)
+        names = class_names_of(source.dataset)
         head = look_at_head(network, module, first.images, first.labels, num_classes_of(module, names))
         network = head.network
         metrics, advice = with_activation(
@@ -150,13 +153,13 @@ def evaluate_subset(
         )
         notes = {**notes, **head.notes, **advice}
         task = Task(
-            prepare_methods(settings, subset, reading, normalization, device),
+            prepare_methods(settings, subset, reading, colours.normalization, device),
             metrics,
             settings.target,
             settings.min_confidence,
             activation_of(metrics),
             settings.max_batch_size,
-            normalization,
+            colours.normalization,
             frozenset(settings.controls),
             names,
             settings.scoring_precision,
@@ -171,21 +174,24 @@ def evaluate_subset(
             passes_counted(network) if looks_ahead else nullcontext() as passes,
         ):
             evaluated = evaluate(network, _reported(batches, tell), task)
+        left_out = {} if check else subset.left_out_of(watched)
+        evaluation = merge([evaluated.evaluation, Evaluation(left_out=left_out, colours=colours)])
         seconds = time.perf_counter() - started
         preflight = (
             None
             if passes is None
-            else _preflight(network, settings, task, first, passes, evaluated.evaluation.num_read, seconds)
+            else _preflight(network, settings, task, colours, first, passes, evaluation.num_read, seconds)
         )
-        return replace(
-            evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes={**notes, **evaluated.notes}
-        )
+        panels = watched[: settings.num_panels]
+        notes = {**notes, **evaluated.notes}
+        return replace(evaluated, evaluation=evaluation, panels=panels, preflight=preflight, notes=notes)
 
 
 def _preflight(
     network: nn.Module,
     settings: Settings,
     task: Task,
+    colours: Colours,
     first: LabelledImages,
     passes: Passes,
     num_images: int,
@@ -197,8 +203,8 @@ def _preflight(
     return Preflight(
         network=type(network).__name__,
         layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target),
-        normalization=task.normalization,
-        normalization_source="",
+        normalization=colours.normalization,
+        normalization_source=colours.source,
         target=described_target(settings.target, first.labels),
         class_names=None if task.class_names is None else tuple(task.class_names),
         forwards=passes.forwards / number,
@@ -212,14 +218,21 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     """Explain and score; the network is borrowed by the caller."""
     parts: list[Evaluation] = []
     thumbnails: dict[int, Thumbnail] = {}
+    strange: list[Tensor] = []
+    num_classes = 0
     notes: dict[str, str] = {}
     for indices, images, labels, masks in batches:
         with torch.no_grad():
-            logits = class_logits(network(images.clone()), len(images))
-        targets = choose_targets(task.target, logits, labels)
-        batch = _Batch(indices, images, labels, masks, targets, logits)
+            logits = class_logits(call_network(network, images), len(images))
+        targets, num_classes = choose_targets(task.target, logits, labels), logits.shape[1]
+        outside = not_classes(targets, num_classes)
+        if outside:
+            strange.append(targets)
+            parts.append(Evaluation(left_out={indices[row]: reason for row, reason in outside.items()}))
+        # What is left out is explained all the same, since other processes may wait for the passes.
+        batch = _Batch(indices, images, labels, masks, targets.clamp(0, num_classes - 1), logits)
         if task.min_confidence > 0:
-            confidence = ClassLogit(targets).probability(logits, task.activation)
+            confidence = ClassLogit(batch.targets).probability(logits, task.activation)
             batch = batch.where(confidence >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
@@ -232,7 +245,10 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
                 task = replace(task, methods=methods)
                 parts.append(_evaluate_batch(network, batch, task))
             thumbnails |= _thumbnails(batch, task)
-    return Evaluated(merge(parts), thumbnails, notes=notes)
+    evaluation = merge(parts)
+    if not evaluation.num_read and any(bool((targets >= num_classes).any()) for targets in strange):
+        check_classes(torch.cat(strange), num_classes)
+    return Evaluated(evaluation, thumbnails, notes=notes)
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
@@ -325,21 +341,23 @@ def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
 
 def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
-    names = _names_of(batch, task)
+    names, last = _names_of(batch, task), batch.logits.shape[1] - 1
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
-    if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
+    if not any(torch.equal(batch.targets, classes.clamp(0, last)) for classes in roles.values()):
         roles["explained"] = batch.targets
     probabilities = {
-        role: ClassLogit(classes).probability(batch.logits, task.activation) for role, classes in roles.items()
+        role: ClassLogit(classes.clamp(0, last)).probability(batch.logits, task.activation)
+        for role, classes in roles.items()
     }
     captions = []
     for row, index in enumerate(batch.indices):
         lines = [f"image {index}"]
         for role, classes in roles.items():
             label = int(classes[row])
-            lines.append(f"{role} {names.get(label, label)} ({probabilities[role][row]:.2f})")
+            probability = f" ({probabilities[role][row].item():.2f})" if 0 <= label <= last else ""
+            lines.append(f"{role} {names.get(label, label)}{probability}")
         captions.append(lines)
     return captions
 

@@ -18,9 +18,10 @@ from lightning_saliency.monitor.config import Control, Scale, Settings
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, network_of
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
+from lightning_saliency.monitor.items import Reading, Source
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.streams import read_stream
-from lightning_saliency.monitor.subset import Reading, Source, Subset, choose_subset, to_device
+from lightning_saliency.monitor.subset import Subset, choose_subset, to_device
 from lightning_saliency.monitor.summary import complaints
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
