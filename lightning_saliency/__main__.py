@@ -116,8 +116,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_report(commands: Any) -> None:
     report = commands.add_parser(
         "report",
-        help="write one self-contained HTML page from TensorBoard's event files",
-        description="Write one self-contained HTML page from TensorBoard's event files.",
+        help="write one self-contained HTML page from TensorBoard's event files and the tables beside them",
+        description="Write one self-contained HTML page from TensorBoard's event files and the tables beside them.",
     )
     report.add_argument("log_dir", metavar="LOGDIR", type=Path, help="folder of one run or of many")
     report.add_argument("-o", "--output", type=Path, default=Path("report.html"), help="the page (report.html)")

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tqdm.auto import tqdm
 
+from lightning_saliency._name_spaces import is_kind, overrides
 from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.callbacks._lightning import find_source, network_in
 from lightning_saliency.callbacks._publish import Publication, write_results
@@ -136,7 +137,7 @@ class _Evaluator:
             monitors=(settings,),
             introduction=evaluated.preflight,
         )
-        folder = self.state.path.parent
+        folder = str(self.state.path.parent)
         write_results([self.logger], folder, checkpoint.epoch, step, thumbnails, publication, settings)
         self.logger.experiment.flush()
 
@@ -180,9 +181,9 @@ def evaluate_checkpoints(
             not go with the module.
         RuntimeError: If the hooks of the module or its data that set them up raise.
     """
-    if not isinstance(module, pl.LightningModule):
+    if not is_kind(module, pl.LightningModule):
         raise TypeError(f"`module` must be a LightningModule, but got {type(module).__name__}.")
-    if not (isinstance(data, pl.LightningDataModule) or hasattr(data, "__iter__")):
+    if not (is_kind(data, pl.LightningDataModule) or hasattr(data, "__iter__")):
         raise TypeError(f"`data` must be a loader or a LightningDataModule, but got {type(data).__name__}.")
     settings = (monitor or SaliencyMonitor()).settings
     state = _State.of(Path(output), settings)
@@ -210,7 +211,7 @@ def _prepared(
     trainer = pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
     trainer.validating = True
     device = trainer.strategy.root_device
-    datamodule = data if isinstance(data, pl.LightningDataModule) else None
+    datamodule = data if is_kind(data, pl.LightningDataModule) else None
     try:
         loaders = _set_up(module, datamodule, trainer)
     except Exception as error:
@@ -249,7 +250,7 @@ def _transferred(
     """Move a batch through the hooks of the data module, or of the module where it has none."""
 
     def hook(name: str) -> Any:
-        is_module = datamodule is None or getattr(type(datamodule), name) is getattr(pl.LightningDataModule, name)
+        is_module = datamodule is None or not overrides(datamodule, pl.LightningDataModule, name)
         return getattr(module if is_module else datamodule, name)
 
     dataloader_idx = settings.dataloader_idx

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
+from types import NoneType
 from typing import Any, Final
 
 import lightning.pytorch as pl
@@ -11,6 +11,7 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import CombinedLoader
 from torch import nn
 
+from lightning_saliency._name_spaces import is_kind, overrides, twins
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import network_of
 from lightning_saliency.monitor.items import Reading, Source
@@ -18,7 +19,7 @@ from lightning_saliency.names import Stage
 
 # Lightning 2.4 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
 AVERAGING: tuple[type, ...] = tuple(
-    kind for name in ("WeightAveraging",) if (kind := getattr(lightning_callbacks, name, None)) is not None
+    twin for name in ("WeightAveraging",) for twin in twins(getattr(lightning_callbacks, name, NoneType))
 )
 
 TRANSFER_HOOKS: Final = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
@@ -74,8 +75,8 @@ def _owners(trainer: pl.Trainer) -> tuple[Any, ...]:
 
 
 def _overrides(owner: Any, hook: str) -> bool:
-    base = pl.LightningDataModule if isinstance(owner, pl.LightningDataModule) else pl.LightningModule
-    return getattr(type(owner), hook) is not getattr(base, hook)
+    kind = pl.LightningDataModule if is_kind(owner, pl.LightningDataModule) else pl.LightningModule
+    return overrides(owner, kind, hook)
 
 
 def reading_of(trainer: pl.Trainer, pl_module: pl.LightningModule, settings: Settings) -> Reading:
@@ -98,7 +99,7 @@ def network_in(pl_module: pl.LightningModule, settings: Settings) -> nn.Module:
         TypeError: If the attribute path does not lead to a module.
         ValueError: If there is no such attribute, or the module itself was chosen and has no forward.
     """
-    if settings.model is None and type(pl_module).forward is pl.LightningModule.forward:
+    if settings.model is None and not overrides(pl_module, pl.LightningModule, "forward"):
         raise ValueError(
             f"{type(pl_module).__name__} must have a `forward` from images to logits, but got none.  "
             "Pass `model`, the name of the attribute that holds the network."
@@ -119,8 +120,8 @@ def has_validation_images(trainer: pl.Trainer) -> bool:
 
 
 def publishes(trainer: pl.Trainer) -> bool:
-    """Return whether there is anything to publish to."""
-    return bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set at run time
+    """Return whether results are drawn and written: in all but a quick trial and a run without any extras."""
+    return not (trainer.fast_dev_run or trainer.barebones)  # type: ignore[attr-defined]  # set at run time
 
 
 def stage_of(trainer: pl.Trainer) -> Stage:
@@ -142,16 +143,16 @@ def is_fresh(trainer: pl.Trainer) -> bool:
     return bool(progress.current.processed == 0)
 
 
-def log_folder(trainer: pl.Trainer) -> Path:
-    """Return the folder of this run, on the first process.
+def log_folder(trainer: pl.Trainer) -> str:
+    """Return the folder of this run, a path or an address that fsspec knows, on the first process.
 
     It is not `trainer.log_dir`, which is a collective. Loggers other than Lightning's own for TensorBoard and CSV have
     one folder for all runs, in which a run is found by name and version.
     """
     logger = trainer.logger
     if logger is None:
-        return Path(trainer.default_root_dir)
-    if isinstance(logger, TensorBoardLogger | CSVLogger):
-        return Path(logger.log_dir)
-    parts = (str(part) for part in (logger.name, logger.version) if part is not None)
-    return Path(logger.save_dir or trainer.default_root_dir).joinpath(*parts)
+        return str(trainer.default_root_dir)
+    if is_kind(logger, TensorBoardLogger, CSVLogger):
+        return str(logger.log_dir)
+    parts = (logger.save_dir or trainer.default_root_dir, logger.name, logger.version)
+    return "/".join(str(part) for part in parts if part is not None)

@@ -7,7 +7,6 @@ import lightning.pytorch as pl
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
-from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import stage_of
 from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
@@ -46,8 +45,6 @@ def report(
     outcome = conclusion.outcome
     if outcome.fault is not None:
         state.settle(outcome.fault, run.error)
-        if run.trains:
-            keep_values(trainer, pl_module, state)
         return
     state.succeeded = True
     if outcome.drift_restarts:

@@ -1,15 +1,14 @@
 """Files beside the logs, of which a reader or a crash never sees a half."""
 
 import csv
-import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from lightning_saliency.loggers._drafts import draft_of
+from lightning_saliency.loggers._drafts import copy_to_draft, draft_of
 
 
 def append_rows(
-    path: Path,
+    path: str,
     columns: Sequence[str],
     rows: Iterable[tuple[object, ...]],
     is_replaced: Callable[[Mapping[str, str]], bool] | None = None,
@@ -17,7 +16,7 @@ def append_rows(
     """Append rows all at once.
 
     Args:
-        path: The table.
+        path: The path of the table, or its address that fsspec knows.
         columns: Its columns.
         rows: What to append.
         is_replaced: Which earlier rows to drop: those of a run that has been taken up again before them.
@@ -26,9 +25,8 @@ def append_rows(
         ValueError: If the table has other columns, which an earlier version or another program wrote.
     """
     with draft_of(path) as draft:
-        if path.exists():
-            _check_columns(path, columns)
-            shutil.copyfile(path, draft)
+        if copy_to_draft(path, draft):
+            _check_columns(path, draft, columns)
             if is_replaced is not None:
                 _cut(draft, columns, is_replaced)
         with draft.open("a", newline="", encoding="utf-8") as file:
@@ -38,19 +36,19 @@ def append_rows(
             writer.writerows(rows)
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: str, text: str) -> None:
     """Write a text in place of what was there."""
     with draft_of(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
-def _check_columns(table: Path, columns: Sequence[str]) -> None:
-    with table.open(newline="", encoding="utf-8") as file:
+def _check_columns(path: str, draft: Path, columns: Sequence[str]) -> None:
+    with draft.open(newline="", encoding="utf-8") as file:
         header = next(csv.reader(file), list(columns))
     if header != list(columns):
         raise ValueError(
-            f"`{table.name}` must have the columns {', '.join(columns)}, but got {', '.join(header)}.  "
-            f"Move '{table}' away."
+            f"`{path.rpartition('/')[2]}` must have the columns {', '.join(columns)}, but got {', '.join(header)}.  "
+            f"Move '{path}' away."
         )
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_saliency._checks import check_choice
+from lightning_saliency._name_spaces import ModelCheckpoint
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._decisions import announce, mention_interrupted, write_decisions
 from lightning_saliency.callbacks._freshness import ValuesBefore
@@ -242,7 +242,7 @@ class GatedCheckpoint(ModelCheckpoint):
     def _write_record(self) -> None:
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
-            write_decisions(Path(self.dirpath), self.name, self._decisions)
+            write_decisions(str(self.dirpath), self.name, self._decisions)
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:

@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from lightning_saliency._name_spaces import Callback
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._asked_names import awaits_values
-from lightning_saliency.callbacks._dashboard import enter_run
+from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
@@ -37,7 +38,7 @@ from lightning_saliency.passes.precision import ScoringPrecision
 FIRST_BATCH_SIZE: Final = 64
 
 
-class SaliencyMonitor(pl.Callback):
+class SaliencyMonitor(Callback):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
@@ -57,7 +58,7 @@ class SaliencyMonitor(pl.Callback):
             or as `DriftMeasure`. The first one decides which images have moved most.
         best: Score or margin that decides which evaluation was the best, such as `"grad_cam/rcap"`: the best maps are
             drawn, and drift since then has `_best`. `None` means no best one.
-        log: More values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
+        log: Further values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
             everything: standard errors, the controls' scores, and margins one standard error lower and higher (`_low`,
             `_high`), of which TensorBoard's charts make bands. One that matches nothing gets a warning.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
@@ -137,6 +138,7 @@ class SaliencyMonitor(pl.Callback):
         self._arguments = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics),
+            methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
@@ -281,10 +283,14 @@ class SaliencyMonitor(pl.Callback):
                 loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the loops."""
+        """Restore the loops, and the charts where the user has laid out others since."""
         self._restore_loops()
         if stage == "fit":
             self._state.mention_interrupted()
+            if self._state.introduced and self is _monitors(trainer)[0]:
+                self._settle_incomplete(
+                    write_charts(trainer, [monitor.settings for monitor in _monitors(trainer)]), trainer
+                )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the loops where no teardown comes, and say what is lost."""
@@ -303,8 +309,9 @@ class SaliencyMonitor(pl.Callback):
         self._enter_run(trainer, starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time, also where training goes on in the middle of an epoch."""
+        """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
         self._state.clock.start()
+        keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
@@ -313,12 +320,10 @@ class SaliencyMonitor(pl.Callback):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Arm if an evaluation is due, else let others read the last values."""
+        """Arm, if an evaluation is due."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)
-        else:
-            keep_values(trainer, pl_module, self._state)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
@@ -384,7 +389,12 @@ class SaliencyMonitor(pl.Callback):
         """Enter the run once for all monitors, by the first of them."""
         if self is not _monitors(trainer)[0]:
             return
-        fault = enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts)
+        self._settle_incomplete(
+            enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts), trainer
+        )
+
+    def _settle_incomplete(self, fault: Fault | None, trainer: pl.Trainer) -> None:
+        """Raise or warn where something could not be logged."""
         if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
             fault = tell_everyone(fault, trainer)
         if fault is not None:

@@ -42,12 +42,19 @@ def _drift_measure(choice: str | DriftMeasure) -> DriftMeasure:
     return choice
 
 
+def activation_of(metrics: Mapping[str, ExplanationMetric]) -> Activation:
+    """Return how logits become probabilities: as in the metrics, if they agree on something unusual."""
+    activations = {getattr(metric, "activation", None) for metric in metrics.values()} - {None}
+    return "sigmoid" if activations == {"sigmoid"} else "softmax"
+
+
 @dataclass(frozen=True, eq=False)
 class Settings:
     """The arguments that `SaliencyMonitor` documents, with methods and metrics by name."""
 
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
+    methods_are_default: bool
     metrics_are_default: bool
     controls: tuple[str, ...]
     drift: tuple[DriftMeasure, ...]
@@ -118,9 +125,8 @@ class Settings:
 
     @property
     def activation(self) -> Activation:
-        """How logits become probabilities: as in the metrics, if they agree on something unusual."""
-        activations = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
-        return "sigmoid" if activations == {"sigmoid"} else "softmax"
+        """How logits become probabilities."""
+        return activation_of(self.metrics)
 
     def _check_names(self) -> None:
         if CURVES in self.methods:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._checks import check_classes
+from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
 from lightning_saliency.evaluation import explain, measure
@@ -21,12 +21,15 @@ from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
-from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.config import Settings, activation_of
 from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, not_classes
 from lightning_saliency.monitor.evaluation import Evaluation, merge
+from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Subset
+from lightning_saliency.monitor.suitability import suitable_methods
+from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.targets import Activation, ClassLogit, class_logits
@@ -55,6 +58,7 @@ class Task:
         controls: Names of the methods that are controls, and never drawn.
         class_names: Names of the classes, where the data set has them.
         scoring_precision: How changed images are predicted.
+        methods_are_default: Whether methods that cannot explain the network are left out.
     """
 
     methods: Mapping[str, Method]
@@ -67,6 +71,7 @@ class Task:
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
+    methods_are_default: bool = False
 
 
 class _Batch(NamedTuple):
@@ -140,17 +145,25 @@ def evaluate_subset(
         helpers = (getattr(source.loader, "collate_fn", None), *reading.owners)
         colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
         metrics, notes = prepare_metrics(settings, colours)
+        names = class_names_of(source.dataset)
+        head = look_at_head(network, module, first.images, first.labels, num_classes_of(module, names))
+        network = head.network
+        metrics, advice = with_activation(
+            metrics, first.labels, head.activation, are_default=settings.metrics_are_default
+        )
+        notes = {**notes, **head.notes, **advice}
         task = Task(
             prepare_methods(settings, subset, reading, colours.normalization, device),
             metrics,
             settings.target,
             settings.min_confidence,
-            settings.activation,
+            activation_of(metrics),
             settings.max_batch_size,
             colours.normalization,
             frozenset(settings.controls),
-            class_names_of(source.dataset),
+            names,
             settings.scoring_precision,
+            settings.methods_are_default,
         )
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
@@ -170,6 +183,7 @@ def evaluate_subset(
             else _preflight(network, settings, task, colours, first, passes, evaluation.num_read, seconds)
         )
         panels = watched[: settings.num_panels]
+        notes = {**notes, **evaluated.notes}
         return replace(evaluated, evaluation=evaluation, panels=panels, preflight=preflight, notes=notes)
 
 
@@ -206,6 +220,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     thumbnails: dict[int, Thumbnail] = {}
     strange: list[Tensor] = []
     num_classes = 0
+    notes: dict[str, str] = {}
     for indices, images, labels, masks in batches:
         with torch.no_grad():
             logits = class_logits(call_network(network, images), len(images))
@@ -221,12 +236,19 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             batch = batch.where(confidence >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
-            parts.append(_evaluate_batch(network, batch, task))
+            try:
+                parts.append(_evaluate_batch(network, batch, task))
+            except UnsuitableModelError:
+                if not task.methods_are_default:
+                    raise
+                methods, notes = suitable_methods(network, batch.images, batch.targets, task.methods, task.controls)
+                task = replace(task, methods=methods)
+                parts.append(_evaluate_batch(network, batch, task))
             thumbnails |= _thumbnails(batch, task)
     evaluation = merge(parts)
     if not evaluation.num_read and any(bool((targets >= num_classes).any()) for targets in strange):
         check_classes(torch.cat(strange), num_classes)
-    return Evaluated(evaluation, thumbnails)
+    return Evaluated(evaluation, thumbnails, notes=notes)
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
@@ -246,7 +268,7 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
     evaluation = Evaluation(
         indices=torch.tensor(batch.indices, dtype=torch.int64),
         invalid={name: ~flags.cpu() for name, flags in valid.items()},
-        blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
+        blank={name: (valid[name] & is_blank(method_maps)).cpu() for name, method_maps in maps.items()},
         targets=batch.targets.cpu(),
         predicted=batch.logits.argmax(dim=1).cpu(),
         class_names=_names_of_targets(batch, task),
@@ -292,11 +314,6 @@ def _with_scores(
 def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]:
     pairs = zip(batch.indices, compact(maps), valid.tolist(), strict=True)
     return {index: small for index, small, is_valid in pairs if is_valid}
-
-
-def _is_constant(maps: Maps) -> Tensor:
-    flat = maps.flatten(1)
-    return flat.amax(dim=1) == flat.amin(dim=1)
 
 
 def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:

@@ -117,6 +117,7 @@ def evaluate(
     settings = Settings(
         methods=methods_by_name(methods),
         metrics=metrics_by_name(metrics),
+        methods_are_default=methods is None,
         metrics_are_default=metrics is None,
         controls=tuple(controls),
         drift=(),

@@ -218,10 +218,10 @@ def test_what_a_monitor_logs_is_what_gates_may_name():
     run, _ = fit([watched(**options)])
     logged = {name for name in run.callback_metrics if name.startswith("saliency")}
     names = set(logged_names(watched(**options).settings))
-    # Bands are for charts, and only the share of confident images is not there.
+    # Bands are for charts. Where all images are used, no share is there, nor a number of those left out.
     bands = {name for name in logged if name.endswith(("_low", "_high"))}
     assert bands == {"saliency/gradient/rcap_vs_random_low", "saliency/gradient/rcap_vs_random_high"}
-    assert logged - bands == names - {"saliency/used"}
+    assert logged - bands == names - {"saliency/used", "saliency/left_out"}
 
 
 def test_drift_from_a_best_evaluation_needs_a_best_one(tmp_path):
