@@ -74,7 +74,7 @@ class Events:
         return self._first if math.isfinite(self._first) else None
 
     def read(self, path: Path, advance: Callable[[int], object]) -> None:
-        """Read a file to its end, or as far as it can be read.
+        """Read a file to its end, or up to the damage that ends it.
 
         Args:
             path: An event file.

@@ -28,6 +28,7 @@ HOSTILE = [
     "a b",
     "",
     "x" * 101,
+    "日" * 90,
     "a,b",
     '"',
 ]
@@ -68,7 +69,7 @@ def test_the_parts_of_a_name_are_plain_words_too(name):
         monitor(name=name)
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "GradCAM-2.layer4", "_x", "7", "x" * 100])
+@pytest.mark.parametrize("name", ["grad_cam", "GradCAM-2.layer4", "_x", "7", "größe", "日本", "x" * 100])
 def test_plain_words_are_names(name):
     assert list(monitor(methods={name: Gradient()}, name=name).settings.methods) == [name]
 
