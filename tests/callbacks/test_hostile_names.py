@@ -74,7 +74,7 @@ def test_plain_words_are_names(name):
     assert list(monitor(methods={name: Gradient()}, name=name).settings.methods) == [name]
 
 
-@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+a", "-a", "@a", "\ta", "plain", "a\udc80"])
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+a", "-a", "@a", "\ta", "plain", "a\udc80"], ids=ascii)
 def test_classes_are_no_formulas_in_tables(tmp_path, name):
     data = Data()
     loader = data.val_dataloader()
