@@ -18,7 +18,9 @@ RCAP_NAME = "saliency/gradient/rcap"
 
 
 def monitor(name="saliency", **options):
-    return SaliencyMonitor([Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=5, num_panels=0, name=name, **options)
+    return SaliencyMonitor(
+        [Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=5, num_panels=0, name=name, **options, cues=()
+    )
 
 
 def logger(folder):
@@ -131,4 +133,4 @@ def test_a_table_of_other_columns_is_left_alone(tmp_path):
 
 def test_a_monitor_cannot_be_named_like_the_file_of_all():
     with pytest.raises(ValueError, match=r"`name` must not be .*'evaluations'"):
-        SaliencyMonitor([RandomMap()], name="evaluations")
+        SaliencyMonitor([RandomMap()], name="evaluations", cues=())
