@@ -24,7 +24,7 @@ from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.memory import Memory, drift_of
-from lightning_saliency.monitor.selection import logged_values
+from lightning_saliency.monitor.selection import complaints_about_log, logged_values
 from lightning_saliency.monitor.subset import Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints, summarise
 from lightning_saliency.monitor.without_trainer import evaluate_in_memory
@@ -112,7 +112,8 @@ class _Evaluator:
         evaluation, outcome = self._compared(evaluated)
         if outcome.fault is not None:
             raise RuntimeError(outcome.fault.description)
-        self._warn(evaluated.notes | complaints(evaluation, self.settings))
+        messages = evaluated.notes | complaints(evaluation, self.settings)
+        self._warn(messages | complaints_about_log(outcome.scalars, self.settings))
         if outcome.alarm is not None:
             self.state.watch = self.state.watch.after(outcome.alarm, checkpoint.epoch)
         self._log(checkpoint, evaluation, evaluated, outcome)

@@ -77,9 +77,7 @@ class Subset:
     def leave_out(self, index: int, error: Exception) -> None:
         """Note that an image is left out, and why."""
         self.error = self.error or error
-        # The last line, since workers send whole tracebacks.
-        reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        self.left_out[index] = reason.strip()[:LONGEST_REASON]
+        self.left_out[index] = " ".join(str(error).split()).rstrip(".")[:LONGEST_REASON]
 
     def left_out_of(self, indices: Sequence[int]) -> dict[int, str]:
         """Return which images of this process are left out, and why; of a stream all that were."""
@@ -182,7 +180,7 @@ class Subset:
             is_finite = batch.images.flatten(1).isfinite().all(dim=1).tolist()
             for index, keep in zip(batch.indices, is_finite, strict=True):
                 if not keep:
-                    self.leave_out(index, ValueError("the image has values that are not finite"))
+                    self.leave_out(index, RuntimeError("the image has values that are not finite"))
             rows = [row for row, keep in enumerate(is_finite) if keep]
             if rows:
                 yield batch if len(rows) == len(is_finite) else take(batch, rows)

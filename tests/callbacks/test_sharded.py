@@ -166,7 +166,7 @@ def test_training_is_bit_identical_with_and_without_the_monitor(ranks, watched, 
 
 
 def test_an_image_that_one_process_cannot_read_skips_the_evaluation_on_both(ranks):
-    assert [rank["torn names"] for rank in ranks] == [[], []]
+    assert all("saliency/left_out" in rank["torn names"] for rank in ranks)
 
 
 def test_what_makes_numbers_of_passes_differ_is_refused_by_name_on_all_processes(ranks):
