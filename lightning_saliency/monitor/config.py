@@ -174,7 +174,13 @@ class Settings:
         measures = [measure.name for measure in self.drift]
         for metric in self.metrics:
             check_quantity("metrics", metric)
-        for argument, names in (("methods", self.methods), ("metrics", self.metrics), ("drift", measures)):
+        cues = [cue.name for cue in self.cues]
+        for argument, names in {
+            "methods": self.methods,
+            "metrics": self.metrics,
+            "drift": measures,
+            "cues": cues,
+        }.items():
             for name in names:
                 check_name(argument, name)
         repeated = sorted({name for name in measures if measures.count(name) > 1})

@@ -130,11 +130,13 @@ class Evaluated:
     notes: dict[str, str] = field(default_factory=dict)
 
     def shown(self, indices: Collection[int], decision: Alarm | None) -> Shown:
-        """Pick what is drawn: some images, and the cue of an alarm."""
-        cue = decision.cue if decision is not None and decision.state else ""
+        """Pick what is drawn: some images, and the cue of an alarm, where the donor is that hosts follow most."""
+        cue, strongest_donors = ("", ()) if decision is None else (decision.cue, decision.donors[:1])
+        following = self.evaluation.followings.get(cue)
+        has_donor = following is not None and any(index in following.indices for index in strongest_donors)
         return Shown(
             {index: thumbnail for index, thumbnail in self.thumbnails.items() if index in indices},
-            {name: example for name, example in self.examples.items() if name == cue},
+            {name: example for name, example in self.examples.items() if has_donor and name == cue},
         )
 
 

@@ -72,7 +72,7 @@ class Evaluation:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out arguments that are of no use any more, since functions often cannot be pickled."""
-        settings = replace(self.settings, target=None, model=None, output=None, batch=None)
+        settings = replace(self.settings, target=None, model=None, output=None, batch=None, on_alarm="warn")
         return {**self.__dict__, "settings": settings}
 
     @property

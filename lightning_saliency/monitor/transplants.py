@@ -109,36 +109,33 @@ class Transplants:
         maps: Maps | None,
         followings: Mapping[str, Following],
     ) -> dict[str, Example]:
-        """Show for each cue the donor that most hosts follow, in a host that does."""
-        candidates = {cue: _place(followings[cue.name], indices) for cue in self.cues}
-        places = {cue: place for cue, place in candidates.items() if place is not None}
-        if not places or self.show(images[:1]) is None:
+        """Show for each cue the donor that most hosts follow, in a host that does.
+
+        What cannot be shown is predicted all the same, since other processes may wait for the passes.
+        """
+        cues = [cue for cue in self.cues if not followings[cue.name].misfit]
+        if not cues or self.show(images[:1]) is None:
             return {}
-        donors = [row for row, _ in places.values()]
-        hosts = self.hosts.images[[place for _, place in places.values()]].to(images.device)
-        changed = torch.cat(
-            [
-                cue(hosts[number : number + 1], images[row : row + 1], None if maps is None else maps[row : row + 1])
-                for number, (cue, (row, _)) in enumerate(places.items())
-            ]
-        )
-        texts = self._captions(network, torch.cat([images[donors], hosts, changed]))
-        mean = self.hosts.images.mean(dim=0, keepdim=True).to(images.device)
+        places = {cue.name: _place(followings[cue.name], indices) for cue in cues}
+        rows, hosts = torch.tensor([places[cue.name] or (0, 0) for cue in cues]).unbind(dim=1)
+        parts = _transplanted(cues, images[rows], self.hosts.images[hosts], None if maps is None else maps[rows])
+        texts = [self._captions(network, part) for part in parts]
+        mean = self.hosts.images.mean(dim=0)
         examples = {}
-        for number, (cue, (row, place)) in enumerate(places.items()):
-            rows = torch.cat([images[row : row + 1], hosts[number : number + 1], changed[number : number + 1], mean])
-            predicted = [texts[number + part * len(places)] for part in range(3)]
-            true = [self._name(int(labels[row])), self._name(int(self.hosts.labels[place]))]
+        for number, cue in enumerate(cues):
+            pictures = self.show(torch.stack([*(part[number] for part in parts), mean]))
+            if places[cue.name] is None or pictures is None:
+                continue
+            row, following = int(rows[number]), followings[cue.name]
+            true = [self._name(int(labels[row])), self._name(int(self.hosts.labels[hosts[number]]))]
+            donor, host, changed = (text[number] for text in texts)
             captions = (
-                f"donor, true {true[0]}, {predicted[0]}",
-                f"host, true {true[1]}, {predicted[1]}",
-                f"host with the donor's {cue.name}, {predicted[2]}",
+                f"donor, true {true[0]}, {donor}",
+                f"host, true {true[1]}, {host}",
+                f"host with the donor's {cue.name}, {changed}",
             )
-            following = followings[cue.name]
             share = float(following.shares[following.indices == indices[row]].nan_to_num().max())
-            pictures = self.show(rows)
-            if pictures is not None:
-                examples[cue.name] = Example(indices[row], share, pictures, captions)
+            examples[cue.name] = Example(indices[row], share, pictures, captions)
         return examples
 
     @torch.no_grad()
@@ -154,6 +151,17 @@ class Transplants:
 
     def _name(self, label: int) -> str:
         return self.class_names[label] if self.class_names and label < len(self.class_names) else str(label)
+
+
+def _transplanted(
+    cues: Sequence[Cue], donors: Images, hosts: Images, maps: Maps | None
+) -> tuple[Images, Images, Images]:
+    """Return donors, hosts, and hosts with one cue each."""
+    changed = [
+        cue(hosts[row : row + 1], donors[row : row + 1], None if maps is None else maps[row : row + 1])
+        for row, cue in enumerate(cues)
+    ]
+    return donors, hosts, torch.cat(changed)
 
 
 def strongest(parts: Sequence[Mapping[str, Example]]) -> dict[str, Example]:

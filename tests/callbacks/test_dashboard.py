@@ -43,7 +43,9 @@ def watch(tmp_path, callbacks, **options):
 
 
 def monitor(methods=None, metrics=None, *, log=("*",), **options):
-    return SaliencyMonitor(methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, log=log, **options)
+    return SaliencyMonitor(
+        methods or [Gradient()], metrics or METRICS, num_images=6, num_panels=1, log=log, **options, cues=()
+    )
 
 
 def layout_of(events):
@@ -193,7 +195,7 @@ def test_a_common_scale_spans_all_maps_of_a_method_present_and_remembered(tmp_pa
         return draw_strip(image, maps, caption, change=change, limits=limits)
 
     monkeypatch.setattr(drawing, "draw_strip", spy)
-    watcher = SaliencyMonitor([Gradient()], METRICS, num_images=6, num_panels=6, num_drifted=0, scale="common")
+    watcher = SaliencyMonitor([Gradient()], METRICS, num_images=6, num_panels=6, num_drifted=0, scale="common", cues=())
     watch(tmp_path, [watcher])
     last = pictured[-6:]
     (limits,) = {text for _, text in last}
@@ -219,7 +221,7 @@ def test_methods_of_unusual_names_are_drawn(tmp_path, name):
 
 
 def test_a_single_image_is_enough(tmp_path):
-    events = watch(tmp_path, [SaliencyMonitor([Gradient()], METRICS, num_images=1)])
+    events = watch(tmp_path, [SaliencyMonitor([Gradient()], METRICS, num_images=1, cues=())])
     assert "saliency/curves/rcap" in events.Tags()["images"]
 
 

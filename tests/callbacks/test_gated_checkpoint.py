@@ -178,7 +178,7 @@ def test_a_relative_gate_allows_a_share_of_the_best_to_be_lost():
 
 
 def watched(**options):
-    return SaliencyMonitor([Gradient()], [RCAP()], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor([Gradient()], [RCAP()], **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
 
 
 def test_a_relative_gate_knows_direction_and_best_of_a_monitors_score(tmp_path):

@@ -35,7 +35,13 @@ HOSTILE = [
 
 
 def monitor(**options):
-    arguments = {"methods": [Gradient()], "metrics": [RCAP(mean=MEAN, std=STD)], "num_images": 4, "num_panels": 0}
+    arguments = {
+        "methods": [Gradient()],
+        "metrics": [RCAP(mean=MEAN, std=STD)],
+        "num_images": 4,
+        "num_panels": 0,
+        "cues": (),
+    }
     return SaliencyMonitor(**{**arguments, **options})
 
 

@@ -64,6 +64,7 @@ def evaluate(num_images, side, num_methods):
         {**methods, "changing": changing},
         [Sparseness()],
         controls=[],
+        cues=(),
         num_images=num_images,
         num_panels=2,
         max_batch_size=256,
@@ -109,6 +110,6 @@ def test_few_maps_are_remembered_as_they_are():
 def test_a_restored_memory_measures_the_same_drift():
     watcher = evaluate(256, 32, 10)
     state = watcher.state_dict()
-    other = SaliencyMonitor(dict(watcher.settings.methods), [Sparseness()], controls=[], num_images=256)
+    other = SaliencyMonitor(dict(watcher.settings.methods), [Sparseness()], controls=[], num_images=256, cues=())
     other.load_state_dict(state)
     assert size_of(other.state_dict()) == size_of(state)
