@@ -139,7 +139,7 @@ class _Evaluator:
         self.logger.log_metrics(values | {"epoch": float(checkpoint.epoch)}, step)
         shown = evaluated.shown(drawn_images(evaluation, evaluated.panels, settings), outcome.alarm)
         if self.state.watch.decision.state == CONFIRMED:
-            self._warn({f"alarm {self.state.watch.decision.cue}": sentence(self.state.watch)})
+            self._warn({f"alarm {self.state.watch.decision.cue}": sentence(self.state.watch, self.settings)})
         publication = Publication(
             evaluation,
             outcome,

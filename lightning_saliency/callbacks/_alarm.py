@@ -17,7 +17,7 @@ def act(trainer: pl.Trainer, state: MonitorState, watch: Watch) -> None:
     key = f"alarm {decision.cue}"
     if decision.state != CONFIRMED or key in state.warnings:
         return
-    state.warn(key, sentence(watch))
+    state.warn(key, sentence(watch, state.settings))
     if choice == "stop":
         trainer.should_stop = True
     elif callable(choice):

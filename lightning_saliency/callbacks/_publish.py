@@ -136,7 +136,7 @@ def write_results(
             text = card(evaluation, settings, publication.outcome.scalars, publication.introduction)
             write_text(logger, card_name(start), text, step)
         if decision.state:
-            write_text(logger, alarm_name(start), escaped(sentence(publication.watch)), step)
+            write_text(logger, alarm_name(start), escaped(sentence(publication.watch, settings)), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.

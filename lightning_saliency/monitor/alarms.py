@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from lightning_saliency.cues import DEFAULT, FURTHER, Cue
+from lightning_saliency.cues import FURTHER, Cue
 from lightning_saliency.following import Alarm, alarm, refine
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
@@ -64,18 +64,14 @@ def decide(evaluation: Evaluation, settings: Settings, previous: Alarm | None) -
     return refine(decision, others)
 
 
-def sentence(watch: Watch) -> str:
+def sentence(watch: Watch, settings: Settings) -> str:
     """Say which cue the network follows, how much, and since when."""
     decision = watch.decision
+    evidence = {cue.name: cue.evidence for cue in (*FURTHER, *settings.cues)}.get(decision.cue)
     cue = decision.cue.replace("_", " ")
     since = "Predictions" if watch.since is None else f"Since epoch {watch.since} predictions"
     certainty = "" if decision.state == CONFIRMED else ", not confirmed yet"
     amount = f"{decision.value:.0%} ± {decision.stderr:.0%} more of the images of other classes"
-    than = "than keep their prediction" if _is_conflict(decision.cue) else "than with that of other images"
+    than = "than keep their prediction" if evidence == "conflict" else "than with that of other images"
     most = "" if decision.target_class is None else f"; class {decision.target_class} most"
     return f"{since} follow the {cue}{certainty}: {amount} become the donor's class with its {cue} {than}{most}."
-
-
-def _is_conflict(name: str) -> bool:
-    known = {cue.name: cue.evidence for cue in (*DEFAULT, *FURTHER)}
-    return known.get(name) == "conflict"
