@@ -17,7 +17,7 @@ from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.callbacks._lightning import find_source, network_in
 from lightning_saliency.callbacks._publish import Publication, write_results
 from lightning_saliency.loggers._drafts import draft_of
-from lightning_saliency.monitor.alarms import CONFIRMED, Watch, cues_of, sentence
+from lightning_saliency.monitor.alarms import CONFIRMED, Watch, cues_of, sentence, warning_key
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated
@@ -139,7 +139,7 @@ class _Evaluator:
         self.logger.log_metrics(values | {"epoch": float(checkpoint.epoch)}, step)
         shown = evaluated.shown(drawn_images(evaluation, evaluated.panels, settings), outcome.alarm)
         if self.state.watch.decision.state == CONFIRMED:
-            self._warn({f"alarm {self.state.watch.decision.cue}": sentence(self.state.watch, self.settings)})
+            self._warn({warning_key(self.state.watch.decision): sentence(self.state.watch, self.settings)})
         publication = Publication(
             evaluation,
             outcome,

@@ -4,17 +4,17 @@ import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_saliency.callbacks._state import MonitorState
-from lightning_saliency.monitor.alarms import CONFIRMED, Watch, sentence
+from lightning_saliency.monitor.alarms import CONFIRMED, Watch, sentence, warning_key
 from lightning_saliency.monitor.fault import Fault
 
 
 def act(trainer: pl.Trainer, state: MonitorState, watch: Watch) -> None:
-    """Tell of a confirmed alarm once a cue, and do what the user wants besides, the same on every process."""
+    """Tell of a confirmed alarm once a family of cues, and do what the user wants besides, the same on every process."""
     decision, choice = watch.decision, state.settings.on_alarm
     if decision.silence and "silence" not in state.warnings:
         state.warnings.add("silence")
         rank_zero_info(f"SaliencyMonitor {state.settings.name!r} decides on no cue yet: {decision.silence}")
-    key = f"alarm {decision.cue}"
+    key = warning_key(decision)
     if decision.state != CONFIRMED or key in state.warnings:
         return
     state.warn(key, sentence(watch, state.settings))

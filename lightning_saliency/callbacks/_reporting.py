@@ -60,9 +60,7 @@ def report(
         conclusion.panels,
     )
     _log(trainer, pl_module, state, outcome)
-    watch = (
-        Watch() if outcome.alarm is None else (state.watch if run.trains else Watch()).after(outcome.alarm, run.epoch)
-    )
+    watch = _watch(state, run, outcome)
     unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors, watch)
     if run.trains:
         state.watch = watch
@@ -72,6 +70,13 @@ def report(
             state.settle(fault, None, INCOMPLETE if fault is unpublished else SKIPPED)
     state.introduced |= unpublished is None
     act(trainer, state, watch)
+
+
+def _watch(state: MonitorState, run: Run, outcome: Outcome) -> Watch:
+    """Return what is to be said of cues; only training has evaluations before."""
+    if outcome.alarm is None:
+        return Watch()
+    return state.watch.after(outcome.alarm, run.epoch) if run.trains else Watch(outcome.alarm)
 
 
 def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, outcome: Outcome) -> None:

@@ -64,6 +64,11 @@ def decide(evaluation: Evaluation, settings: Settings, previous: Alarm | None) -
     return refine(decision, others)
 
 
+def warning_key(decision: Alarm) -> str:
+    """Return what is told once: an alarm of a family, whichever of its cues names it best at the moment."""
+    return " ".join(["alarm", *decision.families[:1]])
+
+
 def sentence(watch: Watch, settings: Settings) -> str:
     """Say which cue the network follows, how much, and since when."""
     decision = watch.decision

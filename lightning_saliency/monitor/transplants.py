@@ -26,6 +26,11 @@ class Hosts:
     images: Images
     labels: Targets
 
+    def of_classes(self, num_classes: int) -> "Hosts":
+        """Leave out hosts whose label is no class."""
+        is_class = _are_classes(self.labels, num_classes)
+        return Hosts(self.images[is_class], self.labels[is_class])
+
 
 class Example(NamedTuple):
     """One transplant of a cue, as it is shown.
@@ -78,7 +83,8 @@ class Transplants:
         """
         if images.shape[1:] != self.hosts.images.shape[1:]:
             return {}, {}
-        usable = ((labels >= 0) & (labels < num_classes)).nonzero().flatten().cpu()
+        usable = _are_classes(labels, num_classes).nonzero().flatten().cpu()
+        hosts = self.hosts.of_classes(num_classes)
         labels = labels.clamp(0, num_classes - 1)
         maps = explain_donors(network, images, labels, self.cues, self.max_batch_size)
         followings = follow(
@@ -86,7 +92,7 @@ class Transplants:
             images,
             labels,
             self.cues,
-            hosts=(self.hosts.images, self.hosts.labels),
+            hosts=(hosts.images, hosts.labels),
             indices=torch.tensor(indices),
             maps=maps,
             num_hosts=self.num_hosts,
@@ -98,11 +104,12 @@ class Transplants:
             name: following.take(torch.isin(following.indices, torch.tensor(indices)[usable]).nonzero().flatten())
             for name, following in followings.items()
         }
-        return followings, self._examples(network, indices, images, labels, maps, followings)
+        return followings, self._examples(network, hosts, indices, images, labels, maps, followings)
 
     def _examples(
         self,
         network: nn.Module,
+        pool: Hosts,
         indices: Sequence[int],
         images: Images,
         labels: Targets,
@@ -114,20 +121,20 @@ class Transplants:
         What cannot be shown is predicted all the same, since other processes may wait for the passes.
         """
         cues = [cue for cue in self.cues if not followings[cue.name].misfit]
-        if not cues or self.show(images[:1]) is None:
+        if not (cues and len(pool.images)) or self.show(images[:1]) is None:
             return {}
         places = {cue.name: _place(followings[cue.name], indices) for cue in cues}
         rows, hosts = torch.tensor([places[cue.name] or (0, 0) for cue in cues]).unbind(dim=1)
-        parts = _transplanted(cues, images[rows], self.hosts.images[hosts], None if maps is None else maps[rows])
+        parts = _transplanted(cues, images[rows], pool.images[hosts], None if maps is None else maps[rows])
         texts = [self._captions(network, part) for part in parts]
-        mean = self.hosts.images.mean(dim=0)
+        mean = pool.images.mean(dim=0)
         examples = {}
         for number, cue in enumerate(cues):
             pictures = self.show(torch.stack([*(part[number] for part in parts), mean]))
             if places[cue.name] is None or pictures is None:
                 continue
             row, following = int(rows[number]), followings[cue.name]
-            true = [self._name(int(labels[row])), self._name(int(self.hosts.labels[hosts[number]]))]
+            true = [self._name(int(labels[row])), self._name(int(pool.labels[hosts[number]]))]
             donor, host, changed = (text[number] for text in texts)
             captions = (
                 f"donor, true {true[0]}, {donor}",
@@ -162,6 +169,10 @@ def _transplanted(
         for row, cue in enumerate(cues)
     ]
     return donors, hosts, torch.cat(changed)
+
+
+def _are_classes(labels: Targets, num_classes: int) -> Tensor:
+    return (labels >= 0) & (labels < num_classes)
 
 
 def strongest(parts: Sequence[Mapping[str, Example]]) -> dict[str, Example]:
