@@ -44,31 +44,34 @@ def choose_together(trainer: pl.Trainer, state: MonitorState, source: Source) ->
     share the number of images out as evenly as the data sets allow, and number images as if the data sets stood one
     after the other.
     """
+    settings, indices = state.settings, source.indices
+    if trainer.world_size > 1:
+        everything = _gathered(None if indices is None else _data_of(source, indices, state), trainer)
+        data = [one for one in everything if one is not None]
+        if indices is not None and len(data) == len(everything) and len(set(data)) > 1:
+            return _choose_among(trainer, state, source, indices, data)
+    return choose_subset(
+        source,
+        settings.num_images,
+        settings.seed,
+        lambda indices: share_of(indices, trainer),
+        is_even=is_sharded(trainer),
+    )
+
+
+def _choose_among(
+    trainer: pl.Trainer, state: MonitorState, source: Source, indices: Sequence[int], data: Sequence[_Data]
+) -> Subset:
     settings = state.settings
-    everything = _gathered(None if source.indices is None else _data_of(source, state), trainer)
-    data = [one for one in everything if one is not None]
-    is_stream = source.indices is None or len(data) < len(everything)
-    if is_stream or len(set(data)) == 1:
-        return choose_subset(
-            source,
-            settings.num_images,
-            settings.seed,
-            lambda indices: share_of(indices, trainer),
-            is_even=is_sharded(trainer),
-        )
     if len({one[:2] for one in data}) == 1:
         state.warn(
             "own samplers",
             "The samplers of the processes hold different images of one data set. Watching images of all of them.",
         )
-        union = sorted({index for indices in _gathered(list(source.indices or ()), trainer) for index in indices})
-        indices = choose_indices(source.dataset, union, settings.num_images, settings.seed)
-        return Subset(source, indices, share_of(indices, trainer), is_even=is_sharded(trainer))
-    return _choose_own(trainer, state, source, data)
-
-
-def _choose_own(trainer: pl.Trainer, state: MonitorState, source: Source, data: Sequence[_Data]) -> Subset:
-    settings, rank = state.settings, trainer.global_rank
+        union = sorted({index for part in _gathered(list(indices), trainer) for index in part})
+        choice = choose_indices(source.dataset, union, settings.num_images, settings.seed)
+        return Subset(source, choice, share_of(choice, trainer), is_even=is_sharded(trainer))
+    rank = trainer.global_rank
     numbers = _shared_out(settings.num_images, [one.num_visited for one in data])
     state.warn(
         "own data",
@@ -76,21 +79,19 @@ def _choose_own(trainer: pl.Trainer, state: MonitorState, source: Source, data: 
         f"{_listed(numbers)} of them, numbered as if the data sets stood one after the other.",
     )
     offset = [0, *accumulate(one.size for one in data)][rank]
-    chosen = choose_indices(source.dataset, source.indices or (), numbers[rank], settings.seed)
-    share = [offset + index for index in chosen]
+    share = [offset + index for index in choose_indices(source.dataset, indices, numbers[rank], settings.seed)]
     rows = zip_longest(*_gathered(share, trainer))
-    indices = [index for row in rows for index in row if index is not None]
+    choice = [index for row in rows for index in row if index is not None]
     is_even = is_sharded(trainer)
     padding = share[:1] * (max(numbers) - len(share)) if is_even else []
-    return Subset(replace(source, offset=offset), indices, share + padding, is_even=is_even)
+    return Subset(replace(source, offset=offset), choice, share + padding, is_even=is_even)
 
 
 def _gathered(content: Content, trainer: pl.Trainer) -> list[Content]:
     return tell_everyone(send_to_first(content, trainer), trainer)
 
 
-def _data_of(source: Source, state: MonitorState) -> _Data:
-    indices = source.indices or ()
+def _data_of(source: Source, indices: Sequence[int], state: MonitorState) -> _Data:
     size = len(source.dataset)
     # A distributed sampler says that there is one data set.
     content = () if is_distributed(source.loader) or not size else _content_of(source, size, state)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import lightning.pytorch as pl
 
+from lightning_saliency.callbacks._alarm import act
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
@@ -11,13 +12,14 @@ from lightning_saliency.callbacks._lightning import stage_of
 from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorState
+from lightning_saliency.monitor.alarms import Watch
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.results import Evaluation
-from lightning_saliency.monitor.selection import logged_values, patterns_without_match
+from lightning_saliency.monitor.selection import complaints_about_log, logged_values
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
 
@@ -41,6 +43,7 @@ def report(
         state.settings,
         compares_images=run.trains and state.compares_images,
         clock=state.clock if run.trains else None,
+        previous=state.watch.decision if run.trains else None,
     )
     outcome = conclusion.outcome
     if outcome.fault is not None:
@@ -57,13 +60,18 @@ def report(
         conclusion.panels,
     )
     _log(trainer, pl_module, state, outcome)
-    unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors)
+    watch = (
+        Watch() if outcome.alarm is None else (state.watch if run.trains else Watch()).after(outcome.alarm, run.epoch)
+    )
+    unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors, watch)
     if run.trains:
+        state.watch = watch
         _remember(state, conclusion)
     for fault in (outcome.loss, unpublished):
         if fault is not None:
             state.settle(fault, None, INCOMPLETE if fault is unpublished else SKIPPED)
     state.introduced |= unpublished is None
+    act(trainer, state, watch)
 
 
 def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, outcome: Outcome) -> None:
@@ -73,12 +81,9 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
     # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
     staged_values = {staged(name, stage): value for name, value in values.items()}
     pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
-    for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
-        state.warn(
-            f"log {pattern}",
-            f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in `evaluations.csv` or "
-            f"`monitor.history`, without '{state.settings.name}/'.",
-        )
+    if outcome.loss is None:
+        for key, message in complaints_about_log(outcome.scalars, state.settings).items():
+            state.warn(key, message)
     record = Record(
         stage,
         trainer.current_epoch,
@@ -97,6 +102,7 @@ def _publish(
     evaluated: Evaluated,
     conclusion: Conclusion,
     monitors: list[Settings],
+    watch: Watch,
 ) -> Fault | None:
     """Send results to loggers, and complain about unhealthy maps."""
     outcome, publication = conclusion.outcome, None
@@ -111,14 +117,14 @@ def _publish(
             run.trains and state.resumed,
             monitors,
             None if state.introduced else state.preflight,
+            watch,
         )
         if outcome.loss is None:
             for key, message in complaints(conclusion.evaluation, state.settings).items():
                 state.warn(key, message)
     if not outcome.publishes:
         return None
-    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.pictured}
-    return publish(trainer, thumbnails, publication, state.settings)
+    return publish(trainer, evaluated.shown(outcome.pictured, outcome.alarm), publication, state.settings)
 
 
 def _remember(state: MonitorState, conclusion: Conclusion) -> None:

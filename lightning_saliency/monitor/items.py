@@ -117,6 +117,8 @@ def read_items(
             yield batch
             continue
         parts = [batch] if len(group) == 1 else list(_read(source, [[index] for index in group], reading))
+        if not any(isinstance(part, LabelledImages) for part in parts):
+            parts = [batch] * len(group)
         yield from _readable(group, parts, leave_out)
         if len(group) > 1 and all(isinstance(part, LabelledImages) for part in parts):
             # Items that cannot be collated, such as images of different sizes.
@@ -157,7 +159,7 @@ def _labelled(items: Iterator[Any], group: list[int], reading: Reading) -> Label
         batch = next(items)
     except Exception as error:
         # Whatever its type, this is no fault of the monitor's arguments.
-        raise RuntimeError(f"images {group} cannot be read: {type(error).__name__}: {error}") from error
+        raise RuntimeError(f"images {group} cannot be read: {_reason(error)}") from error
     if batch is None:
         raise RuntimeError(f"images {group} cannot be read: the collate function returned `None`")
     labelled = read_batch(reading.transfer(batch), reading.batch, group)
@@ -167,6 +169,13 @@ def _labelled(items: Iterator[Any], group: list[int], reading: Reading) -> Label
             "pass `batch`, keys of images and labels or a function that returns them."
         )
     return labelled
+
+
+def _reason(error: Exception) -> str:
+    """Describe an error; workers send a traceback whose last line does so."""
+    lines = str(error).strip().splitlines()
+    is_of_worker = len(lines) > 1 and lines[0].startswith("Caught ")
+    return lines[-1] if is_of_worker else f"{type(error).__name__}: {error}"
 
 
 def _loader_of(loader: Any, groups: list[list[int]], seed: int) -> DataLoader[Any]:

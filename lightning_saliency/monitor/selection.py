@@ -32,10 +32,15 @@ def logged_values(scalars: Mapping[str, Scalar], settings: Settings, asked: Coll
     return {name: value for name, value in values.items() if is_logged(name, settings, asked)}
 
 
-def patterns_without_match(scalars: Mapping[str, Scalar], settings: Settings) -> list[str]:
-    """List the patterns of `log` that no value has matched; drift may still come."""
+def complaints_about_log(scalars: Mapping[str, Scalar], settings: Settings) -> dict[str, str]:
+    """Say which patterns of `log` no value has matched, by a key that lets each be said once; drift may still come."""
     names = [*named_values(scalars, settings.name), *_names_of_drift(settings)]
-    return [pattern for pattern in settings.log if not any(_matches(pattern, name, settings) for name in names)]
+    return {
+        f"log {pattern}": f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in "
+        f"`evaluations.csv` or `monitor.history`, without '{settings.name}/'."
+        for pattern in settings.log
+        if not any(_matches(pattern, name, settings) for name in names)
+    }
 
 
 def log_patterns(choice: Sequence[str]) -> tuple[str, ...]:
@@ -53,7 +58,9 @@ def log_patterns(choice: Sequence[str]) -> tuple[str, ...]:
 def _is_default(text: str, settings: Settings) -> bool:
     """Take values of methods and of the evaluation, without errors and without the controls' own scores."""
     name = LoggedName.parse(text, settings.name)
-    return name is not None and name.part == "value" and name.method not in settings.controls
+    if name is None or name.part != "value" or name.method in settings.controls:
+        return False
+    return name.kind != "cue" or name.quantity in {cue.name for cue in settings.cues}
 
 
 def _matches(pattern: str, text: str, settings: Settings) -> bool:
