@@ -42,6 +42,14 @@ def announce(trainer: pl.Trainer, gate: str, decision: Decision, *, saves: bool)
         _tell(logger, gate, decision, with_reasons=trainer.is_global_zero)
 
 
+def closing_sentence(gate: str, decisions: Sequence[Decision]) -> str:
+    """Say that no validation passed, and why."""
+    return (
+        f"GatedCheckpoint {gate!r} refused all {len(decisions)} validation(s), so that it saved nothing. "
+        f"In the last one, {'; '.join(decisions[-1].reasons)}."
+    )
+
+
 def mention_interrupted(gate: str, validation: tuple[int, int] | None) -> None:
     """Say which decision was lost, if one was.
 

@@ -6,6 +6,7 @@ import lightning.pytorch as pl
 from torch import Tensor
 
 from lightning_saliency.callbacks._gate_names import monitor_that_logs, monitors_of
+from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
 from lightning_saliency.monitor.history import Record
 
 
@@ -31,10 +32,14 @@ class ValuesBefore:
         """Return a value if this validation computed it: of a monitor from its record, else what was logged anew."""
         monitor = monitor_that_logs(name, monitors_of(trainer))
         if monitor is not None:
-            record = _last(monitor.history)
-            return None if record is None or record is self.records.get(monitor.state_key) else record.value(name)
+            return monitor.history[-1].value(name) if self.is_older_than(monitor) else None
         value = trainer.callback_metrics.get(name)
         return None if value is None or value is self.logged.get(name) else value.item()
+
+    def is_older_than(self, monitor: SaliencyMonitor) -> bool:
+        """Return whether a monitor has evaluated since."""
+        record = _last(monitor.history)
+        return record is not None and record is not self.records.get(monitor.state_key)
 
 
 def _last(history: list[Record]) -> Record | None:

@@ -9,25 +9,20 @@ from lightning_saliency.monitor._logged_names import logged_names
 from lightning_saliency.names import PARTS
 
 
-def refuse_namesakes(names: Sequence[str], name: str) -> None:
-    """Refuse a name that several gated checkpoints have.
-
-    Raises:
-        ValueError: If there are several.
-    """
-    if names.count(name) > 1:
-        raise ValueError(
-            f"`name` must be another one for every GatedCheckpoint, but got {name!r} more than once.  Pass `name`."
-        )
-
-
 def refuse_unknown(trainer: pl.Trainer, name: str) -> None:
     """Refuse a name of a monitor's that it will not log; names that the module itself logs cannot be known yet.
 
     Raises:
-        ValueError: If the name begins like a monitor's or has three parts as theirs have, and none logs it.
+        ValueError: If the name begins like a monitor's or has three parts as theirs have, and none logs it, or if it
+            lacks only the monitor's own name.
     """
     names = _names(trainer)
+    completed = [f"{monitor.settings.name}/{name}" for monitor in monitors_of(trainer)] if "/" in name else []
+    for complete in completed:
+        if complete in names and name not in names:
+            raise ValueError(
+                f"`gates` must have names that begin with that of the monitor, but got {name!r}.  Write {complete!r}."
+            )
     looks_like_ours = name.split("/", maxsplit=1)[0] in {other.split("/")[0] for other in names} or name.count("/") > 1
     if looks_like_ours and name not in names:
         listed = ", ".join(other for other in names if not other.endswith(PARTS["stderr"]))

@@ -1,12 +1,14 @@
 """Questions of the callbacks to a trainer."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from types import NoneType
 from typing import Any, Final
 
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks as lightning_callbacks
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import CombinedLoader
 from torch import nn
@@ -105,6 +107,40 @@ def network_in(pl_module: pl.LightningModule, settings: Settings) -> nn.Module:
             "Pass `model`, the name of the attribute that holds the network."
         )
     return network_of(pl_module, settings.model, settings.output)
+
+
+def refuse_namesakes(kind: str, names: Sequence[str], name: str) -> None:
+    """Refuse a name that several callbacks of a kind have.
+
+    Raises:
+        ValueError: If there are several.
+    """
+    if names.count(name) > 1:
+        raise ValueError(f"`name` must be another one for every {kind}, but got {name!r} more than once.  Pass `name`.")
+
+
+def evaluates_in(trainer: pl.Trainer, stage: str) -> bool:
+    """Return whether a stage has evaluations: training if it validates, and never a prediction."""
+    return trainer.enable_validation if stage == "fit" else stage in ("validate", "test")
+
+
+def validates_at_epoch_end(trainer: pl.Trainer) -> bool:
+    """Return whether the weights at the end of an epoch are those of its last validation."""
+    batches, interval = trainer.num_training_batches, trainer.val_check_batch
+    if interval == math.inf:  # an epoch of unknown length that is validated once
+        return True
+    if not interval or batches == math.inf or trainer.check_val_every_n_epoch is None:
+        return False
+    return batches % interval == 0
+
+
+def move_before_checkpoints(trainer: pl.Trainer, first: Sequence[pl.Callback]) -> None:
+    """Move some callbacks before all other ones that save; Lightning has put these at the end."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    others = [callback for callback in callbacks if callback not in first]
+    saving = [callback for callback in others if is_kind(callback, Checkpoint)]
+    rest = [callback for callback in others if callback not in saving]
+    trainer.callbacks = [*rest, *first, *saving]  # type: ignore[attr-defined]
 
 
 def evaluation_loop(trainer: pl.Trainer) -> Any:

@@ -9,15 +9,23 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
-from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zero_warn
 
 from lightning_saliency._checks import check_choice
 from lightning_saliency._name_spaces import ModelCheckpoint
 from lightning_saliency._signals import signals_held
-from lightning_saliency.callbacks._decisions import announce, mention_interrupted, write_decisions
+from lightning_saliency.callbacks._absence import refuse_absent
+from lightning_saliency.callbacks._decisions import announce, closing_sentence, mention_interrupted, write_decisions
 from lightning_saliency.callbacks._freshness import ValuesBefore
-from lightning_saliency.callbacks._gate_names import direction_of, refuse_namesakes, refuse_unknown
-from lightning_saliency.callbacks._lightning import is_fresh
+from lightning_saliency.callbacks._gate_names import direction_of, refuse_unknown
+from lightning_saliency.callbacks._lightning import (
+    evaluates_in,
+    is_fresh,
+    move_before_checkpoints,
+    refuse_namesakes,
+    validates_at_epoch_end,
+)
+from lightning_saliency.callbacks._loading import refusing_damage
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
 from lightning_saliency.names import check_name
@@ -48,6 +56,9 @@ class GatedCheckpoint(ModelCheckpoint):
     `gate/passed`, is kept in the callback's state, and lies beside the checkpoints as `gate_decisions.json` once there
     is one. For recovery after a crash put a plain `ModelCheckpoint(save_last=True)` beside it. Several gated
     checkpoints of one run need names. A fit that starts anew forgets the decisions and checkpoints of an earlier one.
+    Training moves gated checkpoints before other ones, so that whatever is saved has the decision of its validation.
+    With `save_on_train_epoch_end=True` a checkpoint is saved at the end of an epoch if it was validated there,
+    and else at the validation.
 
     Args:
         dirpath: As in `ModelCheckpoint`.
@@ -66,7 +77,8 @@ class GatedCheckpoint(ModelCheckpoint):
         TypeError: If a gate is not a text.
         ValueError: If a gate or the name has another form, or a trigger precedes the validation; in `setup`,
             if a gate is on a name that no monitor will log, or is relative on a value whose direction is
-            unknown, or if another gated checkpoint of the run has the same name.
+            unknown, or if another gated checkpoint of the run has the same name; after the first validation, if
+            it did not compute the value of a gate.
 
     Example:
         >>> checkpoint = GatedCheckpoint(
@@ -110,6 +122,7 @@ class GatedCheckpoint(ModelCheckpoint):
         self._decisions: list[Decision] = []
         self._best: dict[str, float] = {}
         self._before = ValuesBefore()
+        self._unmet: frozenset[str] = frozenset()
         self._validating: tuple[int, int] | None = None
         self._interrupted: tuple[int, int] | None = None
 
@@ -140,23 +153,36 @@ class GatedCheckpoint(ModelCheckpoint):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a checkpoint."""
-        super().load_state_dict(state_dict)
-        self._decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
-        self._best = dict(state_dict["best_values"])
-        interrupted = state_dict["interrupted"]
-        self._interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
+        """Continue from a checkpoint.
+
+        Raises:
+            ValueError: If the state is damaged.
+        """
+        with refusing_damage(f"GatedCheckpoint {self.name!r}"):
+            super().load_state_dict(state_dict)
+            self._decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
+            self._best = {name: float(value) for name, value in state_dict["best_values"].items()}
+            interrupted = state_dict["interrupted"]
+            self._interrupted = None if interrupted is None else (int(interrupted[0]), int(interrupted[1]))
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse gates on what will not be logged, and learn the directions of relative ones."""
         if stage == "fit" and is_fresh(trainer):
             self._begin_anew()
         super().setup(trainer, pl_module, stage)
-        names = [other.name for other in trainer.checkpoint_callbacks if isinstance(other, GatedCheckpoint)]
-        refuse_namesakes(names, self.name)
+        if stage != "fit":
+            return
+        refuse_namesakes("GatedCheckpoint", [gated.name for gated in _gated(trainer)], self.name)
+        if not evaluates_in(trainer, stage):
+            rank_zero_warn(
+                f"GatedCheckpoint {self.name!r}: There is no validation, so no gate is judged and nothing is saved."
+            )
+            return
         for gate in self.gates:
             refuse_unknown(trainer, gate.metric)
         self.gates = tuple(_directed(trainer, gate) for gate in self.gates)
+        self._unmet = frozenset(gate.metric for gate in self.gates)
+        move_before_checkpoints(trainer, _gated(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember the values there are, to tell those that this validation computes."""
@@ -169,12 +195,17 @@ class GatedCheckpoint(ModelCheckpoint):
             self._interrupted = None
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judge, and save if the gates passed."""
+        """Judge, and save if the gates passed.
+
+        Raises:
+            ValueError: If a gate is on a value that nothing computes.
+        """
         if trainer.sanity_checking or trainer.state.fn != "fit":
             return
         with signals_held():
-            self._judge(trainer)
-            self._validating = None
+            # A checkpoint has the state of all gates.
+            for gated in _gated(trainer):
+                gated._judge_once(trainer)
             if self._saves(trainer):
                 super().on_validation_end(trainer, pl_module)
                 self._write_record()
@@ -189,11 +220,23 @@ class GatedCheckpoint(ModelCheckpoint):
         """Save if the gates passed at this step."""
         if self._saves(trainer):
             super().on_train_end(trainer, pl_module)
+        if self._saved_nothing:
+            rank_zero_info(closing_sentence(self.name, self._decisions))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save nothing, because no gate has judged these weights, and say whether a decision is lost."""
+        if self._saved_nothing and 'ckpt_path="best"' in str(exception):
+            exception.add_note(closing_sentence(self.name, self._decisions))
         mention_interrupted(self.name, self._validating)
         self._validating = None
+
+    @property
+    def _saved_nothing(self) -> bool:
+        return self.on_fail != "warn" and bool(self._decisions) and not any(each.passed for each in self._decisions)
+
+    def _should_save_on_train_epoch_end(self, trainer: pl.Trainer) -> bool:
+        """Return whether `ModelCheckpoint` saves then: not if these weights will not have been judged."""
+        return super()._should_save_on_train_epoch_end(trainer) and validates_at_epoch_end(trainer)
 
     def _begin_anew(self) -> None:
         """Forget what an earlier training decided and saved."""
@@ -202,6 +245,14 @@ class GatedCheckpoint(ModelCheckpoint):
             setattr(self, name, copy(value))
         self._decisions, self._best, self._before = [], {}, ValuesBefore()
         self._validating = self._interrupted = None
+
+    def _judge_once(self, trainer: pl.Trainer) -> None:
+        """Judge, unless this validation has been."""
+        if self._validating is not None:
+            if self._unmet:
+                self._unmet = refuse_absent(trainer, self._unmet, self._before)
+            self._judge(trainer)
+            self._validating = None
 
     def _judge(self, trainer: pl.Trainer) -> None:
         fresh = partial(self._before.fresh, trainer)
@@ -243,6 +294,10 @@ class GatedCheckpoint(ModelCheckpoint):
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
             write_decisions(str(self.dirpath), self.name, self._decisions)
+
+
+def _gated(trainer: pl.Trainer) -> list[GatedCheckpoint]:
+    return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, GatedCheckpoint)]
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:

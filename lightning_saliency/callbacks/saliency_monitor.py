@@ -14,7 +14,14 @@ from lightning_saliency.callbacks._asked_names import awaits_values
 from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._kept_values import keep_values
-from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
+from lightning_saliency.callbacks._lightning import (
+    evaluates_in,
+    has_validation_images,
+    is_fresh,
+    network_in,
+    refuse_namesakes,
+)
+from lightning_saliency.callbacks._loading import refusing_damage
 from lightning_saliency.callbacks._preflight import look_ahead
 from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
@@ -195,6 +202,7 @@ class SaliencyMonitor(Callback):
         self._arguments = replace(self._arguments, **self._overrides())
         self._state = MonitorState(self._arguments, ResultsFile())
         self._loops: list[Any] = []
+        self._has_no_namesake = False
 
     @property
     def settings(self) -> Settings:
@@ -208,8 +216,13 @@ class SaliencyMonitor(Callback):
 
     @property
     def state_key(self) -> str:
-        """Distinguishes monitors of different names in a checkpoint."""
-        return f"{type(self).__name__}[{self.settings.name}]"
+        """Distinguishes monitors of different names in a checkpoint.
+
+        Until `setup` has looked for namesakes it tells any two monitors apart. Otherwise the trainer would refuse them
+        without saying what to do.
+        """
+        text = f"{type(self).__name__}[{self.settings.name}]"
+        return text if self._has_no_namesake else f"{text} at {id(self)}"
 
     @property
     def history(self) -> list[Record]:
@@ -266,8 +279,13 @@ class SaliencyMonitor(Callback):
         return self._state.contents()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue from a checkpoint."""
-        self._state.load(state_dict)
+        """Continue from a checkpoint.
+
+        Raises:
+            ValueError: If the state is damaged.
+        """
+        with refusing_damage(f"SaliencyMonitor {self.settings.name!r}"):
+            self._state.load(state_dict)
 
     def find_network(self, pl_module: pl.LightningModule) -> nn.Module:
         """Return the module from images (B, C, *S) to logits (B, K); override it where `model` is not enough.
@@ -300,8 +318,13 @@ class SaliencyMonitor(Callback):
             results = self._state.results
             results.read()  # nothing of an earlier training counts
             self._state = MonitorState(self._arguments, results)
-        refuse_unshardable(trainer, self.settings)
-        self.find_network(pl_module)
+        refuse_namesakes(
+            "SaliencyMonitor", [monitor.settings.name for monitor in _monitors(trainer)], self.settings.name
+        )
+        self._has_no_namesake = True
+        if evaluates_in(trainer, stage):
+            refuse_unshardable(trainer, self.settings)
+            self.find_network(pl_module)
         self._state.subsets = {}
         self._state.compares_images = stage == "fit"
         # A test after training belongs to the same run.

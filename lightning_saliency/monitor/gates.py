@@ -124,7 +124,7 @@ class Decision:
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "Decision":
         """Make it of its fields, as a checkpoint keeps them."""
-        return cls(state["epoch"], state["step"], state["passed"], tuple(state["reasons"]))
+        return cls(int(state["epoch"]), int(state["step"]), bool(state["passed"]), tuple(map(str, state["reasons"])))
 
 
 def parse_gates(gates: Mapping[str, str]) -> tuple[Gate, ...]:
