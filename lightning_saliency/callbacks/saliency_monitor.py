@@ -136,7 +136,7 @@ class SaliencyMonitor(pl.Callback):
     ) -> None:
         self._arguments = Settings(
             methods=methods_by_name(methods),
-            metrics=metrics_by_name(metrics),
+            metrics=metrics_by_name(metrics, target),
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),

@@ -13,7 +13,7 @@ from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, Ta
 from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
-from lightning_saliency.targets import Activation
+from lightning_saliency.targets import Activation, Target
 
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
@@ -122,6 +122,14 @@ class Settings:
         activations = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
         return "sigmoid" if activations == {"sigmoid"} else "softmax"
 
+    def _check_offers(self, target: Target) -> None:
+        """Refuse what needs a probability or classes of a target that has none."""
+        if self.min_confidence > 0:
+            target.require("probability", "min_confidence")
+        for name, metric in self.metrics.items():
+            for offer in metric.reads:
+                target.require(offer, name)
+
     def _check_names(self) -> None:
         if CURVES in self.methods:
             raise ValueError(
@@ -141,7 +149,11 @@ class Settings:
                 raise ValueError(f"Expected no method to be named like a control, but got {control!r}: rename it.")
 
     def _check_choices(self) -> None:
-        if isinstance(self.target, str) or self.target is None:
+        if isinstance(self.target, type):
+            raise TypeError(f"`target` must be a target, but got the class {self.target.__name__}.  Make an instance.")
+        if isinstance(self.target, Target):
+            self._check_offers(self.target)
+        elif isinstance(self.target, str) or self.target is None:
             check_choice("target", self.target, ("label", "predicted", None))
         elif not callable(self.target):
             check_integer("target", self.target, minimum=0)

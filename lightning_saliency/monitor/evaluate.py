@@ -1,6 +1,7 @@
 """Explain and score a share of the images, batch by batch."""
 
 import time
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency._model import explaining
-from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
+from lightning_saliency._types import Images, Logits, Maps, Masks
 from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
@@ -21,13 +22,13 @@ from lightning_saliency.monitor._preparation import prepare_methods, prepare_met
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
+from lightning_saliency.monitor.discovery import TargetChoice, choose_target
 from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Reading, Subset
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
-from lightning_saliency.targets import Activation, ClassLogit, class_logits
+from lightning_saliency.targets import Activation, ClassLogit, Target, as_target
 from lightning_saliency.visualization import displayable
 
 
@@ -45,7 +46,8 @@ class Task:
     Attributes:
         methods: Methods by name.
         metrics: Metrics by name, told about the colours.
-        target: Which class to explain.
+        metrics_are_default: Whether to leave out those that need what the target does not have.
+        target: The target, or how to choose it.
         min_confidence: Least probability of the target for an image to be used.
         activation: How logits become probabilities.
         max_batch_size: Most images in one pass.
@@ -57,6 +59,7 @@ class Task:
 
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
+    metrics_are_default: bool
     target: TargetChoice
     min_confidence: float
     activation: Activation
@@ -72,8 +75,8 @@ class _Batch(NamedTuple):
     images: Images
     labels: Tensor | None
     masks: Masks | None
-    targets: Targets
-    logits: Logits
+    target: Target
+    logits: Logits | None
 
     def where(self, keep: Tensor) -> "_Batch":
         """Take the images that are to be kept."""
@@ -81,7 +84,8 @@ class _Batch(NamedTuple):
         indices = [self.indices[row] for row in rows.tolist()]
         labels = None if self.labels is None else self.labels[rows]
         masks = None if self.masks is None else self.masks[rows]
-        return _Batch(indices, self.images[rows], labels, masks, self.targets[rows], self.logits[rows])
+        logits = None if self.logits is None else self.logits[rows]
+        return _Batch(indices, self.images[rows], labels, masks, self.target.take(rows), logits)
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ def evaluate_subset(
         task = Task(
             prepare_methods(settings, subset, reading, normalization, device),
             metrics,
+            settings.metrics_are_default,
             settings.target,
             settings.min_confidence,
             settings.activation,
@@ -163,7 +168,7 @@ def evaluate_subset(
             if passes is None
             else _preflight(network, settings, task, first, passes, evaluated.evaluation.num_read, seconds)
         )
-        return replace(evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes=notes)
+        return replace(evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes=evaluated.notes | notes)
 
 
 def _preflight(
@@ -176,11 +181,12 @@ def _preflight(
     seconds: float,
 ) -> Preflight:
     """Put together what some images have shown."""
-    target = ClassLogit(torch.zeros(len(first.images), dtype=torch.int64, device=first.images.device))
+    count, choice = len(first.images), settings.target
+    target = choice.of(count) if isinstance(choice, Target) else ClassLogit(torch.zeros(count, dtype=torch.int64))
     number = max(num_images, 1)
     return Preflight(
         network=type(network).__name__,
-        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target),
+        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target.to(first.images.device)),
         normalization=task.normalization,
         normalization_source="",
         target=described_target(settings.target, first.labels),
@@ -195,20 +201,23 @@ def _preflight(
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
     """Explain and score; the network is borrowed by the caller."""
     parts: list[Evaluation] = []
+    notes: dict[str, str] = {}
     thumbnails: dict[int, Thumbnail] = {}
     for indices, images, labels, masks in batches:
         with torch.no_grad():
-            logits = class_logits(network(images.clone()), len(images))
-        targets = choose_targets(task.target, logits, labels)
-        batch = _Batch(indices, images, labels, masks, targets, logits)
+            output = network(images.clone())
+            target = choose_target(task.target, output, labels, images)
+            logits = target.logits(output) if "classes" in target.offers else None
+            batch = _Batch(indices, images, labels, masks, target, logits)
         if task.min_confidence > 0:
-            confidence = ClassLogit(targets).probability(logits, task.activation)
-            batch = batch.where(confidence >= task.min_confidence)
+            target.require("probability", "min_confidence")
+            batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
             parts.append(_evaluate_batch(network, batch, task))
             thumbnails |= _thumbnails(batch, task)
-    return Evaluated(merge(parts), thumbnails)
+            notes |= _note(task, batch.target)
+    return Evaluated(merge(parts), thumbnails, notes=notes)
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
@@ -221,7 +230,7 @@ def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[Labelle
 
 
 def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation:
-    maps = explain(network, batch.images, batch.targets, task.methods, task.max_batch_size)
+    maps = explain(network, batch.images, batch.target, task.methods, task.max_batch_size)
     valid = {name: torch.isfinite(method_maps.flatten(1)).all(dim=1) for name, method_maps in maps.items()}
     # A map that cannot be scored is scored as a blank one beside the others, and its score thrown away.
     maps = {name: torch.where(_beside(valid[name], raw), raw, 0.0) for name, raw in maps.items()}
@@ -229,13 +238,31 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
         indices=torch.tensor(batch.indices, dtype=torch.int64),
         invalid={name: ~flags.cpu() for name, flags in valid.items()},
         blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
-        targets=batch.targets.cpu(),
-        predicted=batch.logits.argmax(dim=1).cpu(),
+        targets=torch.tensor(_numbers(batch.target), dtype=torch.int64),
+        predicted=_predicted(batch),
         class_names=_names_of_targets(batch, task),
         fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
         maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
     )
-    return _with_scores(evaluation, network, batch, maps, valid, task) if task.metrics else evaluation
+    metrics = _suitable(task, batch.target)
+    return _with_scores(evaluation, network, batch, maps, valid, replace(task, metrics=metrics)) if metrics else evaluation
+
+
+def _suitable(task: Task, target: Target) -> Mapping[str, ExplanationMetric]:
+    """Leave out default metrics that need what a target does not have, which only the images may have shown."""
+    if not task.metrics_are_default:
+        return task.metrics
+    return {name: metric for name, metric in task.metrics.items() if target.offers.issuperset(metric.reads)}
+
+
+def _note(task: Task, target: Target) -> dict[str, str]:
+    """Say which default metrics are left out."""
+    missing = sorted(task.metrics.keys() - _suitable(task, target).keys())
+    note = (
+        f"Metrics {missing} are left out, because they need a probability or classes, which {type(target).__name__} "
+        'does not have: pass others, such as `metrics=["insertion", "deletion"]`.'
+    )
+    return {"target": note} if missing else {}
 
 
 def _with_scores(
@@ -250,7 +277,7 @@ def _with_scores(
         network,
         batch.images,
         maps,
-        batch.targets,
+        batch.target,
         task.metrics,
         methods=task.methods,
         masks=batch.masks,
@@ -296,22 +323,43 @@ def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
 def _names_of(batch: _Batch, task: Task) -> dict[int, str]:
     """Name the classes of the network's output by number; nothing where the data have another number of classes."""
     names = task.class_names or []
-    return dict(enumerate(names)) if len(names) == batch.logits.shape[1] else {}
+    is_of_output = batch.logits is not None and len(names) == batch.logits.shape[1]
+    return dict(enumerate(names)) if is_of_output else {}
 
 
 def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
-    names = _names_of(batch, task)
-    return {number: names[number] for number in sorted(set(batch.targets.tolist())) if number in names}
+    """Name the classes that have a name, and what is explained in place of a class."""
+    numbers = _numbers(batch.target)
+    texts = {number: text for number, text in zip(numbers, batch.target.texts, strict=True) if number < 0}
+    names = _names_of(batch, task) | texts
+    return {number: names[number] for number in sorted(set(numbers)) if number in names}
+
+
+def _numbers(target: Target) -> list[int]:
+    """Number what is explained: a class by itself, and anything else by a negative number of its text."""
+    classes = [-1] * len(target) if target.classes is None else target.classes.tolist()
+    pairs = zip(classes, target.texts, strict=True)
+    return [label if label >= 0 else -1 - zlib.crc32(text.encode()) for label, text in pairs]
+
+
+def _predicted(batch: _Batch) -> Tensor:
+    """Return the predicted classes, -1 where a prediction is no class."""
+    if batch.logits is None or batch.target.classes is None:
+        return torch.full((len(batch.indices),), -1)
+    return batch.logits.argmax(dim=1).cpu()
 
 
 def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
+    if batch.logits is None or batch.target.classes is None:
+        pairs = zip(batch.indices, batch.target.texts, strict=True)
+        return [[f"image {index}", f"explained {text}"] for index, text in pairs]
     names = _names_of(batch, task)
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
-    if not any(torch.equal(batch.targets, classes) for classes in roles.values()):
-        roles["explained"] = batch.targets
+    if not any(torch.equal(batch.target.classes, classes) for classes in roles.values()):
+        roles["explained"] = batch.target.classes
     probabilities = {
         role: ClassLogit(classes).probability(batch.logits, task.activation) for role, classes in roles.items()
     }

@@ -35,9 +35,9 @@ class Evaluation:
         drift: Similarity to earlier maps (N,) by (method, measure, since); NaN where there is nothing to compare.
         invalid: Whether a map was not finite, (N,) by method.
         blank: Whether a map was constant, (N,) by method.
-        targets: Class explained, (N,).
-        predicted: Class predicted, (N,).
-        class_names: Names of the classes that were explained, by number, where the data set has names.
+        targets: Class explained, or a negative number for what is no class, (N,).
+        predicted: Class predicted, or -1, (N,).
+        class_names: Names of the targets by number: classes where the data set has names, and what is no class.
         fingerprints: A number for each image, by which a later run knows that it is the same, (N,).
         maps: Small maps by method and image; an image whose map was not finite has none.
         seconds: Time spent.

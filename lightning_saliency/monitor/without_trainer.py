@@ -115,7 +115,7 @@ def evaluate(
         raise TypeError(f"`network` must be an `nn.Module`, but got {type(network).__name__}.  Wrap it in one.")
     settings = Settings(
         methods=methods_by_name(methods),
-        metrics=metrics_by_name(metrics),
+        metrics=metrics_by_name(metrics, target),
         metrics_are_default=metrics is None,
         controls=tuple(controls),
         drift=(),

@@ -35,6 +35,8 @@ def _scores(rows: Sequence[dict[str, str]]) -> ImageScores:
     trained = [row for row in rows if row["stage"] == "fit"]
     last = (trained or rows)[-1:]
     rows = [row for row in rows if last and _evaluation(row) == _evaluation(last[0]) and _is_score(row)]
+    # Targets that are no classes have texts, and no scores by class.
+    rows = [row for row in rows if row["target"].isdecimal()]
     return ImageScores(
         [(int(row["target"]), row["method"], row["metric"], float(row["score"])) for row in rows],
         {int(row["target"]): row["class_name"] for row in rows if row["class_name"]},
