@@ -133,7 +133,7 @@ def main() -> None:
         warnings.filterwarnings("ignore", message=f".*{noise}.*")
     pl.seed_everything(0, verbose=False)
     logger = TensorBoardLogger(options.log_dir, name="")
-    monitor = SaliencyMonitor(num_images=options.num_images, mean=MEAN, std=STD)
+    monitor = SaliencyMonitor(num_images=options.num_images, mean=MEAN, std=STD, best="guided_absolute_grad/rcap")
     gate = GatedCheckpoint(
         gates={"saliency/guided_absolute_grad/rcap": options.gate},
         filename="epoch={epoch}-accuracy={val_accuracy:.3f}",

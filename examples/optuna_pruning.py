@@ -5,8 +5,10 @@ of the median trial at the same epoch ends there.
 """
 
 import argparse
+import tempfile
 import warnings
 from functools import partial
+from pathlib import Path
 
 import lightning.pytorch as pl
 import optuna
@@ -34,6 +36,7 @@ def train(trial: Trial, epochs: int, num_images: int, num_batches: int | None) -
         accelerator="auto",
         devices=1,
         logger=False,
+        default_root_dir=Path(tempfile.gettempdir(), "optuna_pruning", str(trial.number)),
         callbacks=[monitor, PyTorchLightningPruningCallback(trial, SCORE)],
         enable_checkpointing=False,
         enable_progress_bar=False,

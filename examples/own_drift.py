@@ -1,5 +1,7 @@
 """A drift measure of the user's: how far the brightest position of a map has moved since an earlier evaluation."""
 
+from tempfile import TemporaryDirectory
+
 import torch
 from lightning.pytorch import Trainer
 from lightning.pytorch.demos.boring_classes import BoringModel
@@ -29,8 +31,9 @@ def main() -> None:
     model.layer = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(1568, 2))  # type: ignore[assignment]
     images: DataLoader[Tensor] = DataLoader(list(torch.rand(32, 3, 16, 16)), 8)  # type: ignore[arg-type]
     monitor = SaliencyMonitor(["gradient"], drift=[PEAK_SHIFT], num_images=16)
-    trainer = Trainer(max_epochs=3, callbacks=[monitor], logger=False, enable_checkpointing=False, accelerator="cpu")
-    trainer.fit(model, images, images)
+    with TemporaryDirectory() as folder:
+        trainer = Trainer(max_epochs=3, callbacks=[monitor], logger=False, default_root_dir=folder, accelerator="cpu")
+        trainer.fit(model, images, images)
     for record in monitor.history[1:]:
         print(f"epoch {record.epoch}: peaks moved by {record.values['saliency/gradient/drift_peak_shift']:.2f} pixels")
 

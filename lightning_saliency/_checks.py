@@ -10,6 +10,10 @@ import torch
 from torch import Tensor
 
 
+class UnsuitableModelError(ValueError):
+    """The model lacks what a method needs, such as a layer with positions; other methods may still explain it."""
+
+
 def check_integer(name: str, value: object, *, minimum: int) -> None:
     """Refuse a value that is not an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int):

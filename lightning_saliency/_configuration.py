@@ -5,9 +5,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 
+from lightning_saliency._name_spaces import twins
 from lightning_saliency.callbacks import SaliencyMonitor
 
-PARTS = {"model": pl.LightningModule, "data": pl.LightningDataModule, "monitor": SaliencyMonitor}
+PARTS = {"model": twins(pl.LightningModule), "data": twins(pl.LightningDataModule), "monitor": (SaliencyMonitor,)}
 
 
 def build_from(config: Path) -> tuple[Any, ...]:

@@ -2,50 +2,84 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Final
+from typing import Any, Final
 
 import torch
+import torch.utils.checkpoint
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from lightning_saliency._checks import warn_once
 from lightning_saliency._random import private_random_state
 from lightning_saliency._types import Model
 
 
-class _ForcedEager:
-    """Keeps compiled models eager while anyone explains, in any thread, and then restores what was set before."""
+class _WhileExplaining:
+    """A change of the process, not of a thread, that lasts while anyone explains, and is then undone.
 
-    def __init__(self) -> None:
+    Args:
+        change: Makes the change on entering and undoes it on leaving.
+    """
+
+    def __init__(self, change: Callable[[], AbstractContextManager[object]]) -> None:
         self._lock = threading.Lock()
         self._count = 0
-        self._stance: AbstractContextManager[object] = nullcontext()
+        self._change = change
+        self._current: AbstractContextManager[object] = nullcontext()
 
     def __enter__(self) -> None:
-        """Force eager mode if this is the first of the explanations that run at the same time."""
+        """Make the change if this is the first of the explanations that run at the same time."""
         with self._lock:
             if not self._count:
-                # Constructed here and not earlier: the constructor alone already sets the stance.
-                self._stance = torch.compiler.set_stance("force_eager")
-                self._stance.__enter__()
+                # Constructed here and not earlier: a constructor may make the change already.
+                self._current = self._change()
+                self._current.__enter__()
             self._count += 1
 
     def __exit__(self, *error: object) -> None:
-        """Restore the stance if this was the last one."""
+        """Undo it if this was the last one."""
         with self._lock:
             self._count -= 1
             if not self._count:
-                self._stance.__exit__(None, None, None)
+                self._current.__exit__(None, None, None)
 
 
-# The stance belongs to the process, not to a thread.
-_FORCED_EAGER: Final = _ForcedEager()
+class _PlainCall:
+    """Stands for the function that runs a part of a network with less memory, and runs it as it is."""
+
+    @staticmethod
+    def apply(function: Callable[..., Any], _preserve_rng_state: bool, *args: Any) -> Any:
+        return function(*args)
+
+
+@contextmanager
+def _without_gradient_checkpointing() -> Iterator[None]:
+    """Run checkpointed parts as they are: in the recomputation hooks and rules of an explanation would be absent.
+
+    Parameters are frozen, so that most of what checkpointing saves is not kept anyway. The results are the same.
+    """
+    parts = {"CheckpointFunction": _PlainCall, "_checkpoint_hook": lambda _frame: nullcontext()}
+    originals = {name: getattr(torch.utils.checkpoint, name) for name in parts if hasattr(torch.utils.checkpoint, name)}
+    try:
+        for name in originals:
+            setattr(torch.utils.checkpoint, name, parts[name])
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(torch.utils.checkpoint, name, original)
+
+
+_EAGER: Final = _WhileExplaining(lambda: torch.compiler.set_stance("force_eager"))
+_WITHOUT_CHECKPOINTS: Final = _WhileExplaining(_without_gradient_checkpointing)
 
 
 @contextmanager
 def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
     """Borrow a model: evaluation mode, gradients on, parameters frozen, buffers copied, eager, private random state.
 
+    Gradient checkpointing is off, because its recomputation would run without the hooks of an explanation.
     Everything is restored on leaving, also after an exception. Of a plain function nothing can be borrowed except
     gradients and random state: pass an `nn.Module`, or a method of one, where there is one.
     """
@@ -55,8 +89,10 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         stack.enter_context(private_random_state(seed, _device_of(module)))
         if "torch._dynamo" in sys.modules:  # nothing can be compiled before it is imported, and importing is slow
-            stack.enter_context(_FORCED_EAGER)
+            stack.enter_context(_EAGER)
+        stack.enter_context(_WITHOUT_CHECKPOINTS)
         if module is not None:
+            _mention_batch_statistics(module)
             stack.enter_context(_in_eval_mode(module))
             stack.enter_context(_frozen(module))
             stack.enter_context(_on_copies_of_buffers(module))
@@ -125,6 +161,18 @@ def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
     finally:
         for part, name, buffer in buffers:
             part._buffers[name] = buffer
+
+
+def _mention_batch_statistics(module: nn.Module) -> None:
+    """Say that maps depend on the batch, if they do."""
+    for name, part in module.named_modules():
+        if isinstance(part, _BatchNorm) and part.running_mean is None:
+            warn_once(
+                f"Layer {name!r} keeps no running statistics (`track_running_stats=False`), so it normalises each "
+                "image by all images of its pass. Maps and scores depend on `max_batch_size` and on the other images. "
+                "Compare them only at equal batches, or train with `track_running_stats=True`."
+            )
+            return
 
 
 def _is_sharded(parameter: nn.Parameter) -> bool:

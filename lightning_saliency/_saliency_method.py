@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_saliency._checks import check_images, check_integer
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Model
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.references import References
 from lightning_saliency.passes.stream import Reading
 from lightning_saliency.targets import ClassLogit, Target, TargetLike, as_target, predicted_class
@@ -39,9 +40,9 @@ class SaliencyMethod(ABC):
         return ()
 
     @property
-    def layers(self) -> tuple[str, ...]:
+    def layers(self) -> tuple[LayerName, ...]:
         """Names of the layers that it reads."""
-        return tuple(dict.fromkeys(reading.layer for reading in self.readings if reading.layer is not None))
+        return tuple(dict.fromkeys(reading.place for reading in self.readings if reading.place is not None))
 
     def formula(self, images: Images, *values: Any) -> Maps:
         """Make raw maps (B, *S) from the values of the readings for one chunk of images."""
@@ -199,7 +200,9 @@ def target_of(model: Model, images: Images, targets: TargetLike | None, max_batc
         # Copies, since models may change their input in place.
         outputs = (model(chunk.clone()) for chunk in chunks)
         if target is None:
-            classes = [predicted_class(output, len(chunk)).classes for output, chunk in zip(outputs, chunks, strict=True)]
+            classes = [
+                predicted_class(output, len(chunk)).classes for output, chunk in zip(outputs, chunks, strict=True)
+            ]
             return ClassLogit(torch.cat(classes))
         first, *others = [
             part.completed(output) for part, output in zip(target.split(max_batch_size), outputs, strict=True)

@@ -12,6 +12,7 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from tqdm.auto import tqdm
 
+from lightning_saliency._name_spaces import is_kind, overrides
 from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.callbacks._lightning import find_source, network_in
 from lightning_saliency.callbacks._publish import Publication, write_results
@@ -20,9 +21,10 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.memory import Memory, drift_of
-from lightning_saliency.monitor.selection import logged_values
-from lightning_saliency.monitor.subset import Reading, Subset, choose_subset
+from lightning_saliency.monitor.selection import complaints_about_log, logged_values
+from lightning_saliency.monitor.subset import Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints, summarise
 from lightning_saliency.monitor.without_trainer import evaluate_in_memory
 from lightning_saliency.names import table_file
@@ -101,7 +103,8 @@ class _Evaluator:
         evaluation, outcome = self._compared(evaluated)
         if outcome.fault is not None:
             raise RuntimeError(outcome.fault.description)
-        self._warn(evaluated.notes | complaints(evaluation, self.settings))
+        messages = evaluated.notes | complaints(evaluation, self.settings)
+        self._warn(messages | complaints_about_log(outcome.scalars, self.settings))
         self._log(checkpoint, evaluation, evaluated, outcome)
         if outcome.loss is None:
             self.state.memory.remember(evaluation, outcome.scalars, self.settings)
@@ -135,7 +138,7 @@ class _Evaluator:
             monitors=(settings,),
             introduction=evaluated.preflight,
         )
-        folder = self.state.path.parent
+        folder = str(self.state.path.parent)
         write_results([self.logger], folder, checkpoint.epoch, step, thumbnails, publication, settings)
         self.logger.experiment.flush()
 
@@ -179,9 +182,9 @@ def evaluate_checkpoints(
             not go with the module.
         RuntimeError: If the hooks of the module or its data that set them up raise.
     """
-    if not isinstance(module, pl.LightningModule):
+    if not is_kind(module, pl.LightningModule):
         raise TypeError(f"`module` must be a LightningModule, but got {type(module).__name__}.")
-    if not (isinstance(data, pl.LightningDataModule) or hasattr(data, "__iter__")):
+    if not (is_kind(data, pl.LightningDataModule) or hasattr(data, "__iter__")):
         raise TypeError(f"`data` must be a loader or a LightningDataModule, but got {type(data).__name__}.")
     settings = (monitor or SaliencyMonitor()).settings
     state = _State.of(Path(output), settings)
@@ -209,7 +212,7 @@ def _prepared(
     trainer = pl.Trainer(accelerator=accelerator, devices=1, logger=False, enable_checkpointing=False)
     trainer.validating = True
     device = trainer.strategy.root_device
-    datamodule = data if isinstance(data, pl.LightningDataModule) else None
+    datamodule = data if is_kind(data, pl.LightningDataModule) else None
     try:
         loaders = _set_up(module, datamodule, trainer)
     except Exception as error:
@@ -218,7 +221,8 @@ def _prepared(
     network_in(module, settings)
     source = find_source(data if datamodule is None else loaders, settings.dataloader_idx)
     transfer = partial(_transferred, module=module, datamodule=datamodule, device=device, settings=settings)
-    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
+    owners = (module,) if datamodule is None else (datamodule, module)
+    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed, owners)
     subset = choose_subset(source, settings.num_images, settings.seed, lambda indices: indices)
     return _Evaluator(module, subset, reading, settings, state, logger)
 
@@ -247,7 +251,7 @@ def _transferred(
     """Move a batch through the hooks of the data module, or of the module where it has none."""
 
     def hook(name: str) -> Any:
-        is_module = datamodule is None or getattr(type(datamodule), name) is getattr(pl.LightningDataModule, name)
+        is_module = datamodule is None or not overrides(datamodule, pl.LightningDataModule, name)
         return getattr(module if is_module else datamodule, name)
 
     dataloader_idx = settings.dataloader_idx

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from lightning_saliency import explain
 from lightning_saliency.methods import FullGrad, GradCAM, Gradient, GuidedIntegratedGradients, ScoreCAM, SmoothGrad
-from tests.models import linear_model, pictures, small_cnn
+from tests.models import NUM_CLASSES, linear_model, pictures, small_cnn
 from tests.traces import assert_no_trace, chance, mixed_modes, trace_of
 
 IMAGES, TARGETS = pictures(2)
@@ -418,3 +418,17 @@ def test_a_model_that_works_in_place_leaves_the_images_alone(method: Callable[..
     assert torch.equal(images, copies)
     predicted = model.eval()(images.clone()).argmax(dim=1)
     assert torch.equal(maps, method(model, images, predicted))
+
+
+def test_a_norm_without_running_statistics_is_mentioned_once() -> None:
+    def model(norm: nn.Module) -> nn.Sequential:
+        return nn.Sequential(nn.Conv2d(3, 4, 3), norm, nn.Flatten(), nn.Linear(144, NUM_CLASSES))
+
+    images, targets = pictures(4)
+    without = model(nn.BatchNorm2d(4, track_running_stats=False))
+    with pytest.warns(UserWarning, match=r"'1' keeps no running statistics.*`max_batch_size`"):
+        maps = Gradient()(without, images, targets)
+    # The reason, and no second warning.
+    assert not torch.allclose(maps, Gradient()(without, images, targets, max_batch_size=2))
+    for norm in (nn.BatchNorm2d(4), nn.InstanceNorm2d(4)):
+        Gradient()(model(norm), images, targets)

@@ -22,7 +22,9 @@ PUBLIC = {
         "Change ClassLogit Clean DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "
         "Reading RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
     ),
-    "lightning_saliency.loggers": "Chart write_hyperparameters write_layout write_picture write_text",
+    "lightning_saliency.loggers": (
+        "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_text"
+    ),
     "lightning_saliency.methods": (
         "AblationCAM ActiveGradient BlurIntegratedGradients Deconvolution EdgeMap EigenCAM ExpectedGradCAM "
         "ExpectedGradients FullGrad GradCAM GradCAMPlusPlus Gradient GuidedAbsoluteGrad GuidedBackprop "
@@ -42,7 +44,7 @@ PUBLIC = {
     "lightning_saliency.names": "",
     "lightning_saliency.passes": "LAST_SPATIAL normalize",
     "lightning_saliency.report": "NoEventFilesError write_report",
-    "lightning_saliency.targets": "ClassLogit Target",
+    "lightning_saliency.targets": "ClassLogit Detection MultiLabel Region Regression Similarity Target Value",
     "lightning_saliency.visualization": "Curve change_overlay displayable draw_curves draw_strip overlay",
 }
 

@@ -1,6 +1,7 @@
 """The start of an evaluation: the images it is about, and what processes exchange before they work."""
 
 import sys
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -10,13 +11,15 @@ from lightning_saliency._random import private_random_state
 from lightning_saliency._saliency_method import as_method
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._distributed import agree_on_fault, ddp_will_share_buffers, first_buffers
-from lightning_saliency.callbacks._lightning import averages_later, find_source, reading_of
+from lightning_saliency.callbacks._lightning import averages_later, reading_of, source_in_loop
+from lightning_saliency.callbacks._own_data import choose_together
 from lightning_saliency.callbacks._run import Run
-from lightning_saliency.callbacks._sharding import is_sharded, share_of
+from lightning_saliency.callbacks._sharding import is_sharded
 from lightning_saliency.callbacks._state import MonitorState
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Source, Subset, choose_subset
+from lightning_saliency.monitor.items import Source
+from lightning_saliency.monitor.subset import CPU, IMAGES_IN_CHECK, Subset, choose_subset
 
 
 def arm(
@@ -24,18 +27,19 @@ def arm(
 ) -> Run:
     """Return a new evaluation, for which this process has all it needs from others."""
     settings, check, world_size = state.settings, trainer.sanity_checking, trainer.world_size
-    source = find_source(dataloaders, settings.dataloader_idx)
+    source = source_in_loop(trainer, dataloaders, settings.dataloader_idx)
     if source.size is None and is_sharded(trainer):
         raise ValueError(
             "Expected validation data that can be read by index, since all processes have to explain equally "
             f"many, but got {type(source.dataset).__name__}: use a data set of known size."
         )
-    if source.size is not None and source.size < settings.num_images and not check:
+    subset = _choose(trainer, state, source, check=check)
+    if source.size is not None and len(subset.indices) < settings.num_images and not check:
         state.warn(
             "few images",
-            f"`num_images` is {settings.num_images}, but there are only {source.size} images. Using all of them.",
+            f"`num_images` is {settings.num_images}, but there are only {len(subset.indices)} images. "
+            "Using all of them.",
         )
-    subset = _choose(trainer, state, source, check=check)
     run = Run(
         subset=subset,
         check=check,
@@ -66,12 +70,11 @@ def _choose(trainer: pl.Trainer, state: MonitorState, source: Source, *, check: 
     if check:
         return choose_subset(source, settings.num_images, settings.seed, lambda indices: indices[:IMAGES_IN_CHECK])
     if settings.dataloader_idx not in state.subsets:
-        state.subsets[settings.dataloader_idx] = choose_subset(
-            source, settings.num_images, settings.seed, lambda indices: share_of(indices, trainer)
-        )
+        with signals_held():
+            state.subsets[settings.dataloader_idx] = choose_together(trainer, state, source)
     subset = state.subsets[settings.dataloader_idx]
     if not subset.batches:
-        subset.source = source
+        subset.source = replace(source, offset=subset.source.offset)
     elif subset.source.loader is not source.loader:
         state.warn("reloaded", "The data loader was made anew. The monitor keeps the images that it has read.")
     return subset

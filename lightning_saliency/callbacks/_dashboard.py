@@ -7,8 +7,9 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lightning_saliency._name_spaces import is_kind
 from lightning_saliency.callbacks._asked_names import asked_names
-from lightning_saliency.loggers import Chart, write_hyperparameters
+from lightning_saliency.loggers import Chart, write_hyperparameters, write_layout
 from lightning_saliency.monitor._logged_names import values_of_methods
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
@@ -29,6 +30,17 @@ def charts(monitors: Iterable[Settings], asked: Collection[str]) -> dict[str, li
     }
 
 
+def write_charts(trainer: pl.Trainer, monitors: Sequence[Settings]) -> Fault | None:
+    """Lay the charts out again where a layout of the user's has replaced them."""
+    fault: Fault | None = None
+    try:
+        for logger in trainer.loggers if trainer.is_global_zero else ():
+            write_layout(logger, charts(monitors, asked_names(trainer)))
+    except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
+        fault = Fault.of(error)
+    return fault
+
+
 def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool) -> Fault | None:
     """Enter the run into TensorBoard's table of runs, so that it shows how explanations ended.
 
@@ -44,7 +56,7 @@ def enter_run(trainer: pl.Trainer, monitors: Sequence[Settings], *, starts: bool
     try:
         saved = _logged_hyperparameters(trainer)
         for logger in trainer.loggers if trainer.is_global_zero else ():
-            if isinstance(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
+            if is_kind(logger, TensorBoardLogger) and (logger._default_hp_metric and bool(saved)) is starts:
                 _enter(logger, saved, monitors, asked_names(trainer), starts=starts)
     except Exception as error:  # noqa: BLE001 - a logger's fault must not stop training
         fault = Fault.of(error)

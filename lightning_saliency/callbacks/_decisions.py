@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
@@ -16,13 +15,13 @@ from lightning_saliency.monitor.gates import Decision
 from lightning_saliency.names import decisions_file, decisions_name, passed_name
 
 
-def write_decisions(folder: Path, gate: str, decisions: Sequence[Decision]) -> None:
-    """Write all decisions into a folder."""
-    path = folder / decisions_file(gate)
+def write_decisions(folder: str, gate: str, decisions: Sequence[Decision]) -> None:
+    """Write all decisions into a folder, a path or an address that fsspec knows."""
+    name = decisions_file(gate)
     try:
-        write_whole(path, json.dumps([asdict(decision) for decision in decisions], indent=1))
-    except OSError as error:  # the checkpoint itself is there, and the decisions are in it
-        rank_zero_warn(f"GatedCheckpoint cannot write {path.name}: {error}")
+        write_whole(f"{folder}/{name}", json.dumps([asdict(decision) for decision in decisions], indent=1))
+    except Exception as error:  # noqa: BLE001 - the checkpoint itself is there, and the decisions are in it
+        rank_zero_warn(f"GatedCheckpoint cannot write {name}: {type(error).__name__}: {error}")
 
 
 def announce(trainer: pl.Trainer, gate: str, decision: Decision, *, saves: bool) -> None:

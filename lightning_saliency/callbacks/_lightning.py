@@ -1,7 +1,9 @@
 """Questions of the callbacks to a trainer."""
 
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import replace
+from types import NoneType
+from typing import Any, Final
 
 import lightning.pytorch as pl
 from lightning.pytorch import callbacks as lightning_callbacks
@@ -9,15 +11,18 @@ from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from lightning.pytorch.utilities import CombinedLoader
 from torch import nn
 
+from lightning_saliency._name_spaces import is_kind, overrides, twins
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.discovery import network_of
-from lightning_saliency.monitor.subset import Reading, Source
+from lightning_saliency.monitor.items import Reading, Source
 from lightning_saliency.names import Stage
 
 # Lightning 2.4 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
 AVERAGING: tuple[type, ...] = tuple(
-    kind for name in ("WeightAveraging",) if (kind := getattr(lightning_callbacks, name, None)) is not None
+    twin for name in ("WeightAveraging",) for twin in twins(getattr(lightning_callbacks, name, NoneType))
 )
+
+TRANSFER_HOOKS: Final = ("on_before_batch_transfer", "transfer_batch_to_device", "on_after_batch_transfer")
 
 
 def find_source(dataloaders: Any, dataloader_idx: int) -> Source:
@@ -34,20 +39,57 @@ def find_source(dataloaders: Any, dataloader_idx: int) -> Source:
     return Source(loaders[dataloader_idx], dataloader_idx)
 
 
+def source_in_loop(trainer: pl.Trainer, dataloaders: Any, dataloader_idx: int) -> Source:
+    """Pick one of the loaders of the present evaluation, with its place where a batch has a part from each loader.
+
+    Transfer hooks may need all parts of such a batch, so that only the user's loop can read it.
+
+    Raises:
+        ValueError: If there are not so many loaders.
+    """
+    source = find_source(dataloaders, dataloader_idx)
+    combined = getattr(evaluation_loop(trainer), "_combined_loader", None)
+    if getattr(combined, "_mode", "sequential") == "sequential":
+        return source
+    place = _path_to(source.loader, dataloaders) or ()
+    has_hooks = any(_overrides(owner, hook) for owner in _owners(trainer) for hook in TRANSFER_HOOKS)
+    return replace(source, place=place, is_stream=has_hooks)
+
+
+def _path_to(loader: Any, loaders: Any) -> tuple[Any, ...] | None:
+    """Return the keys that lead to a loader, `None` where it is not among the loaders."""
+    if loaders is loader:
+        return ()
+    entries = loaders.items() if isinstance(loaders, Mapping) else enumerate(loaders)
+    for key, part in entries if isinstance(loaders, Mapping | list | tuple) else ():
+        path = _path_to(loader, part)
+        if path is not None:
+            return (key, *path)
+    return None
+
+
+def _owners(trainer: pl.Trainer) -> tuple[Any, ...]:
+    """List the objects that have transfer hooks, the one whose hooks count first."""
+    owners = (getattr(trainer, "datamodule", None), trainer.lightning_module)
+    return tuple(owner for owner in owners if owner is not None)
+
+
+def _overrides(owner: Any, hook: str) -> bool:
+    kind = pl.LightningDataModule if is_kind(owner, pl.LightningDataModule) else pl.LightningModule
+    return overrides(owner, kind, hook)
+
+
 def reading_of(trainer: pl.Trainer, pl_module: pl.LightningModule, settings: Settings) -> Reading:
     """Read batches as Lightning reads those of its own loops."""
-    owner: Any = pl_module
-    datamodule = getattr(trainer, "datamodule", None)
-    hook = "on_before_batch_transfer"
-    if datamodule is not None and getattr(type(datamodule), hook) is not getattr(pl.LightningDataModule, hook):
-        owner = datamodule
+    owners = _owners(trainer)
+    owner = next((one for one in owners if _overrides(one, "on_before_batch_transfer")), pl_module)
     dataloader_idx = settings.dataloader_idx
 
     def transfer(batch: Any) -> Any:
         batch = owner.on_before_batch_transfer(trainer.precision_plugin.convert_input(batch), dataloader_idx)
         return trainer.strategy.batch_to_device(batch, dataloader_idx=dataloader_idx)
 
-    return Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
+    return Reading(transfer, settings.batch, settings.max_batch_size, settings.seed, owners)
 
 
 def network_in(pl_module: pl.LightningModule, settings: Settings) -> nn.Module:
@@ -57,7 +99,7 @@ def network_in(pl_module: pl.LightningModule, settings: Settings) -> nn.Module:
         TypeError: If the attribute path does not lead to a module.
         ValueError: If there is no such attribute, or the module itself was chosen and has no forward.
     """
-    if settings.model is None and type(pl_module).forward is pl.LightningModule.forward:
+    if settings.model is None and not overrides(pl_module, pl.LightningModule, "forward"):
         raise ValueError(
             f"{type(pl_module).__name__} must have a `forward` from images to logits, but got none.  "
             "Pass `model`, the name of the attribute that holds the network."
@@ -78,8 +120,8 @@ def has_validation_images(trainer: pl.Trainer) -> bool:
 
 
 def publishes(trainer: pl.Trainer) -> bool:
-    """Return whether there is anything to publish to."""
-    return bool(trainer.loggers) and not trainer.fast_dev_run  # type: ignore[attr-defined]  # set at run time
+    """Return whether results are drawn and written: in all but a quick trial and a run without any extras."""
+    return not (trainer.fast_dev_run or trainer.barebones)  # type: ignore[attr-defined]  # set at run time
 
 
 def stage_of(trainer: pl.Trainer) -> Stage:
@@ -101,16 +143,16 @@ def is_fresh(trainer: pl.Trainer) -> bool:
     return bool(progress.current.processed == 0)
 
 
-def log_folder(trainer: pl.Trainer) -> Path:
-    """Return the folder of this run, on the first process.
+def log_folder(trainer: pl.Trainer) -> str:
+    """Return the folder of this run, a path or an address that fsspec knows, on the first process.
 
     It is not `trainer.log_dir`, which is a collective. Loggers other than Lightning's own for TensorBoard and CSV have
     one folder for all runs, in which a run is found by name and version.
     """
     logger = trainer.logger
     if logger is None:
-        return Path(trainer.default_root_dir)
-    if isinstance(logger, TensorBoardLogger | CSVLogger):
-        return Path(logger.log_dir)
-    parts = (str(part) for part in (logger.name, logger.version) if part is not None)
-    return Path(logger.save_dir or trainer.default_root_dir).joinpath(*parts)
+        return str(trainer.default_root_dir)
+    if is_kind(logger, TensorBoardLogger, CSVLogger):
+        return str(logger.log_dir)
+    parts = (logger.save_dir or trainer.default_root_dir, logger.name, logger.version)
+    return "/".join(str(part) for part in parts if part is not None)

@@ -6,13 +6,15 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import nn
 
+from lightning_saliency._name_spaces import is_kind, overrides
 from lightning_saliency._random import private_random_state
 from lightning_saliency.callbacks._lightning import find_source
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import evaluate_subset
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.streams import read_stream
-from lightning_saliency.monitor.subset import IMAGES_IN_CHECK, Reading, choose_subset
+from lightning_saliency.monitor.subset import IMAGES_IN_CHECK, choose_subset
 from lightning_saliency.monitor.without_trainer import source_of
 
 
@@ -39,7 +41,8 @@ def _look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, se
 
     source = source_of(data) if loaders is None else find_source(loaders, settings.dataloader_idx)
     subset = choose_subset(source, settings.num_images, settings.seed, lambda indices: indices[:IMAGES_IN_CHECK])
-    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed)
+    owners = (data, pl_module) if isinstance(data, pl.LightningDataModule) else (pl_module,)
+    reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed, owners)
     if source.size is None:
         read_stream(subset, reading, replace(settings, num_images=IMAGES_IN_CHECK))
     evaluated = evaluate_subset(
@@ -50,7 +53,7 @@ def _look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, se
 
 def _loaders_of(data: Any) -> Any:
     """Return the validation loaders of a data module."""
-    if not isinstance(data, pl.LightningDataModule):
+    if not is_kind(data, pl.LightningDataModule):
         return None
     data.prepare_data()
     data.setup("validate")
@@ -59,8 +62,5 @@ def _loaders_of(data: Any) -> Any:
 
 def _hooks_of(pl_module: pl.LightningModule, data: Any) -> Any:
     """Return the owner of the batch-transfer hooks, as Lightning chooses it: the data module where it has its own."""
-    hook = "on_before_batch_transfer"
-    overrides = isinstance(data, pl.LightningDataModule) and (
-        getattr(type(data), hook) is not getattr(pl.LightningDataModule, hook)
-    )
-    return data if overrides else pl_module
+    is_data = is_kind(data, pl.LightningDataModule)
+    return data if is_data and overrides(data, pl.LightningDataModule, "on_before_batch_transfer") else pl_module

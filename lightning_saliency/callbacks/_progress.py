@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 from lightning.pytorch.callbacks import RichProgressBar, TQDMProgressBar
 
+from lightning_saliency._name_spaces import is_kind
 from lightning_saliency.monitor._progress import Tell, say_nothing
 
 
@@ -16,10 +17,10 @@ def showing_progress(trainer: pl.Trainer, total: int) -> Iterator[Tell]:
     bar = trainer.progress_bar_callback
     if not getattr(bar, "is_enabled", False):
         yield say_nothing
-    elif isinstance(bar, TQDMProgressBar):
+    elif is_kind(bar, TQDMProgressBar):
         with _borrowed_description(bar.test_progress_bar if trainer.testing else bar.val_progress_bar, total) as tell:
             yield tell
-    elif isinstance(bar, RichProgressBar) and bar.progress is not None:
+    elif is_kind(bar, RichProgressBar) and bar.progress is not None:
         with _task_of_its_own(bar, total) as tell:
             yield tell
     else:

@@ -3,17 +3,17 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import lightning.pytorch as pl
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import log_folder
 from lightning_saliency.callbacks._table import append_rows
-from lightning_saliency.loggers import write_layout, write_picture, write_text
+from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_picture, write_text
 from lightning_saliency.monitor.card import card
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips
@@ -91,8 +91,8 @@ def publish(
 
 
 def write_results(
-    loggers: Sequence[Logger],
-    folder: Path,
+    loggers: Sequence[Logger | Folder],
+    folder: str,
     epoch: int,
     step: int,
     thumbnails: Mapping[int, Thumbnail],
@@ -116,6 +116,13 @@ def write_results(
     start = staged(settings.name, publication.stage)
     pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
+    if not any(map(shows_pictures, loggers)):
+        if publication.introduction is not None:
+            rank_zero_info(
+                f"SaliencyMonitor {settings.name!r}: No logger shows pictures. Tables, and pictures as files, are in "
+                f"'{folder}'."
+            )
+        loggers = [*loggers, Folder(folder)]
     for logger in loggers:
         if publication.introduction is not None:
             write_layout(logger, charts(publication.monitors, asked))
@@ -128,8 +135,8 @@ def write_results(
     scores = ((*origin, *row) for row in rows(evaluation, epoch, step))
     values = ((*origin, *row) for row in value_rows(publication.outcome.scalars, epoch, step))
     replaced = partial(_is_replaced, publication, settings.name, step) if publication.resumed else None
-    append_rows(folder / table_file(settings.name), SCORE_COLUMNS, scores, replaced)
-    append_rows(folder / evaluations_file(), EVALUATION_COLUMNS, values, replaced)
+    append_rows(f"{folder}/{table_file(settings.name)}", SCORE_COLUMNS, scores, replaced)
+    append_rows(f"{folder}/{evaluations_file()}", EVALUATION_COLUMNS, values, replaced)
 
 
 def _is_replaced(publication: Publication, monitor: str, step: int, row: Mapping[str, str]) -> bool:

@@ -7,7 +7,6 @@ import lightning.pytorch as pl
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
-from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import stage_of
 from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
@@ -18,7 +17,7 @@ from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.results import Evaluation
-from lightning_saliency.monitor.selection import logged_values, patterns_without_match
+from lightning_saliency.monitor.selection import complaints_about_log, logged_values
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
 
@@ -32,6 +31,8 @@ def report(
         fault = agree_on_fault(evaluated.evaluation.fault, trainer)
         if fault is not None:
             state.settle(fault, run.error)
+        # From here on the data are to blame for what the arguments would be.
+        state.succeeded |= fault is None and evaluated.evaluation.num_read > 0
         return
     conclusion = conclude(
         trainer,
@@ -44,8 +45,6 @@ def report(
     outcome = conclusion.outcome
     if outcome.fault is not None:
         state.settle(outcome.fault, run.error)
-        if run.trains:
-            keep_values(trainer, pl_module, state)
         return
     state.succeeded = True
     if outcome.drift_restarts:
@@ -74,12 +73,9 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
     # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
     staged_values = {staged(name, stage): value for name, value in values.items()}
     pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
-    for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
-        state.warn(
-            f"log {pattern}",
-            f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in `evaluations.csv` or "
-            f"`monitor.history`, without '{state.settings.name}/'.",
-        )
+    if outcome.loss is None:
+        for key, message in complaints_about_log(outcome.scalars, state.settings).items():
+            state.warn(key, message)
     record = Record(
         stage,
         trainer.current_epoch,

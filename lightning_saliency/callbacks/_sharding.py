@@ -3,6 +3,7 @@
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
+from lightning_saliency._name_spaces import is_kind
 from lightning_saliency._saliency_method import as_method
 from lightning_saliency.metrics import ParameterRandomization
 from lightning_saliency.monitor.config import Settings
@@ -10,7 +11,7 @@ from lightning_saliency.monitor.config import Settings
 
 def is_sharded(trainer: pl.Trainer) -> bool:
     """Return whether a pass of one process needs the others."""
-    return isinstance(trainer.strategy, ModelParallelStrategy)
+    return is_kind(trainer.strategy, ModelParallelStrategy)
 
 
 def refuse_unshardable(trainer: pl.Trainer, settings: Settings) -> None:
@@ -21,7 +22,7 @@ def refuse_unshardable(trainer: pl.Trainer, settings: Settings) -> None:
         ValueError: If an argument cannot, by its name.
     """
     name = type(trainer.strategy).__name__
-    if isinstance(trainer.strategy, FSDPStrategy | DeepSpeedStrategy):
+    if is_kind(trainer.strategy, FSDPStrategy, DeepSpeedStrategy):
         raise TypeError(
             f"Expected a strategy whose module can be called outside of its steps, but got {name}: use DDPStrategy, "
             "or ModelParallelStrategy (FSDP2) for what does not fit on one device."
@@ -39,7 +40,7 @@ def share_of(indices: list[int], trainer: pl.Trainer) -> list[int]:
 
     An image that fills up a share is explained twice, and counts once.
     """
-    if not isinstance(trainer.strategy, ModelParallelStrategy):
+    if not is_kind(trainer.strategy, ModelParallelStrategy):
         return indices[trainer.global_rank :: trainer.world_size]
     places = trainer.strategy.distributed_sampler_kwargs
     rank, replicas = int(places["rank"]), int(places["num_replicas"])

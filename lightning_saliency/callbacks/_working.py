@@ -18,7 +18,6 @@ from lightning_saliency.callbacks._progress import showing_progress
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import MonitorState
 from lightning_saliency.monitor._buffers import buffers_replaced
-from lightning_saliency.monitor.batches import number_images
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
 
 
@@ -74,10 +73,7 @@ def is_complete(trainer: pl.Trainer, state: MonitorState, run: Run, batch: Any) 
     """
     settings = state.settings
     if batch is not None and run.num_missing:
-        try:
-            run.subset.add(number_images(batch, settings.batch, run.numbers, run.num_missing))
-        except Exception as error:  # noqa: BLE001 - other processes would wait for this one
-            run.fail(error, is_configuration=_is_configuration(state, error))
+        run.subset.collect(batch, settings.batch, run.numbers, run.num_missing)
     is_full = run.subset.num_bytes >= settings.max_kept_bytes
     if is_full and run.num_missing:
         state.warn("bytes", f"Only {len(run.subset.share)} images fit into `max_kept_bytes`. Using these.")

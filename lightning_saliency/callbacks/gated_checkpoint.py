@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
 import lightning.pytorch as pl
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_saliency._checks import check_choice
+from lightning_saliency._name_spaces import ModelCheckpoint
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._decisions import announce, mention_interrupted, write_decisions
 from lightning_saliency.callbacks._freshness import ValuesBefore
@@ -20,6 +20,7 @@ from lightning_saliency.callbacks._gate_names import direction_of, refuse_namesa
 from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
+from lightning_saliency.names import check_name
 
 OnFail = Literal["skip", "warn", "stop"]
 
@@ -93,8 +94,7 @@ class GatedCheckpoint(ModelCheckpoint):
     ) -> None:
         self.gates = parse_gates(gates)
         check_choice("on_fail", on_fail, get_args(OnFail))
-        if not isinstance(name, str) or not name or "/" in name:
-            raise ValueError(f"Expected `name` to be a text without slashes that is not empty, but got {name!r}.")
+        check_name("name", name)
         for trigger in ("every_n_train_steps", "train_time_interval", "save_on_exception"):
             # A time interval of zero is falsy and still a trigger.
             if kwargs.get(trigger) not in (None, False, 0):
@@ -242,7 +242,7 @@ class GatedCheckpoint(ModelCheckpoint):
     def _write_record(self) -> None:
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
-            write_decisions(Path(self.dirpath), self.name, self._decisions)
+            write_decisions(str(self.dirpath), self.name, self._decisions)
 
 
 def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:

@@ -7,10 +7,11 @@ from typing import Any, Final, Literal
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from lightning_saliency._name_spaces import Callback
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
 from lightning_saliency.callbacks._asked_names import awaits_values
-from lightning_saliency.callbacks._dashboard import enter_run
+from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._kept_values import keep_values
 from lightning_saliency.callbacks._lightning import has_validation_images, is_fresh, network_in
@@ -21,6 +22,7 @@ from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.callbacks._state import INCOMPLETE, MonitorState
 from lightning_saliency.callbacks._working import is_complete, work
 from lightning_saliency.drift import DriftMeasure
+from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, read_batch
 from lightning_saliency.monitor.config import Control, OnError, Scale, Settings, drift_measures
@@ -33,11 +35,12 @@ from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.selection import log_patterns
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
+from lightning_saliency.targets import Target
 
 FIRST_BATCH_SIZE: Final = 64
 
 
-class SaliencyMonitor(pl.Callback):
+class SaliencyMonitor(Callback):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
@@ -57,7 +60,7 @@ class SaliencyMonitor(pl.Callback):
             or as `DriftMeasure`. The first one decides which images have moved most.
         best: Score or margin that decides which evaluation was the best, such as `"grad_cam/rcap"`: the best maps are
             drawn, and drift since then has `_best`. `None` means no best one.
-        log: More values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
+        log: Further values to log: names without the monitor's or patterns, such as `"*/rcap_stderr"`. `"*"` logs
             everything: standard errors, the controls' scores, and margins one standard error lower and higher (`_low`,
             `_high`), of which TensorBoard's charts make bands. One that matches nothing gets a warning.
         num_images: Size of the subset, chosen once by `seed`, balanced over classes where labels are cheap.
@@ -69,8 +72,9 @@ class SaliencyMonitor(pl.Callback):
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
             once, since scores of other images could not be compared.
-        target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
-            or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
+        target: Class to explain: `"label"` (the default where batches have labels), `"predicted"` or a class; for
+            other outputs one of `lightning_saliency.targets`, such as `Regression(0)`; or a function of (output,
+            labels (B, ...) or `None`) that returns classes (B,), a target, or the values (B,) to explain themselves.
         min_confidence: Leave out images whose target has less probability; the share used is then logged.
             Probabilities are those of a softmax, or of a sigmoid where the metrics say `activation="sigmoid"`.
         mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
@@ -80,7 +84,11 @@ class SaliencyMonitor(pl.Callback):
             such as `"net.backbone"`, or a function of (module, images).
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
         batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
+            Labels and masks may be `None`. What follows the masks are further arguments of the network, tensors with
+            a row for each image; images are then explained one by one.
         dataloader_idx: Which of several validation loaders to watch.
+        display: What of an image pictures show: its channels, such as `(3, 2, 1)`, or a function of an image (C, *S)
+            that returns (3, *S) or (1, *S). `None` shows three channels as colours and the mean of others.
         scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, that of all maps of a
             method, present and remembered.
         seed: Seed of the subset, the noise and the controls.
@@ -128,6 +136,7 @@ class SaliencyMonitor(pl.Callback):
         batch: BatchReader = None,
         dataloader_idx: int = 0,
         scale: Scale = "image",
+        display: Display = None,
         seed: int = 0,
         name: str = "saliency",
         on_error: OnError = "warn",
@@ -137,6 +146,7 @@ class SaliencyMonitor(pl.Callback):
         self._arguments = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics, target),
+            methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
             drift=drift_measures(drift),
@@ -158,6 +168,7 @@ class SaliencyMonitor(pl.Callback):
             batch=batch,
             dataloader_idx=dataloader_idx,
             scale=scale,
+            display=display,
             seed=seed,
             name=name,
             on_error=on_error,
@@ -253,11 +264,11 @@ class SaliencyMonitor(pl.Callback):
         """
         return read_batch(batch, self._reader)[1:]
 
-    def choose_targets(self, logits: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the classes (B,) to explain; override it where `target` is not enough.
+    def choose_targets(self, logits: Any, labels: Tensor | None) -> Tensor | Target:
+        """Return the classes (B,) or the target to explain; override it where `target` is not enough.
 
         Args:
-            logits: Logits (B, K).
+            logits: Logits (B, K), or what else the network returns.
             labels: The labels of the batch, if it has any.
         """
         return choose_targets(self._target, logits, labels)
@@ -281,10 +292,14 @@ class SaliencyMonitor(pl.Callback):
                 loop.inference_mode = False
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Restore the loops."""
+        """Restore the loops, and the charts where the user has laid out others since."""
         self._restore_loops()
         if stage == "fit":
             self._state.mention_interrupted()
+            if self._state.introduced and self is _monitors(trainer)[0]:
+                self._settle_incomplete(
+                    write_charts(trainer, [monitor.settings for monitor in _monitors(trainer)]), trainer
+                )
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Restore the loops where no teardown comes, and say what is lost."""
@@ -303,8 +318,9 @@ class SaliencyMonitor(pl.Callback):
         self._enter_run(trainer, starts=False)
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Note the time, also where training goes on in the middle of an epoch."""
+        """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
         self._state.clock.start()
+        keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
@@ -313,12 +329,10 @@ class SaliencyMonitor(pl.Callback):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Arm if an evaluation is due, else let others read the last values."""
+        """Arm, if an evaluation is due."""
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)
-        else:
-            keep_values(trainer, pl_module, self._state)
 
     def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm."""
@@ -345,7 +359,7 @@ class SaliencyMonitor(pl.Callback):
         run = self._state.run
         if run is None or run.evaluated is not None:
             return
-        is_watched = dataloader_idx == self.settings.dataloader_idx
+        is_watched = run.subset.source.yields(batch_idx, dataloader_idx)
         if run.collects and not is_complete(trainer, self._state, run, batch if is_watched else None):
             return
         work(trainer, pl_module, self._state, run, self.find_network)
@@ -384,7 +398,12 @@ class SaliencyMonitor(pl.Callback):
         """Enter the run once for all monitors, by the first of them."""
         if self is not _monitors(trainer)[0]:
             return
-        fault = enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts)
+        self._settle_incomplete(
+            enter_run(trainer, [monitor.settings for monitor in _monitors(trainer)], starts=starts), trainer
+        )
+
+    def _settle_incomplete(self, fault: Fault | None, trainer: pl.Trainer) -> None:
+        """Raise or warn where something could not be logged."""
         if self.settings.on_error == "raise":  # everywhere, so that no process waits for another
             fault = tell_everyone(fault, trainer)
         if fault is not None:

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from lightning_saliency._name_spaces import register
+from lightning_saliency.loggers._events import last_tensor
+
 
 class Chart(NamedTuple):
     """A chart of several scalars.
@@ -23,7 +26,9 @@ class Chart(NamedTuple):
 
 @singledispatch
 def write_layout(logger: Any, layout: Mapping[str, Sequence[Chart]]) -> None:
-    """Arrange charts by category in TensorBoard; other loggers ignore it.
+    """Arrange charts by category in TensorBoard, beside those that are there; other loggers ignore it.
+
+    TensorBoard shows the last layout of a run, so that it has to hold what earlier ones held.
 
     Args:
         logger: A logger of the trainer.
@@ -50,16 +55,19 @@ def write_hyperparameters(logger: Any, hyperparameters: Mapping[str, object], me
     """
 
 
-@write_layout.register(TensorBoardLogger)
 def _layout_to_tensorboard(logger: TensorBoardLogger, layout: Mapping[str, Sequence[Chart]]) -> None:
     from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.plugins.custom_scalar import layout_pb2, metadata
 
-    categories = [
-        layout_pb2.Category(title=title, chart=[_chart(chart) for chart in charts]) for title, charts in layout.items()
-    ]
-    content = layout_pb2.Layout(category=categories).SerializeToString()
+    logger.experiment.flush()
+    last = last_tensor(logger.log_dir, metadata.CONFIG_SUMMARY_TAG)
+    merged = layout_pb2.Layout.FromString(last)
+    for title, charts in layout.items():
+        _add_charts(merged, title, [_chart(chart) for chart in charts])
+    content = merged.SerializeToString()
+    if content == last:
+        return
     plugin = SummaryMetadata.PluginData(plugin_name=metadata.PLUGIN_NAME)
     value = Summary.Value(
         tag=metadata.CONFIG_SUMMARY_TAG,
@@ -69,7 +77,6 @@ def _layout_to_tensorboard(logger: TensorBoardLogger, layout: Mapping[str, Seque
     _add(logger, Summary(value=[value]))
 
 
-@write_hyperparameters.register(TensorBoardLogger)
 def _hyperparameters_to_tensorboard(
     logger: TensorBoardLogger, hyperparameters: Mapping[str, object], metrics: Sequence[str]
 ) -> None:
@@ -78,6 +85,13 @@ def _hyperparameters_to_tensorboard(
     # Values of metrics are those of the scalars with their tags.
     for summary in hparams(dict(_flat(hyperparameters)), dict.fromkeys(metrics, 0.0)):
         _add(logger, summary)
+
+
+def _add_charts(layout: Any, title: str, charts: Sequence[Any]) -> None:
+    """Add charts to the category of a title, except those that it has."""
+    same = [category for category in layout.category if category.title == title]
+    category = same[0] if same else layout.category.add(title=title)
+    category.chart.extend([chart for chart in charts if chart not in category.chart])
 
 
 def _chart(chart: Chart) -> Any:
@@ -105,3 +119,7 @@ def _flat(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, boo
 def _add(logger: TensorBoardLogger, summary: Any) -> None:
     # `SummaryWriter` has no method for these summaries. Lightning's adapter uses its file writer too.
     logger.experiment._get_file_writer().add_summary(summary)
+
+
+register(write_layout, TensorBoardLogger, _layout_to_tensorboard)
+register(write_hyperparameters, TensorBoardLogger, _hyperparameters_to_tensorboard)

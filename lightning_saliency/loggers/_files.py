@@ -1,6 +1,6 @@
 """Pictures as files, for loggers that cannot show them."""
 
-from pathlib import Path
+from typing import NamedTuple
 
 from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
@@ -9,7 +9,17 @@ from lightning_saliency.loggers._drafts import draft_of
 from lightning_saliency.loggers._images import as_image, file_name
 
 
-def write_to_files(logger: CSVLogger, tag: str, picture: Tensor, step: int) -> None:
+class Folder(NamedTuple):
+    """A folder that takes the place of a logger.
+
+    Attributes:
+        log_dir: Its path, or its address that fsspec knows.
+    """
+
+    log_dir: str
+
+
+def write_to_files(logger: CSVLogger | Folder, tag: str, picture: Tensor, step: int) -> None:
     """Write a picture (3, H, W) uint8 as PNG into `pictures/<tag>/` in the logger's folder."""
-    with draft_of(Path(logger.log_dir) / "pictures" / tag / file_name(step)) as draft:
+    with draft_of(f"{logger.log_dir}/pictures/{tag}/{file_name(step)}") as draft:
         as_image(picture).save(draft, format="png")

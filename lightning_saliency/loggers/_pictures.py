@@ -6,7 +6,8 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger, MLFlowLogger, TensorBoardLogger, WandbLogger
 from torch import Tensor
 
-from lightning_saliency.loggers._files import write_to_files
+from lightning_saliency._name_spaces import register
+from lightning_saliency.loggers._files import Folder, write_to_files
 from lightning_saliency.loggers._mlflow import write_to_mlflow
 from lightning_saliency.loggers._tensorboard import write_to_tensorboard
 from lightning_saliency.loggers._wandb import write_to_wandb
@@ -31,7 +32,13 @@ def write_picture(logger: Any, tag: str, picture: Tensor, step: int) -> None:
 
 
 # Lightning's classes import their libraries only when a logger is constructed.
-write_picture.register(TensorBoardLogger, write_to_tensorboard)
-write_picture.register(WandbLogger, write_to_wandb)
-write_picture.register(MLFlowLogger, write_to_mlflow)
-write_picture.register(CSVLogger, write_to_files)
+register(write_picture, TensorBoardLogger, write_to_tensorboard)
+register(write_picture, WandbLogger, write_to_wandb)
+register(write_picture, MLFlowLogger, write_to_mlflow)
+register(write_picture, CSVLogger, write_to_files)
+register(write_picture, Folder, write_to_files)
+
+
+def shows_pictures(logger: Any) -> bool:
+    """Return whether there is an adapter for a logger."""
+    return write_picture.dispatch(type(logger)) is not write_picture.dispatch(object)

@@ -1,14 +1,15 @@
 """Class activation maps whose channel weights are the loss of the logit without the channel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
 from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, values_of
-from lightning_saliency.passes.layers import channels_last
+from lightning_saliency.passes.grids import channels_last
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.recorder import Recorder
 from lightning_saliency.targets import Target
 
@@ -24,6 +25,7 @@ class AblationCAM(PerturbedLayerMethod):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -44,8 +46,9 @@ class AblationCAM(PerturbedLayerMethod):
 
     layer: str | Sequence[str] | None = None
     name: str = "ablation_cam"
+    call: int = field(default=-1, kw_only=True)
 
-    def weights(self, recorder: Recorder, images: Images, target: Target, layer: str, output: Tensor) -> Tensor:
+    def weights(self, recorder: Recorder, images: Images, target: Target, layer: LayerName, output: Tensor) -> Tensor:
         """Set each channel to zero."""
         dimension = output.ndim - 1 if channels_last(output, images) else 1
         intact = values_of(recorder, images, target)

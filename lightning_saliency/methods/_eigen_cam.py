@@ -1,13 +1,14 @@
 """The first principal component of a layer's activation, whatever the class."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import Maps
 from lightning_saliency.methods._layer_method import LayerMethod, Quantity
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.points import Clean
 from lightning_saliency.passes.statistics import Activation
 
@@ -25,6 +26,7 @@ class EigenCAM(LayerMethod):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -45,8 +47,9 @@ class EigenCAM(LayerMethod):
 
     layer: str | Sequence[str] | None = None
     name: str = "eigen_cam"
+    call: int = field(default=-1, kw_only=True)
 
-    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+    def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """The layer's activation at the image."""
         return ((Clean(), Activation()),)
 

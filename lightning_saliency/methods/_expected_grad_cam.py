@@ -1,7 +1,7 @@
 """Class activation maps integrated from many references."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, Self
 
 import torch
@@ -16,6 +16,7 @@ from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._references import checked_references, filled, missing
 from lightning_saliency.passes.layer_paths import LayerPath, Space
 from lightning_saliency.passes.layer_statistics import MeanLayerContribution
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.paths import ReferencePath
 from lightning_saliency.passes.points import Clean, Points
 from lightning_saliency.passes.references import References
@@ -60,6 +61,7 @@ class ExpectedGradCAM(LayerMethod):
         base: Another map that uses the expected gradient, such as `LayerCAM()`; then `pool` and `difference` are
             ignored.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If an argument is not of the kind expected.
@@ -90,6 +92,7 @@ class ExpectedGradCAM(LayerMethod):
     difference: bool = True
     base: GradientCAM | None = None
     name: str = "expected_grad_cam"
+    call: int = field(default=-1, kw_only=True)
     reading: ClassVar[str] = (
         "Expected Grad-CAM: references drawn from data, perturbed integrated gradients, a smoothing kernel and the "
         "difference from the reference are the paper's. Our reading combines them position by position and, by "
@@ -122,14 +125,14 @@ class ExpectedGradCAM(LayerMethod):
         """Return a copy with these references (R, C, *S)."""
         return replace(self, references=images)
 
-    def points(self, layer: str) -> Points:
+    def points(self, layer: LayerName) -> Points:
         """Where gradients are taken."""
         if self.path == "input" and not self._contributes:
             references = filled(self.references, self.name)
             return ReferencePath(references, self.num_samples, float(self.smoothing), self.seed)
         return self._layer_path(layer)
 
-    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+    def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """The mean contribution, or the clean activation with mean and variance of the gradients."""
         points = self.points(layer)
         if self._contributes:
@@ -148,8 +151,8 @@ class ExpectedGradCAM(LayerMethod):
 
     def baselines(self, images: Images) -> tuple[Images, ...] | None:
         """Return the reference of each draw, or `None` where the attribution is not complete."""
-        complete = self.path == "activation" and not self.pool and len(names_of(self.layer)) == 1
-        return self._layer_path("").starts(images) if complete else None
+        complete = self.path == "activation" and not self.pool and len(names_of(self.layer, self.call)) == 1
+        return self._layer_path(LayerName("")).starts(images) if complete else None
 
     def attribute(
         self,
@@ -164,9 +167,10 @@ class ExpectedGradCAM(LayerMethod):
         Raises:
             ValueError: If there are several layers, each of which accounts for the whole logit.
         """
-        names = names_of(self.layer)
+        names = names_of(self.layer, self.call)
         if len(names) > 1:
-            raise ValueError(f"Expected `layer` to be one for an attribution, but got {names}: name one of them.")
+            paths = [name.path for name in names]
+            raise ValueError(f"Expected `layer` to be one for an attribution, but got {paths}: name one of them.")
         reading = Reading(self._layer_path(names[0]), MeanLayerContribution(self.pool), names[0])
         with prepared(model, images, targets, max_batch_size) as (inputs, target):
             chunks = read_streams(model, inputs, target, [reading], max_batch_size)
@@ -176,7 +180,7 @@ class ExpectedGradCAM(LayerMethod):
     def _contributes(self) -> bool:
         return self.difference and self.base is None
 
-    def _layer_path(self, layer: str) -> LayerPath:
+    def _layer_path(self, layer: LayerName) -> LayerPath:
         references = filled(self.references, self.name)
         return LayerPath(references, layer, self.num_samples, float(self.smoothing), self.seed, self.path)
 

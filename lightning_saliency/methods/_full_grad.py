@@ -10,6 +10,7 @@ from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMeth
 from lightning_saliency._types import Images, Maps, Model, per_image
 from lightning_saliency.methods._layer_method import Pooled, check_pooled
 from lightning_saliency.methods._upsampling import upsample
+from lightning_saliency.passes import normalize
 from lightning_saliency.passes.biases import FullGradients, full_gradients
 from lightning_saliency.passes.statistics import part_of
 from lightning_saliency.targets import Target, TargetLike
@@ -87,11 +88,7 @@ class FullGrad(SaliencyMethod):
     def _psi(self, term: Tensor) -> Tensor:
         if self.psi == "signed":
             return term
-        part = part_of(term, self.psi)
-        flat = part.flatten(1)
-        low, high = flat.amin(dim=1), flat.amax(dim=1)
-        spread = torch.where(high > low, high - low, 1.0)
-        return (part - per_image(low, part)) / per_image(spread, part)
+        return normalize(part_of(term, self.psi))
 
 
 def _complete(images: Images, gradients: FullGradients) -> Maps:

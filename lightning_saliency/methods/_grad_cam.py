@@ -1,7 +1,7 @@
 """Gradient-weighted class activation maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -24,6 +24,9 @@ class GradCAM(GradientCAM):
             `"absolute"`. `"positive"` and `"absolute"` maps are nearly the same for every class: see
             `ClassSensitivity`.
         name: Key in results and logs.
+        call: Which of the layer's calls is read, where a forward runs it more than once, as with several views of an
+            image: 0 is the first, -1 the last one. Only calls whose output has positions count, and for `layer=None`
+            only those up to the last one that influences the logits.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -47,6 +50,7 @@ class GradCAM(GradientCAM):
     layer: str | Sequence[str] | None = None
     aggregation: Pooled = "signed"
     name: str = "grad_cam"
+    call: int = field(default=-1, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the arguments."""

@@ -1,7 +1,7 @@
 """Class activation maps whose weights use higher derivatives: Grad-CAM++ and its smooth form."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -16,6 +16,7 @@ from lightning_saliency.methods._layer_method import (
     positions,
 )
 from lightning_saliency.methods._noise import check_noise
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.points import Clean, Noise
 from lightning_saliency.passes.statistics import Activation, Mean, MeanCube, MeanSquare, part_of
 
@@ -33,6 +34,7 @@ class GradCAMPlusPlus(GradientCAM):
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         aggregation: Which part of the gradients is summed: `"positive"`, the paper's; `"signed"` or `"absolute"`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -54,6 +56,7 @@ class GradCAMPlusPlus(GradientCAM):
     layer: str | Sequence[str] | None = None
     aggregation: Pooled = "positive"
     name: str = "grad_cam_plus_plus"
+    call: int = field(default=-1, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -82,6 +85,7 @@ class SmoothGradCAMPlusPlus(LayerMethod):
         seed: Seed of the noise, which is the same for every image.
         aggregation: Which part of the mean gradients is summed: `"positive"`, the paper's; `"signed"` or `"absolute"`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -105,6 +109,7 @@ class SmoothGradCAMPlusPlus(LayerMethod):
     seed: int = 0
     aggregation: Pooled = "positive"
     name: str = "smooth_grad_cam_plus_plus"
+    call: int = field(default=-1, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -112,7 +117,7 @@ class SmoothGradCAMPlusPlus(LayerMethod):
         check_noise(self.num_samples, self.noise_level, self.seed)
         check_pooled(self.aggregation)
 
-    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+    def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """The clean activation, and means of the noisy gradients' powers."""
         noise = Noise(self.num_samples, float(self.noise_level), self.seed)
         return (Clean(), Activation()), (noise, Mean()), (noise, MeanSquare()), (noise, MeanCube())

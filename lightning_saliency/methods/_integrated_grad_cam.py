@@ -1,7 +1,7 @@
 """Grad-CAM averaged along a path from a baseline to the image."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal, Self
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from lightning_saliency.methods._baseline import baseline_of, set_baseline
 from lightning_saliency.methods._layer_method import LayerMethod, Pooled, Quantity, check_pooled
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.layer_statistics import MeanCAM
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.paths import StraightPath
 from lightning_saliency.passes.references import PerChannel, References
 
@@ -33,6 +34,7 @@ class IntegratedGradCAM(LayerMethod):
         rule: Rule of the integral: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of the gradient is averaged over positions, as in `GradCAM`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -59,6 +61,7 @@ class IntegratedGradCAM(LayerMethod):
     rule: Literal["gauss_legendre", "left"] = "gauss_legendre"
     aggregation: Pooled = "signed"
     name: str = "integrated_grad_cam"
+    call: int = field(default=-1, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -72,7 +75,7 @@ class IntegratedGradCAM(LayerMethod):
         """Return a copy that knows how images were normalised, unless it does already."""
         return replace(self, mean=mean, std=std) if self.mean is None else self
 
-    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+    def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """The mean map over the path."""
         baseline = baseline_of(self.baseline, self.mean, self.std)
         return ((StraightPath(baseline, self.num_steps, self.rule), MeanCAM(self.aggregation)),)

@@ -1,7 +1,7 @@
 """Class activation maps that weight every position by its gradient."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class LayerCAM(GradientCAM):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -38,6 +39,7 @@ class LayerCAM(GradientCAM):
 
     layer: str | Sequence[str] | None = None
     name: str = "layer_cam"
+    call: int = field(default=-1, kw_only=True)
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
         """Weight positions by positive gradients and rectify."""
@@ -54,6 +56,7 @@ class HiResCAM(GradientCAM):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -75,6 +78,7 @@ class HiResCAM(GradientCAM):
 
     layer: str | Sequence[str] | None = None
     name: str = "hi_res_cam"
+    call: int = field(default=-1, kw_only=True)
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
         """Weight positions by gradients and rectify."""

@@ -12,7 +12,7 @@ from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._stream_method import StreamMethod
 from lightning_saliency.methods._upsampling import upsample
 from lightning_saliency.passes.layer_statistics import pooled
-from lightning_saliency.passes.layers import LAST_SPATIAL
+from lightning_saliency.passes.layers import LAST_SPATIAL, LayerName
 from lightning_saliency.passes.points import Clean, Points
 from lightning_saliency.passes.statistics import Activation, Mean, Statistic, part_of
 from lightning_saliency.passes.stream import Reading
@@ -31,27 +31,36 @@ def checked_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] |
     return tuple(layer)
 
 
-def names_of(layer: str | Sequence[str] | None) -> tuple[str, ...]:
-    """List the layers' names; `None` means the last spatial layer."""
-    if layer is None:
-        return (LAST_SPATIAL,)
-    return (layer,) if isinstance(layer, str) else tuple(layer)
+def names_of(layer: str | Sequence[str] | None, call: int) -> tuple[LayerName, ...]:
+    """List the layers' names with the call that is read; `None` means the last spatial layer."""
+    paths = (LAST_SPATIAL,) if layer is None else (layer,) if isinstance(layer, str) else tuple(layer)
+    return tuple(LayerName(path, call) for path in paths)
+
+
+def check_call(call: object) -> None:
+    """Refuse a call that is not a whole number."""
+    if isinstance(call, bool) or not isinstance(call, int):
+        raise TypeError(
+            f"`call` must be a whole number, but got {call!r}.  Pass 0 for the first call, -1 for the last."
+        )
 
 
 class LayerMethod(StreamMethod):
     """A method that reads the same quantities at each of its layers.
 
-    Subclasses are frozen dataclasses with a field `layer`.
+    Subclasses are frozen dataclasses with the fields `layer` and `call`.
     """
 
     layer: str | Sequence[str] | None
+    call: int
 
     def __post_init__(self) -> None:
         """Check the layers."""
         object.__setattr__(self, "layer", checked_layers(self.layer))
+        check_call(self.call)
 
     @abstractmethod
-    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+    def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """Quantities that are read at a layer, and at which points."""
 
     @abstractmethod
@@ -63,13 +72,13 @@ class LayerMethod(StreamMethod):
         """The quantities of every layer."""
         return tuple(
             Reading(points, statistic, layer)
-            for layer in names_of(self.layer)
+            for layer in names_of(self.layer, self.call)
             for points, statistic in self.quantities(layer)
         )
 
     def formula(self, images: Images, *values: Any) -> Maps:
         """Make each layer's map, upsample, and average."""
-        count = len(names_of(self.layer))
+        count = len(names_of(self.layer, self.call))
         size = len(values) // count
         maps = [upsample(self.cam(*values[index * size : (index + 1) * size]), images) for index in range(count)]
         return maps[0] if count == 1 else torch.stack(maps).mean(dim=0)
@@ -78,7 +87,7 @@ class LayerMethod(StreamMethod):
 class GradientCAM(LayerMethod):
     """A class activation map made of a layer's activation and its gradient at the image."""
 
-    def quantities(self, layer: str) -> tuple[Quantity, ...]:
+    def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """The layer's activation and gradient at the image."""
         return (Clean(), Activation()), (Clean(), Mean())
 

@@ -1,7 +1,7 @@
 """Class activation maps whose channel weights are logits of the image masked by the channel."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -10,7 +10,8 @@ from lightning_saliency._types import Images
 from lightning_saliency.methods._perturbed_layer import PerturbedLayerMethod, channel_chunks, values_of
 from lightning_saliency.methods._upsampling import upsample
 from lightning_saliency.passes import normalize
-from lightning_saliency.passes.layers import as_grid
+from lightning_saliency.passes.grids import as_grid
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.recorder import Recorder
 from lightning_saliency.targets import Target
 
@@ -27,6 +28,7 @@ class ScoreCAM(PerturbedLayerMethod):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -47,8 +49,9 @@ class ScoreCAM(PerturbedLayerMethod):
 
     layer: str | Sequence[str] | None = None
     name: str = "score_cam"
+    call: int = field(default=-1, kw_only=True)
 
-    def weights(self, recorder: Recorder, images: Images, target: Target, layer: str, output: Tensor) -> Tensor:
+    def weights(self, recorder: Recorder, images: Images, target: Target, layer: LayerName, output: Tensor) -> Tensor:
         """Mask the image by each channel."""
         activation = as_grid(output, images)
         scores = []

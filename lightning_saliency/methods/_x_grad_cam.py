@@ -1,7 +1,7 @@
 """Class activation maps whose channel weights are gradients averaged where the channel is active."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,6 +23,7 @@ class XGradCAM(GradientCAM):
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         aggregation: Which part of the gradient is averaged: `"signed"`, the paper's; `"positive"` or `"absolute"`.
         name: Key in results and logs.
+        call: Which of the layer's calls, as in `GradCAM`.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -44,6 +45,7 @@ class XGradCAM(GradientCAM):
     layer: str | Sequence[str] | None = None
     aggregation: Pooled = "signed"
     name: str = "x_grad_cam"
+    call: int = field(default=-1, kw_only=True)
 
     def __post_init__(self) -> None:
         """Check the arguments."""

@@ -16,7 +16,7 @@ from lightning_saliency.metrics._scoring import measure
 from lightning_saliency.metrics._specified import Specified
 from lightning_saliency.passes.normalization import ChannelValues
 from lightning_saliency.passes.trials import Measured, Trial
-from lightning_saliency.targets import Offer, Target
+from lightning_saliency.targets import Activation, Offer, Target
 
 SUMS: Final = ("count", "excluded", "total", "squares")
 
@@ -107,6 +107,10 @@ class ExplanationMetric(Specified, ABC):
     def with_normalization(self, mean: ChannelValues, std: ChannelValues) -> Self:
         """Return a metric that takes images normalised with `mean` and `std`."""
         return self
+
+    def with_activation(self, activation: Activation) -> Self:
+        """Return a metric that makes probabilities of logits in this way; the same one if it reads none."""
+        return self._respecified(activation=activation) if hasattr(self.spec, "activation") else self
 
     @abstractmethod
     def measure(self, trial: Trial) -> Measured:
@@ -200,6 +204,13 @@ class ExplanationMetric(Specified, ABC):
         self._increase("excluded", (~valid).sum())
         if curves is not None:
             self._increase("curve", curves.to(self.device, torch.float64)[valid].sum(dim=0))
+
+    def merge_state(self, incoming_state: Any) -> None:
+        """Add the scores of another metric with the same hyper-parameters, or its state."""
+        super().merge_state(incoming_state)
+        # Else torchmetrics returns the value from before, or warns that there were no scores.
+        self._computed = None
+        self._update_count = max(self._update_count, 1)
 
     def compute(self) -> Tensor:
         """Return the mean score.

@@ -11,6 +11,7 @@ from lightning_saliency._checks import check_choice, check_images, check_integer
 from lightning_saliency._model import explaining
 from lightning_saliency._saliency_method import as_method, target_of
 from lightning_saliency._types import Maps, Model
+from lightning_saliency.passes._normalize import flattened
 from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision, in_precision
 from lightning_saliency.passes.predictions import Predictor
@@ -69,7 +70,7 @@ def measure(
         _check_finite(name, method_maps)
     if masks is not None:
         check_masks(masks, images)
-    maps = {name: _in_floating_point(method_maps) for name, method_maps in maps.items()}
+    maps = {name: flattened(_in_floating_point(method_maps)) for name, method_maps in maps.items()}
     explainers = {name: as_method(method, name) for name, method in (methods or {}).items()}
     parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in metrics} for method in maps}
     with explaining(model), torch.no_grad():

@@ -10,6 +10,7 @@ from torchmetrics.functional.image import structural_similarity_index_measure
 from lightning_saliency._checks import check_fraction, check_maps
 from lightning_saliency._types import Maps, Scores, per_image
 from lightning_saliency.passes import normalize
+from lightning_saliency.passes._normalize import flattened
 from lightning_saliency.passes.ranking import descending_order, ranks_of
 
 SIGMA: Final = 1.5
@@ -38,7 +39,7 @@ def spearman(first: Maps, second: Maps) -> Scores:
         tensor([-1.])
     """
     _check_pair(first, second)
-    ranks, others = _mean_ranks(first), _mean_ranks(second)
+    ranks, others = _mean_ranks(flattened(first)), _mean_ranks(flattened(second))
     spread, other_spread = ranks.square().sum(dim=1), others.square().sum(dim=1)
     scale = (spread * other_spread).sqrt()
     correlation = ((ranks * others).sum(dim=1) / torch.where(scale > 0, scale, 1.0)).clamp(-1, 1)
@@ -120,7 +121,8 @@ def top_k_iou(first: Maps, second: Maps, *, fraction: float = 0.1) -> Scores:
     check_fraction("fraction", fraction)
     _check_pair(first, second)
     count = max(1, round(fraction * first[0].numel()))
-    top, other = (ranks_of(descending_order(maps), maps).flatten(1) < count for maps in (first, second))
+    pair = flattened(first), flattened(second)
+    top, other = (ranks_of(descending_order(maps), maps).flatten(1) < count for maps in pair)
     return ((top & other).sum(dim=1) / (top | other).sum(dim=1)).to(first.dtype)
 
 

@@ -3,7 +3,6 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
-from operator import attrgetter
 from typing import Any, ClassVar, dataclass_transform
 
 from torchmetrics import Metric
@@ -40,7 +39,10 @@ class Specified(Metric):
         super().__init_subclass__(**kwargs)
         cls.Spec = _spec_of(cls)
         for parameter in fields(cls.Spec):
-            setattr(cls, parameter.name, property(attrgetter(f"spec.{parameter.name}")))
+            setattr(cls, parameter.name, property(_reader_of(parameter.name)))
+        # A module that holds a metric can be scripted, although TorchScript knows no such properties.
+        properties = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, property)}
+        cls.__jit_unused_properties__ = sorted(properties)
         if "__init__" not in vars(cls):
             cls.__init__ = _constructor(cls)  # type: ignore[method-assign]
 
@@ -56,6 +58,13 @@ class Specified(Metric):
         """Return a metric without scores that differs in these hyper-parameters."""
         parameters = {each.name: getattr(self.spec, each.name) for each in fields(self.Spec)}
         return type(self)(**{**parameters, **changes}, **self._arguments)
+
+
+def _reader_of(name: str) -> Callable[[Specified], Any]:
+    def read(self: Specified) -> Any:
+        return getattr(self.spec, name)
+
+    return read
 
 
 def _spec_of(cls: type[Specified]) -> type:

@@ -10,14 +10,14 @@ from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 from lightning_saliency._random import keyed_generator
 
 
-def choose_indices(dataset: Dataset[Any], size: int, num_images: int, seed: int) -> list[int]:
-    """Choose indices of a data set of `size` items; fewer images are a subset of more."""
-    order = torch.randperm(size, generator=keyed_generator("subset", seed))
-    labels = labels_of(dataset, size)
+def choose_indices(dataset: Dataset[Any], indices: Sequence[int], num_images: int, seed: int) -> list[int]:
+    """Choose some of the indices that may be read; fewer images are a subset of more."""
+    order = torch.randperm(len(indices), generator=keyed_generator("subset", seed))
+    labels = labels_of(dataset, _size_of(dataset))
     if labels is not None:
-        order = order[torch.argsort(_rank_within_class(labels[order]), stable=True)]
-    selection: list[int] = order[:num_images].tolist()
-    return selection
+        of_order = labels[torch.as_tensor(indices, dtype=torch.int64)[order]]
+        order = order[torch.argsort(_rank_within_class(of_order), stable=True)]
+    return [indices[place] for place in order[:num_images].tolist()]
 
 
 def labels_of(dataset: Any, size: int) -> Tensor | None:
@@ -31,8 +31,8 @@ def labels_of(dataset: Any, size: int) -> Tensor | None:
         return torch.cat(complete) if len(complete) == len(parts) else None
     if isinstance(dataset, TensorDataset):
         return _as_labels(dataset.tensors[1], size) if len(dataset.tensors) > 1 else None
-    for attribute in ("targets", "labels"):
-        labels = _as_labels(_attribute(dataset, attribute), size)
+    for name in ("targets", "labels"):
+        labels = _as_labels(attribute(dataset, name), size)
         if labels is not None:
             return labels
     return None
@@ -43,7 +43,8 @@ def _size_of(dataset: Any) -> int:
     return len(dataset) if hasattr(dataset, "__len__") else -1
 
 
-def _attribute(dataset: Any, name: str) -> Any:
+def attribute(dataset: Any, name: str) -> Any:
+    """Return an attribute, `None` where there is none or it cannot be read."""
     try:
         return getattr(dataset, name, None)
     except (NotImplementedError, RuntimeError, OSError, ValueError, TypeError, KeyError):

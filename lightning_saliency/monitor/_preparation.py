@@ -7,8 +7,10 @@ import torch
 from lightning_saliency._saliency_method import as_method
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._normalization import Colours
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.monitor.items import Reading
+from lightning_saliency.monitor.subset import Subset
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.references import References
 
@@ -31,9 +33,7 @@ def prepare_methods(
     return {name: prepare(name, method) for name, method in settings.all_methods.items()}
 
 
-def prepare_metrics(
-    settings: Settings, normalization: Normalization | None
-) -> tuple[Mapping[str, ExplanationMetric], dict[str, str]]:
+def prepare_metrics(settings: Settings, colours: Colours) -> tuple[Mapping[str, ExplanationMetric], dict[str, str]]:
     """Tell metrics that need raw colours how the images were normalised, or leave them out of the default set.
 
     Returns:
@@ -43,6 +43,7 @@ def prepare_metrics(
         ValueError: If a metric that the user named needs a normalization that is unknown.
     """
     blind = [name for name, metric in settings.metrics.items() if metric.lacks_normalization]
+    normalization = colours.normalization
     if normalization is not None:
         metrics = {
             name: metric.with_normalization(normalization.mean, normalization.std) if name in blind else metric
@@ -52,11 +53,11 @@ def prepare_metrics(
     if blind and not settings.metrics_are_default:
         raise ValueError(
             f"Expected to find how images were normalised for metric {blind[0]!r}, since they do not lie in [0, 1], "
-            "but got no `Normalize` among the data set's transforms and no timm configuration: pass `mean` and `std`."
+            f"but {colours.source}: pass `mean` and `std`."
         )
     note = (
-        f"Metrics {blind} are left out, because images do not lie in [0, 1] and their normalization is unknown: "
-        "pass `mean` and `std`."
+        f"Metrics {blind} are left out, because images do not lie in [0, 1] and their normalization is unknown "
+        f"({colours.source}): pass `mean` and `std`."
     )
     metrics = {name: metric for name, metric in settings.metrics.items() if name not in blind}
     return metrics, {"normalization": note} if blind else {}

@@ -34,7 +34,11 @@ def scalars(evaluation: Evaluation, settings: Settings) -> dict[str, Scalar]:
     named = {name("seconds"): Scalar(evaluation.seconds, None, total)}
     if settings.min_confidence > 0 and evaluation.num_read:
         named[name("used")] = Scalar(total / evaluation.num_read, None, evaluation.num_read)
-    for method in settings.methods:
+    if evaluation.left_out:
+        num_chosen = evaluation.num_read + len(evaluation.left_out)
+        named[name("left_out")] = Scalar(float(len(evaluation.left_out)), None, num_chosen)
+    # A default method that cannot explain the network has no maps.
+    for method in settings.methods if not total else [each for each in settings.methods if each in evaluation.blank]:
         for kind, flags in zip(COUNTS, (evaluation.invalid, evaluation.blank), strict=True):
             named[name(kind, method)] = Scalar(float(evaluation.count(flags, method)), None, total)
     columns = {name(metric, method): column for (method, metric), column in evaluation.scores.items()}

@@ -15,34 +15,48 @@ IMAGE_KEYS: Final = ("image", "images", "img", "pixel_values", "input", "inputs"
 LABEL_KEYS: Final = ("label", "labels", "target", "targets", "y")
 
 MASK_KEYS: Final = ("mask", "masks", "segmentation")
+MOST_SHOWN: Final = 4
 
-BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int] | None
+BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int | None] | None
 
 
 class LabelledImages(NamedTuple):
     """A batch on the model's device with the images' data set indices.
 
     Labels are classes (B,), or else what the batch has for labels, (B, ...), such as those of several classes at once.
+    Extras are further arguments of the network, (B, ...) each.
     """
 
     indices: list[int]
     images: Images
     labels: Tensor | None
     masks: Masks | None
+    extras: tuple[Tensor, ...] = ()
+
+    def each(self, function: Callable[[Tensor], Tensor], indices: list[int] | None = None) -> "LabelledImages":
+        """Apply a function to all tensors, and perhaps replace the indices."""
+        return LabelledImages(
+            self.indices if indices is None else indices,
+            function(self.images),
+            None if self.labels is None else function(self.labels),
+            None if self.masks is None else function(self.masks),
+            tuple(function(extra) for extra in self.extras),
+        )
 
 
 def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None) -> LabelledImages:
-    """Read images (B, C, *S), labels (B, ...) and masks (B, *S); the last two are `None` where there are none.
+    """Read images (B, C, *S), labels (B, ...), masks (B, *S) and extras; labels and masks may be `None`.
 
     Raises:
-        TypeError: If the batch holds no images.
-        ValueError: If there are none, or labels are not one row per image.
+        TypeError: If the batch holds no images, or an extra is not a tensor.
+        ValueError: If there are none, or labels or an extra are not one row per image.
     """
-    images, labels, masks = _pick(batch, reader)
-    check_images(images)
+    images, labels, masks, *extras = (_plain(part) for part in _pick(batch, reader))
+    _check_found(images, batch)
     numbers = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
-    return LabelledImages(numbers, images, labels, None if masks is None else _as_masks(masks, images))
+    masks = None if masks is None else _as_masks(masks, images)
+    return LabelledImages(numbers, images, labels, masks, tuple(_as_extra(extra, len(images)) for extra in extras))
 
 
 def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most: int) -> LabelledImages:
@@ -50,19 +64,44 @@ def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most:
     labelled = read_batch(batch, reader)
     indices = list(islice(numbers, min(most, len(labelled.images))))
     count = len(indices)
-    labels, masks = (None if part is None else part[:count].clone() for part in (labelled.labels, labelled.masks))
-    return LabelledImages(indices, labelled.images[:count].clone(), labels, masks)
+    return labelled.each(lambda part: part[:count].clone(), indices)
 
 
-def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
+def _plain(part: Any) -> Any:
+    """Take off what a subclass of `Tensor` adds, which functions of torch would return again."""
+    kind = type(part)
+    if not isinstance(part, Tensor) or kind is Tensor or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return part
+    with torch._C.DisableTorchFunctionSubclass():
+        return part.as_subclass(Tensor)
+
+
+def _check_found(images: Any, batch: Any) -> None:
+    """Refuse what are no images, and say where the monitor looked for them.
+
+    Raises:
+        TypeError: If they are not a floating-point tensor.
+        ValueError: If they have another shape.
+    """
+    try:
+        check_images(images)
+    except (TypeError, ValueError) as error:
+        raise type(error)(
+            f"SaliencyMonitor takes the first part of a batch for the images, or what `batch` returns: {error}  "
+            f"The batch is {_kind(batch)}.  Pass `batch`, keys of images and labels or a function that returns them, "
+            "and `model` where the network does not take images alone."
+        ) from error
+
+
+def _pick(batch: Any, reader: BatchReader) -> tuple[Any, ...]:
     if callable(reader):
-        return _three(reader(batch))
+        return _parts(reader(batch))
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         batch = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
     elif hasattr(batch, "_asdict"):
         batch = list(batch)
     if reader is not None:
-        return _three([batch[key] for key in reader])
+        return _parts([None if key is None else batch[key] for key in reader])
     if isinstance(batch, Tensor):
         return batch, None, None
     if isinstance(batch, tuple | list) and batch:
@@ -79,9 +118,24 @@ def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
     )
 
 
-def _three(parts: Any) -> tuple[Any, Any, Any]:
-    images, labels, *masks = parts
-    return images, labels, masks[0] if masks else None
+def _parts(parts: Any) -> tuple[Any, ...]:
+    images, labels, *rest = parts
+    return images, labels, *(rest or [None])
+
+
+def _as_extra(extra: Any, batch_size: int) -> Tensor:
+    """Refuse a further argument of the network that is no tensor with a row an image."""
+    if not isinstance(extra, Tensor):
+        raise TypeError(
+            f"`batch` must return further arguments of the network as tensors, but got {type(extra).__name__}.  "
+            "Pass what is the same for all images in `model`, a function of the network and these arguments."
+        )
+    if extra.shape[:1] != (batch_size,):
+        raise ValueError(
+            f"`batch` must return further arguments with a row for each of {batch_size} images, but got shape "
+            f"{tuple(extra.shape)}.  Repeat what is the same for all images."
+        )
+    return extra
 
 
 def _as_masks(masks: Any, images: Images) -> Masks:
@@ -93,7 +147,12 @@ def _as_masks(masks: Any, images: Images) -> Masks:
 
 
 def _kind(batch: Any) -> str:
-    return f"keys {list(batch)}" if isinstance(batch, Mapping) else type(batch).__name__
+    if isinstance(batch, Mapping):
+        return f"keys {list(batch)}"
+    if isinstance(batch, tuple | list):
+        shown = ", ".join(_kind(part) for part in batch[:MOST_SHOWN]) + (", ..." if len(batch) > MOST_SHOWN else "")
+        return f"({shown})" if isinstance(batch, tuple) else f"[{shown}]"
+    return f"{type(batch).__name__} {tuple(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
 
 
 def are_classes(labels: Tensor | None) -> TypeGuard[Targets]:

@@ -45,10 +45,25 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         "`blank` counts constant maps, `invalid` maps that are not finite. "
         f"Seed of the subset, the noise and the controls: {settings.seed}.",
         class_table(evaluation, settings),
+        _colours_line(evaluation),
         f"## Images\n\nIndices in the data: {', '.join(map(str, indices))}. "
         f"Fingerprint of these images: {fingerprint_of(evaluation)}. Computed by {versions()}.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _colours_line(evaluation: Evaluation) -> str:
+    """Say how images were normalised, and where that is stated."""
+    colours = evaluation.colours
+    if colours is None:
+        return ""
+    if colours.normalization is None:
+        return f"How images were normalized is unknown: {escaped(colours.source)}."
+    mean, std = (
+        ", ".join(f"{value:.4g}" for value in values)
+        for values in (colours.normalization.mean, colours.normalization.std)
+    )
+    return f"Images were normalized with mean {mean} and std {std}, by {escaped(colours.source)}."
 
 
 def _drift_lines(settings: Settings) -> list[str]:

@@ -8,9 +8,10 @@ from lightning_saliency._checks import check_choice, check_integer, check_number
 from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._display import Display, check_display
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
-from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_quantity
+from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_name, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.targets import Activation, Target
@@ -18,6 +19,8 @@ from lightning_saliency.targets import Activation, Target
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
 Scale: TypeAlias = Literal["image", "common"]
+# What `CSVLogger` calls its table.
+METRICS: Final = "metrics"
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
@@ -42,12 +45,19 @@ def _drift_measure(choice: str | DriftMeasure) -> DriftMeasure:
     return choice
 
 
+def activation_of(metrics: Mapping[str, ExplanationMetric]) -> Activation:
+    """Return how logits become probabilities: as in the metrics, if they agree on something unusual."""
+    activations = {getattr(metric, "activation", None) for metric in metrics.values()} - {None}
+    return "sigmoid" if activations == {"sigmoid"} else "softmax"
+
+
 @dataclass(frozen=True, eq=False)
 class Settings:
     """The arguments that `SaliencyMonitor` documents, with methods and metrics by name."""
 
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
+    methods_are_default: bool
     metrics_are_default: bool
     controls: tuple[str, ...]
     drift: tuple[DriftMeasure, ...]
@@ -69,6 +79,7 @@ class Settings:
     batch: BatchReader
     dataloader_idx: int
     scale: Scale
+    display: Display
     seed: int
     name: str
     on_error: OnError
@@ -92,13 +103,14 @@ class Settings:
                 raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
         check_choice("on_error", self.on_error, get_args(OnError))
         check_choice("scale", self.scale, get_args(Scale))
+        check_display(self.display)
         check_choice("scoring_precision", self.scoring_precision, PRECISIONS)
         self._check_choices()
-        if not self.name or not isinstance(self.name, str):
-            raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")
-        if self.name == EVALUATIONS:
+        check_name("name", self.name, parts=True)
+        if self.name in (EVALUATIONS, METRICS):
             raise ValueError(
-                f"`name` must not be that of the file of all evaluations, but got {self.name!r}.  Pass another one."
+                f"`name` must not be that of a file of all evaluations or of Lightning, but got {self.name!r}.  Pass "
+                "another one."
             )
 
     @property
@@ -118,9 +130,8 @@ class Settings:
 
     @property
     def activation(self) -> Activation:
-        """How logits become probabilities: as in the metrics, if they agree on something unusual."""
-        activations = {getattr(metric, "activation", None) for metric in self.metrics.values()} - {None}
-        return "sigmoid" if activations == {"sigmoid"} else "softmax"
+        """How logits become probabilities."""
+        return activation_of(self.metrics)
 
     def _check_offers(self, target: Target) -> None:
         """Refuse what needs a probability or classes of a target that has none."""
@@ -135,9 +146,12 @@ class Settings:
             raise ValueError(
                 f"`methods` must not be named like the pictures of curves, but got {CURVES!r}.  Rename it."
             )
+        measures = [measure.name for measure in self.drift]
         for metric in self.metrics:
             check_quantity("metrics", metric)
-        measures = [measure.name for measure in self.drift]
+        for argument, names in (("methods", self.methods), ("metrics", self.metrics), ("drift", measures)):
+            for name in names:
+                check_name(argument, name)
         repeated = sorted({name for name in measures if measures.count(name) > 1})
         if repeated:
             raise ValueError(f"`drift` must have measures of distinct names, but got {repeated} more than once.")
@@ -159,7 +173,8 @@ class Settings:
             check_integer("target", self.target, minimum=0)
         if isinstance(self.batch, str) or not (callable(self.batch) or isinstance(self.batch, Sequence | None)):
             raise TypeError(f"Expected `batch` to be keys or a function, but got {self.batch!r}.")
-        if isinstance(self.batch, Sequence) and len(self.batch) not in (2, 3):
+        if isinstance(self.batch, Sequence) and len(self.batch) < 2:
             raise ValueError(
-                f"Expected `batch` to be two or three keys, of images, labels and masks, but got {self.batch!r}."
+                "Expected `batch` to be two or three keys, of images, labels and masks, and perhaps more of further "
+                f"arguments of the network, but got {self.batch!r}."
             )

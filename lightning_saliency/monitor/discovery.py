@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._checks import check_classes, check_targets
-from lightning_saliency._types import Images, Logits, Targets
+from lightning_saliency._checks import check_targets
+from lightning_saliency._types import Images, Targets
 from lightning_saliency.monitor.batches import are_classes
-from lightning_saliency.targets import Target, Value, as_target, class_logits
+from lightning_saliency.targets import Target, Value, class_logits
 from lightning_saliency.targets._value import is_value
 
 # Functions are not described more closely, since configuration tools would refuse those without equal annotations.
@@ -43,7 +43,7 @@ def choose_targets(choice: TargetChoice, output: Any, labels: Tensor | None) -> 
 
     Raises:
         TypeError: If a class is needed and the output has no logits of classes.
-        ValueError: If labels are needed and there are none, or a target is not a class of the model.
+        ValueError: If labels are needed and there are none.
     """
     if isinstance(choice, Target):
         return choice
@@ -59,7 +59,8 @@ def choose_targets(choice: TargetChoice, output: Any, labels: Tensor | None) -> 
             return Value(_of_output(choice)) if labels is None else Value(choice, labels)
         logits = class_logits(output, None)
         check_targets(targets, len(logits))
-        return _classes(targets, logits)
+        classes: Targets = targets.to(logits.device, torch.int64)
+        return classes
     logits = class_logits(output, None)
     if isinstance(choice, int):
         targets = torch.full((len(logits),), choice, device=logits.device)
@@ -73,23 +74,30 @@ def choose_targets(choice: TargetChoice, output: Any, labels: Tensor | None) -> 
             f"{tuple(labels.shape)}: pass `target` 'predicted', a class, a function of logits and labels, or for "
             "several classes an image `MultiLabel()`."
         )
-    return _classes(targets, logits)
+    return targets.to(logits.device, torch.int64)
 
 
-def choose_target(choice: TargetChoice, output: Any, labels: Tensor | None, images: Images) -> Target:
-    """Return the target of a batch of images, with nothing left open.
+def not_classes(targets: Targets, num_classes: int) -> dict[int, str]:
+    """Return which rows have a target that is no class of the model, and why."""
+    rows = ((targets < 0) | (targets >= num_classes)).nonzero().flatten().tolist()
+    return {row: f"the target is {targets[row].item()}, and the model has {num_classes} classes" for row in rows}
+
+
+def call_network(network: nn.Module, images: Images) -> Any:
+    """Return the network's output for images alone.
 
     Raises:
-        TypeError: If the output or the choice is of another kind than expected.
-        ValueError: If labels are needed and there are none, or the target does not fit the output.
+        TypeError: If the network needs something else.
     """
-    target = as_target(choose_targets(choice, output, labels), len(images)).to(images.device)
-    return target.completed(output, labels)
-
-
-def _classes(targets: Targets, logits: Logits) -> Targets:
-    check_classes(targets, logits.shape[1])
-    return targets.to(logits.device, torch.int64)
+    try:
+        return network(images.clone())
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        kind = type(network.network if isinstance(network, _Classifier) else network).__name__
+        raise TypeError(
+            f"{kind} must map images of shape {tuple(images.shape)} to logits, but raised "
+            f"{type(error).__name__}: {error}.  Pass `model`, a function of (module, images) or the name of the "
+            "attribute that holds the network."
+        ) from error
 
 
 def _of_output(function: Callable[..., Any]) -> Callable[[Any], Any]:
@@ -130,8 +138,8 @@ class _Classifier(nn.Module):
         self.call = call
         self.output = output
 
-    def forward(self, images: Tensor) -> Any:
-        output = self.network(images) if self.call is None else self.call(self.network, images)
+    def forward(self, images: Tensor, *extras: Tensor) -> Any:
+        output = self.network(images, *extras) if self.call is None else self.call(self.network, images, *extras)
         if self.output is None:
             return output
         if callable(self.output):

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Logits, Maps, Masks
 from lightning_saliency.evaluation import explain, measure
@@ -17,23 +18,28 @@ from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
-from lightning_saliency.monitor._normalization import find_normalization
+from lightning_saliency.monitor._display import Display, shown
+from lightning_saliency.monitor._extras import apart, with_extras
+from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
-from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.discovery import TargetChoice, choose_target
+from lightning_saliency.monitor.config import Settings, activation_of
+from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, not_classes
 from lightning_saliency.monitor.evaluation import Evaluation, merge
+from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
+from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
-from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.monitor.subset import Subset
+from lightning_saliency.monitor.suitability import suitable_methods
+from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
-from lightning_saliency.targets import Activation, ClassLogit, Target, as_target
-from lightning_saliency.visualization import displayable
+from lightning_saliency.targets import Activation, ClassLogit, MultiLabel, Target, as_target, class_logits
 
 
 class Thumbnail(NamedTuple):
-    """An image as it is shown, (3, H, W) uint8, with lines of text."""
+    """An image as it is shown, (3, H, W) uint8, or a volume (3, D, H, W), with lines of text."""
 
     image: Tensor
     caption: list[str]
@@ -55,6 +61,7 @@ class Task:
         controls: Names of the methods that are controls, and never drawn.
         class_names: Names of the classes, where the data set has them.
         scoring_precision: How changed images are predicted.
+        methods_are_default: Whether methods that cannot explain the network are left out.
     """
 
     methods: Mapping[str, Method]
@@ -68,6 +75,8 @@ class Task:
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
+    methods_are_default: bool = False
+    display: Display = None
 
 
 class _Batch(NamedTuple):
@@ -138,20 +147,31 @@ def evaluate_subset(
         first = subset.first_images(reading, device)
         if first is None:
             return Evaluated()
-        normalization = settings.normalization or find_normalization(subset.source.dataset, network, first.images)
-        metrics, notes = prepare_metrics(settings, normalization)
+        source = subset.source
+        helpers = (getattr(source.loader, "collate_fn", None), *reading.owners)
+        colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
+        metrics, notes = prepare_metrics(settings, colours)
+        names = class_names_of(source.dataset)
+        head = look_at_head(network, module, first, num_classes_of(module, names), settings.target)
+        network = head.network
+        # Of several classes each has a probability of its own, whatever the metrics say.
+        labels = None if isinstance(settings.target, MultiLabel) else first.labels
+        metrics, advice = with_activation(metrics, labels, head.activation, are_default=settings.metrics_are_default)
+        notes = {**notes, **head.notes, **advice}
         task = Task(
-            prepare_methods(settings, subset, reading, normalization, device),
+            prepare_methods(settings, subset, reading, colours.normalization, device),
             metrics,
             settings.metrics_are_default,
             settings.target,
             settings.min_confidence,
-            settings.activation,
+            activation_of(metrics),
             settings.max_batch_size,
-            normalization,
+            colours.normalization,
             frozenset(settings.controls),
-            class_names_of(subset.source.dataset),
+            names,
             settings.scoring_precision,
+            settings.methods_are_default,
+            settings.display,
         )
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
@@ -162,19 +182,24 @@ def evaluate_subset(
             passes_counted(network) if looks_ahead else nullcontext() as passes,
         ):
             evaluated = evaluate(network, _reported(batches, tell), task)
+        left_out = {} if check else subset.left_out_of(watched)
+        evaluation = merge([evaluated.evaluation, Evaluation(left_out=left_out, colours=colours)])
         seconds = time.perf_counter() - started
         preflight = (
             None
             if passes is None
-            else _preflight(network, settings, task, first, passes, evaluated.evaluation.num_read, seconds)
+            else _preflight(network, settings, task, colours, first, passes, evaluation.num_read, seconds)
         )
-        return replace(evaluated, panels=watched[: settings.num_panels], preflight=preflight, notes=evaluated.notes | notes)
+        panels = watched[: settings.num_panels]
+        notes = {**notes, **evaluated.notes}
+        return replace(evaluated, evaluation=evaluation, panels=panels, preflight=preflight, notes=notes)
 
 
 def _preflight(
     network: nn.Module,
     settings: Settings,
     task: Task,
+    colours: Colours,
     first: LabelledImages,
     passes: Passes,
     num_images: int,
@@ -183,12 +208,18 @@ def _preflight(
     """Put together what some images have shown."""
     count, choice = len(first.images), settings.target
     target = choice.of(count) if isinstance(choice, Target) else ClassLogit(torch.zeros(count, dtype=torch.int64))
+    target = target.to(first.images.device)
     number = max(num_images, 1)
     return Preflight(
         network=type(network).__name__,
-        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target.to(first.images.device)),
-        normalization=task.normalization,
-        normalization_source="",
+        layers=layers_of(
+            with_extras(network, first.extras),
+            first.images,
+            {name: task.methods[name] for name in settings.methods},
+            target,
+        ),
+        normalization=colours.normalization,
+        normalization_source=colours.source,
         target=described_target(settings.target, first.labels),
         class_names=None if task.class_names is None else tuple(task.class_names),
         forwards=passes.forwards / number,
@@ -201,12 +232,24 @@ def _preflight(
 def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) -> Evaluated:
     """Explain and score; the network is borrowed by the caller."""
     parts: list[Evaluation] = []
-    notes: dict[str, str] = {}
     thumbnails: dict[int, Thumbnail] = {}
-    for indices, images, labels, masks in batches:
+    strange: list[Tensor] = []
+    num_classes = 0
+    notes: dict[str, str] = {}
+    for indices, images, labels, masks, extras in apart(batches):
+        model = with_extras(network, extras)
         with torch.no_grad():
-            output = network(images.clone())
-            target = choose_target(task.target, output, labels, images)
+            output = call_network(model, images)
+            chosen = choose_targets(task.target, output, labels)
+            if isinstance(chosen, Tensor):
+                num_classes = class_logits(output, len(images)).shape[1]
+                outside = not_classes(chosen, num_classes)
+                if outside:
+                    strange.append(chosen)
+                    parts.append(Evaluation(left_out={indices[row]: reason for row, reason in outside.items()}))
+                # What is left out is explained all the same, since other processes may wait for the passes.
+                chosen = chosen.clamp(0, num_classes - 1)
+            target = as_target(chosen, len(images)).to(images.device).completed(output, labels)
             logits = target.logits(output) if "classes" in target.offers else None
             batch = _Batch(indices, images, labels, masks, target, logits)
         if task.min_confidence > 0:
@@ -214,10 +257,21 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if batch.indices:
-            parts.append(_evaluate_batch(network, batch, task))
+            try:
+                parts.append(_evaluate_batch(model, batch, task))
+            except UnsuitableModelError:
+                if not task.methods_are_default:
+                    raise
+                methods, more = suitable_methods(model, batch.images, batch.target, task.methods, task.controls)
+                notes |= more
+                task = replace(task, methods=methods)
+                parts.append(_evaluate_batch(model, batch, task))
             thumbnails |= _thumbnails(batch, task)
             notes |= _note(task, batch.target)
-    return Evaluated(merge(parts), thumbnails, notes=notes)
+    evaluation = merge(parts)
+    if not evaluation.num_read and any(bool((targets >= num_classes).any()) for targets in strange):
+        check_classes(torch.cat(strange), num_classes)
+    return Evaluated(evaluation, thumbnails, notes=notes)
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
@@ -237,7 +291,7 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
     evaluation = Evaluation(
         indices=torch.tensor(batch.indices, dtype=torch.int64),
         invalid={name: ~flags.cpu() for name, flags in valid.items()},
-        blank={name: (valid[name] & _is_constant(method_maps)).cpu() for name, method_maps in maps.items()},
+        blank={name: (valid[name] & is_blank(method_maps)).cpu() for name, method_maps in maps.items()},
         targets=torch.tensor(_numbers(batch.target), dtype=torch.int64),
         predicted=_predicted(batch),
         class_names=_names_of_targets(batch, task),
@@ -245,7 +299,9 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
         maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
     )
     metrics = _suitable(task, batch.target)
-    return _with_scores(evaluation, network, batch, maps, valid, replace(task, metrics=metrics)) if metrics else evaluation
+    return (
+        _with_scores(evaluation, network, batch, maps, valid, replace(task, metrics=metrics)) if metrics else evaluation
+    )
 
 
 def _suitable(task: Task, target: Target) -> Mapping[str, ExplanationMetric]:
@@ -303,19 +359,14 @@ def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]
     return {index: small for index, small, is_valid in pairs if is_valid}
 
 
-def _is_constant(maps: Maps) -> Tensor:
-    flat = maps.flatten(1)
-    return flat.amax(dim=1) == flat.amin(dim=1)
-
-
 def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
-    """Keep the images as they can be shown; what is no picture is not drawn."""
-    if batch.images.ndim != 4:
+    """Keep the images as they can be shown; what is neither a picture nor a volume is not drawn."""
+    if batch.images.ndim not in (4, 5):
         return {}
     raw = (task.normalization.to_raw(batch.images) if task.normalization else batch.images).float().cpu()
     captions = _captions(batch, task)
     return {
-        index: Thumbnail((displayable(image) * 255).round().to(torch.uint8), caption)
+        index: Thumbnail(shown(image, task.display), caption)
         for index, image, caption in zip(batch.indices, raw, captions, strict=True)
     }
 
@@ -354,21 +405,23 @@ def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     if batch.logits is None or batch.target.classes is None:
         pairs = zip(batch.indices, batch.target.texts, strict=True)
         return [[f"image {index}", f"explained {text}"] for index, text in pairs]
-    names = _names_of(batch, task)
+    names, last = _names_of(batch, task), batch.logits.shape[1] - 1
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
-    if not any(torch.equal(batch.target.classes, classes) for classes in roles.values()):
+    if not any(torch.equal(batch.target.classes, classes.clamp(0, last)) for classes in roles.values()):
         roles["explained"] = batch.target.classes
     probabilities = {
-        role: ClassLogit(classes).probability(batch.logits, task.activation) for role, classes in roles.items()
+        role: ClassLogit(classes.clamp(0, last)).probability(batch.logits, task.activation)
+        for role, classes in roles.items()
     }
     captions = []
     for row, index in enumerate(batch.indices):
         lines = [f"image {index}"]
         for role, classes in roles.items():
             label = int(classes[row])
-            lines.append(f"{role} {names.get(label, label)} ({probabilities[role][row]:.2f})")
+            probability = f" ({probabilities[role][row].item():.2f})" if 0 <= label <= last else ""
+            lines.append(f"{role} {names.get(label, label)}{probability}")
         captions.append(lines)
     return captions
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency.monitor._compact import MapsByMethod, SmallMap
+from lightning_saliency.monitor._normalization import Colours
 from lightning_saliency.monitor.fault import Fault, first_fault
 from lightning_saliency.names import Since
 
@@ -30,6 +31,7 @@ class Evaluation:
     Attributes:
         indices: The images that were explained, (N,).
         unused: Images that were read, and not explained because their target was not probable enough, (M,).
+        left_out: Why images could not be used, by index.
         scores: Scores (N,) by (method, metric); NaN where an image has none.
         curves: The curves (N, P) that scores were made of, where a metric has one.
         drift: Similarity to earlier maps (N,) by (method, measure, since); NaN where there is nothing to compare.
@@ -42,11 +44,13 @@ class Evaluation:
         maps: Small maps by method and image; an image whose map was not finite has none.
         seconds: Time spent.
         batch_size: Most images in one pass that memory had room for.
+        colours: How images were normalised.
         fault: The reason why there are no results.
     """
 
     indices: Tensor = field(default_factory=_no_rows)
     unused: Tensor = field(default_factory=_no_rows)
+    left_out: dict[int, str] = field(default_factory=dict)
     scores: Column = field(default_factory=dict)
     curves: Column = field(default_factory=dict)
     drift: DriftColumn = field(default_factory=dict)
@@ -59,6 +63,7 @@ class Evaluation:
     maps: MapsByMethod = field(default_factory=dict)
     seconds: float = 0.0
     batch_size: int = sys.maxsize
+    colours: Colours | None = None
     fault: Fault | None = None
 
     @property
@@ -79,13 +84,14 @@ def fingerprint_of(evaluation: Evaluation) -> str:
 def merge(parts: Sequence[Evaluation]) -> Evaluation:
     """Put parts together, in the order of the images' indices; an image that several parts have counts once.
 
-    The result depends neither on the number of parts nor on their order, except for the fault, which is that of the
-    first part with one.
+    An image that a part leaves out has no row. The result depends neither on the number of parts nor on their order,
+    except for the fault, which is that of the first part with one.
     """
     filled = [part for part in parts if len(part.indices)]
     indices = torch.cat([_no_rows(), *(part.indices for part in filled)])
-    _, rows = np.unique(indices.numpy(), return_index=True)
-    order = torch.from_numpy(rows)
+    left_out = {index: reason for part in parts for index, reason in part.left_out.items()}
+    distinct, rows = np.unique(indices.numpy(), return_index=True)
+    order = torch.from_numpy(rows[~np.isin(distinct, list(left_out))])
     columns: dict[str, Any] = {
         name: _merged_columns([getattr(part, name) for part in filled], [len(part.indices) for part in filled], order)
         for name in ("scores", "curves", "drift", "invalid", "blank")
@@ -97,18 +103,25 @@ def merge(parts: Sequence[Evaluation]) -> Evaluation:
     maps: MapsByMethod = {}
     for part in parts:
         for method, by_image in part.maps.items():
-            maps.setdefault(method, {}).update(by_image)
+            kept = {index: small for index, small in by_image.items() if index not in left_out}
+            maps.setdefault(method, {}).update(kept)
     return Evaluation(
         indices=indices[order],
-        unused=torch.cat([_no_rows(), *(part.unused for part in parts)]).unique(),
+        unused=_without(torch.cat([_no_rows(), *(part.unused for part in parts)]).unique(), left_out),
+        left_out=left_out,
         class_names={number: name for part in parts for number, name in part.class_names.items()},
         maps=maps,
         seconds=max((part.seconds for part in parts), default=0.0),
         batch_size=min((part.batch_size for part in parts), default=sys.maxsize),
+        colours=next((part.colours for part in parts if part.colours is not None), None),
         fault=first_fault([part.fault for part in parts]),
         **columns,
         **vectors,
     )
+
+
+def _without(indices: Tensor, left_out: Mapping[int, str]) -> Tensor:
+    return indices[~torch.isin(indices, torch.tensor(list(left_out), dtype=torch.int64))]
 
 
 def _merged_columns(tables: Sequence[dict[Any, Tensor]], sizes: Sequence[int], order: Tensor) -> dict[Any, Tensor]:
@@ -135,16 +148,17 @@ class Parcel(NamedTuple):
         columns: By name of an attribute: the keys, and the columns one below the other.
         curves: Curves by (method, metric).
         maps: By method: the images, all values in a row, shapes (N, D) and ranges (N, 2).
-        rest: Names of classes, seconds, batch size and fault.
+        rest: By name of an attribute: what goes as it is.
     """
 
     vectors: tuple[np.ndarray, ...]
     columns: dict[str, tuple[list[Any], np.ndarray]]
     curves: dict[Key, np.ndarray]
     maps: dict[str, tuple[np.ndarray, ...]]
-    rest: tuple[dict[int, str], float, int, Fault | None]
+    rest: dict[str, Any]
 
 
+REST = ("left_out", "class_names", "seconds", "batch_size", "colours", "fault")
 VECTORS = ("indices", "unused", "targets", "predicted", "fingerprints")
 COLUMNS = ("scores", "drift", "invalid", "blank")
 
@@ -157,7 +171,7 @@ def pack(evaluation: Evaluation) -> Parcel:
         {name: (list(table), torch.stack(list(table.values())).numpy()) for name, table in columns.items() if table},
         {key: curves.numpy() for key, curves in evaluation.curves.items()},
         {method: _packed_maps(by_image) for method, by_image in evaluation.maps.items() if by_image},
-        (evaluation.class_names, evaluation.seconds, evaluation.batch_size, evaluation.fault),
+        {name: getattr(evaluation, name) for name in REST},
     )
 
 
@@ -167,14 +181,10 @@ def unpack(parcel: Parcel) -> Evaluation:
     columns: dict[str, Any] = {
         name: dict(zip(keys, torch.from_numpy(values), strict=True)) for name, (keys, values) in parcel.columns.items()
     }
-    class_names, seconds, batch_size, fault = parcel.rest
     return Evaluation(
-        class_names=class_names,
         curves={key: torch.from_numpy(curves) for key, curves in parcel.curves.items()},
         maps={method: _unpacked_maps(*arrays) for method, arrays in parcel.maps.items()},
-        seconds=seconds,
-        batch_size=batch_size,
-        fault=fault,
+        **parcel.rest,
         **vectors,
         **columns,
     )

@@ -2,24 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from lightning_saliency.drift import DriftMeasure
-from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap
+from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap, resized, within_bound
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import DriftColumn, Evaluation
 from lightning_saliency.names import SINCE, Since
+
+# Of the format in checkpoints.
+VERSION = 1
 
 
 @dataclass
 class Memory:
     """Maps of earlier evaluations and which of them was the best.
 
-    Every process remembers the maps of its own images, and the first one those of all, for checkpoints.
+    Every process remembers the maps of its own images, and the first one those of all, for checkpoints. Together they
+    take at most 8 MB: with many images or methods smaller maps are remembered, and in the end those of fewer images.
 
     Attributes:
         maps: Small maps by evaluation (previous, first, best), method and image.
@@ -41,12 +46,13 @@ class Memory:
             scalars: Their values by name.
             settings: The monitor's settings, whose `best` names the value that decides.
         """
-        self.maps["previous"] = evaluation.maps
-        self.maps.setdefault("first", evaluation.maps)
+        maps = within_bound(evaluation.maps, settings.num_images * len(settings.methods))
+        self.maps["previous"] = maps
+        self.maps.setdefault("first", maps)
         self.fingerprints.update(_fingerprints(evaluation))
         decisive = None if settings.best is None else scalars.get(f"{settings.name}/{settings.best}")
         if settings.best is not None and decisive is not None:
-            self._consider(evaluation.maps, decisive.value, settings.best, settings.directions[settings.best])
+            self._consider(maps, decisive.value, settings.best, settings.directions[settings.best])
 
     def is_of(self, evaluation: Evaluation) -> bool:
         """Return whether maps of these images can be compared: some are remembered, and none has changed."""
@@ -68,6 +74,7 @@ class Memory:
             for since, methods in self.maps.items()
         }
         return {
+            "version": VERSION,
             "maps": packed,
             "best_value": self.best_value,
             "best_name": self.best_name,
@@ -82,6 +89,12 @@ class Memory:
             state: The state.
             best: Name of what decides now: if it is another one, nothing is the best yet.
         """
+        version = state.get("version", VERSION)
+        if version != VERSION:
+            raise ValueError(
+                f"The state of a monitor must have the version {VERSION}, but got {version!r}.  Resume with the "
+                "release of lightning_saliency that wrote the checkpoint."
+            )
         maps = {
             since: {method: _unpacked(images) for method, images in methods.items()}
             for since, methods in state["maps"].items()
@@ -107,19 +120,25 @@ def drift_of(evaluation: Evaluation, memory: Memory, measures: Sequence[DriftMea
 def _compare(
     indices: Tensor, now: MapsByImage, reference: MapsByImage, measures: Sequence[DriftMeasure]
 ) -> dict[str, Tensor]:
-    """Compare the maps of the images that both have; NaN for the others."""
-    rows = [
-        (row, index)
-        for row, index in enumerate(indices.tolist())
-        if index in now and index in reference and now[index].values.shape == reference[index].values.shape
-    ]
-    if not rows:
-        return {}
-    first = torch.stack([now[index].values for _, index in rows]).float()
-    second = torch.stack([reference[index].values for _, index in rows]).float()
-    places = torch.tensor([row for row, _ in rows])
-    absent = torch.full((len(indices),), torch.nan, dtype=torch.float64)
-    return {measure.name: absent.index_put((places,), measure.function(first, second).double()) for measure in measures}
+    """Compare the maps of the images that both have, shape by shape; NaN for the others."""
+    rows_by_shape: dict[torch.Size, list[tuple[int, int]]] = {}
+    for row, index in enumerate(indices.tolist()):
+        if index in now and index in reference and _can_compare(now[index], reference[index]):
+            rows_by_shape.setdefault(reference[index].values.shape, []).append((row, index))
+    columns = {measure.name: torch.full((len(indices),), torch.nan, dtype=torch.float64) for measure in measures}
+    for shape, rows in rows_by_shape.items():
+        first = torch.stack([resized(now[index], shape).values for _, index in rows]).float()
+        second = torch.stack([reference[index].values for _, index in rows]).float()
+        places = torch.tensor([row for row, _ in rows])
+        for measure in measures:
+            columns[measure.name][places] = measure.function(first, second).double()
+    return columns if rows_by_shape else {}
+
+
+def _can_compare(now: SmallMap, reference: SmallMap) -> bool:
+    """Return whether a map can be averaged down to the size that is remembered."""
+    sizes, smaller = now.values.shape, reference.values.shape
+    return len(sizes) == len(smaller) and all(size >= one for size, one in zip(sizes, smaller, strict=True))
 
 
 def _fingerprints(evaluation: Evaluation) -> dict[int, int]:
@@ -129,16 +148,20 @@ def _fingerprints(evaluation: Evaluation) -> dict[int, int]:
 def _packed(images: MapsByImage) -> dict[str, Any]:
     indices = sorted(images)
     if not indices:
-        return {"indices": [], "maps": None, "ranges": None}
-    maps = torch.stack([images[index].values for index in indices])
+        return {"indices": [], "maps": None, "shapes": [], "ranges": None}
+    maps = torch.cat([images[index].values.flatten() for index in indices])
+    shapes = [list(images[index].values.shape) for index in indices]
     ranges = torch.tensor([(images[index].low, images[index].high) for index in indices], dtype=torch.float64)
-    return {"indices": indices, "maps": maps, "ranges": ranges}
+    return {"indices": indices, "maps": maps, "shapes": shapes, "ranges": ranges}
 
 
 def _unpacked(packed: Mapping[str, Any]) -> MapsByImage:
     if packed["maps"] is None:
         return {}
+    maps = packed["maps"].split([prod(shape) for shape in packed["shapes"]])
     return {
-        index: SmallMap(values, *bounds)
-        for index, values, bounds in zip(packed["indices"], packed["maps"], packed["ranges"].tolist(), strict=True)
+        index: SmallMap(values.reshape(shape).clone(), *bounds)
+        for index, values, shape, bounds in zip(
+            packed["indices"], maps, packed["shapes"], packed["ranges"].tolist(), strict=True
+        )
     }

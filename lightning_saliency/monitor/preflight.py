@@ -130,11 +130,11 @@ def layers_of(network: nn.Module, images: Images, methods: Mapping[str, Method],
     for name, method in methods.items():
         requested = as_method(method, name).layers
         try:
-            modules = find_layers(network, images, requested, target)
+            layers_read = find_layers(network, images, requested, target).values()
         except (TypeError, ValueError):  # the explanation itself has said so
             continue
-        if modules:
-            layers[name] = tuple(paths.get(id(module), "") for module in modules.values())
+        if layers_read:
+            layers[name] = tuple(paths.get(id(layer.module), "") for layer in layers_read)
     return layers
 
 

@@ -3,9 +3,9 @@
 from itertools import count
 
 from lightning_saliency._random import private_random_state
-from lightning_saliency.monitor.batches import number_images
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.subset import Reading, Subset
+from lightning_saliency.monitor.items import Reading
+from lightning_saliency.monitor.subset import Subset
 
 
 def read_stream(subset: Subset, reading: Reading, settings: Settings, rank: int = 0, world_size: int = 1) -> None:
@@ -24,6 +24,6 @@ def read_stream(subset: Subset, reading: Reading, settings: Settings, rank: int 
         return
     with private_random_state(settings.seed):
         for batch in subset.source.loader:
-            subset.add(number_images(reading.transfer(batch), reading.batch, numbers, num_missing - len(subset.share)))
+            subset.collect(batch, reading.batch, numbers, num_missing - len(subset.share), reading.transfer)
             if len(subset.share) == num_missing or subset.num_bytes >= settings.max_kept_bytes:
                 return

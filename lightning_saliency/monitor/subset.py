@@ -1,64 +1,23 @@
 """The images that are watched: chosen by seed, read once a run, kept on the CPU, shared out among processes."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from lightning_saliency._random import keyed_generator, private_random_state
+from lightning_saliency._random import keyed_generator
 from lightning_saliency.monitor._choice import choose_indices
-from lightning_saliency.monitor._untouched import holders_of, untouched
-from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
+from lightning_saliency.monitor.batches import BatchReader, LabelledImages, number_images
+from lightning_saliency.monitor.items import Reading, Source, Transfer, read_items
 
-Transfer: TypeAlias = Callable[[Any], Any]
 CPU: Final = torch.device("cpu")
 IMAGES_IN_CHECK: Final = 2
-
-
-@dataclass(frozen=True)
-class Source:
-    """The user's loader whose images are watched.
-
-    Attributes:
-        loader: The loader.
-        dataloader_idx: Its position among the loaders of this evaluation.
-    """
-
-    loader: Any
-    dataloader_idx: int = 0
-
-    @property
-    def dataset(self) -> Any:
-        """Its data set, if it has one."""
-        return getattr(self.loader, "dataset", None)
-
-    @property
-    def size(self) -> int | None:
-        """Number of items that can be read by index, `None` where only the loader itself can be read."""
-        loader = self.loader
-        if not isinstance(loader, DataLoader) or isinstance(loader.dataset, IterableDataset):
-            return None
-        return len(loader.dataset) if loader.batch_sampler is not None and hasattr(loader.dataset, "__len__") else None
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How items become labelled images on a device.
-
-    Attributes:
-        transfer: Moves a batch to the device, with the user's hooks.
-        batch: How to get images, labels and masks from a batch.
-        batch_size: Most images in one batch.
-        seed: Seed of what transforms draw.
-    """
-
-    transfer: Transfer
-    batch: BatchReader
-    batch_size: int
-    seed: int
+# So many images are tried where the first ones cannot be read.
+MOST_TRIED: Final = 16
+LONGEST_REASON: Final = 200
 
 
 @dataclass
@@ -73,6 +32,9 @@ class Subset:
         first: The first images of all processes, on the CPU; of a stream the first of this process.
         references: Other images that methods compare with, on the CPU by their number.
         is_kept: Whether images stay in memory between evaluations.
+        is_even: Whether all processes must have equally many images, of one size.
+        left_out: Why images are left out, by index.
+        error: The first reason for which an image was left out.
     """
 
     source: Source
@@ -82,12 +44,44 @@ class Subset:
     first: LabelledImages | None = None
     references: dict[int, Tensor] = field(default_factory=dict)
     is_kept: bool = True
+    is_even: bool = False
+    left_out: dict[int, str] = field(default_factory=dict)
+    error: Exception | None = None
 
-    def add(self, batch: LabelledImages) -> None:
-        """Keep a batch of a stream."""
-        self.batches.append(to_device(batch, CPU))
-        self.indices += batch.indices
-        self.share += batch.indices
+    def collect(
+        self, batch: Any, reader: BatchReader, numbers: Iterator[int], most: int, transfer: Transfer | None = None
+    ) -> None:
+        """Keep the first images of a batch of a stream; a batch that cannot be read is left out.
+
+        Args:
+            batch: A batch of the user's loop.
+            reader: How to get images, labels and masks from a batch.
+            numbers: Numbers for the images.
+            most: How many images are still to be kept.
+            transfer: Moves the batch to the device, where the user's loop has not done so.
+        """
+        try:
+            part = self.source.part_of(batch if transfer is None else transfer(batch))
+            labelled = [] if part is None else [number_images(part, reader, numbers, most)]
+        except Exception as error:  # noqa: BLE001 - whatever a batch does wrong, others may be right
+            self.leave_out(next(numbers), error)
+            return
+        for finite in self._finite(labelled):
+            self.batches.append(to_device(finite, CPU))
+            self.indices += finite.indices
+            self.share += finite.indices
+
+    def leave_out(self, index: int, error: Exception) -> None:
+        """Note that an image is left out, and why."""
+        self.error = self.error or error
+        self.left_out[index] = " ".join(str(error).split()).rstrip(".")[:LONGEST_REASON]
+
+    def left_out_of(self, indices: Sequence[int]) -> dict[int, str]:
+        """Return which images of this process are left out, and why; of a stream all that were."""
+        if self.source.size is None:
+            return dict(self.left_out)
+        selection = set(indices) & set(self.share)
+        return {index: reason for index, reason in self.left_out.items() if index in selection}
 
     def watched(self, num_images: int) -> list[int]:
         """Return the first images, of which a budget may have left fewer than were chosen."""
@@ -101,41 +95,51 @@ class Subset:
         return sum(batch.images.numel() * batch.images.element_size() for batch in self.batches)
 
     def read(self, reading: Reading, max_kept_bytes: int) -> None:
-        """Read this process's share, unless it is in memory or does not fit."""
+        """Read this process's share, unless it is in memory or does not fit.
+
+        Raises:
+            ValueError: If all processes must have equally many images of one size, and images have several.
+        """
         if self.batches or not self.is_kept or self.source.size is None:
             return
-        batches = []
-        for batch in read_items(self.source, self.share, reading):
-            batches.append(to_device(batch, CPU))
-            size = batch.images.numel() * batch.images.element_size() // max(len(batch.indices), 1)
-            if size * len(self.share) > max_kept_bytes:
-                self.is_kept = False
+        for batch in self._items(self.share, reading):
+            self.batches.append(to_device(batch, CPU))
+            num_read = sum(len(kept.indices) for kept in self.batches)
+            if self.num_bytes // num_read * len(self.share) > max_kept_bytes:
+                self.is_kept, self.batches = False, []
                 return
-        self.batches = batches
+        if self.is_even:
+            self._even_out()
 
     def images(self, indices: Sequence[int], reading: Reading, device: torch.device) -> Iterator[LabelledImages]:
-        """Yield some of this process's images on a device, from memory or anew."""
+        """Yield some of this process's images on a device, from memory or anew, in batches of equal sizes."""
         selection = set(indices)
         if self.source.size is not None and not (self.batches and selection <= set(self.share)):
-            yield from read_items(self.source, indices, reading)
-            return
-        waiting: list[LabelledImages] = []
-        for batch in self.batches:
-            rows = [row for row, index in enumerate(batch.indices) if index in selection]
-            for row in rows:
-                image = take(batch, [row])
-                if waiting and (len(waiting) == reading.batch_size or not _go_together(waiting[0], image)):
-                    yield to_device(join(waiting), device)
-                    waiting = []
-                waiting.append(image)
-        if waiting:
-            yield to_device(join(waiting), device)
+            rows = _rows_of(self._items(indices, reading))
+        else:
+            rows = (row for row in _rows_of(self.batches) if row.indices[0] in selection)
+        waiting: dict[Any, list[LabelledImages]] = defaultdict(list)
+        for row in rows:
+            group = waiting[_kind_of(row)]
+            group.append(row)
+            if len(group) == reading.batch_size:
+                yield to_device(join(waiting.pop(_kind_of(row))), device)
+        for group in waiting.values():
+            yield to_device(join(group), device)
 
     def first_images(self, reading: Reading, device: torch.device) -> LabelledImages | None:
-        """Return the first images, the same on every process, to check a set-up; `None` if there are none."""
-        if self.first is None:
-            batch = next(self.images(self.indices[:IMAGES_IN_CHECK], reading, device), None)
-            self.first = None if batch is None else to_device(batch, CPU)
+        """Return the first images, the same on every process, to check a set-up; `None` if there are none.
+
+        Raises:
+            Exception: What the first images raise where none of them can be read.
+        """
+        for start in range(0, min(len(self.indices), MOST_TRIED), IMAGES_IN_CHECK):
+            if self.first is None:
+                some = self.indices[start : start + IMAGES_IN_CHECK]
+                batch = next(self.images(some, reading, device), None)
+                self.first = None if batch is None else to_device(batch, CPU)
+        if self.first is None and self.error is not None:
+            raise self.error
         return None if self.first is None else to_device(self.first, device)
 
     def reference_images(self, number: int, reading: Reading, device: torch.device) -> Tensor:
@@ -144,16 +148,53 @@ class Subset:
             self.references[number] = self._read_references(number, reading).cpu()
         return self.references[number].to(device)
 
+    def _items(self, indices: Sequence[int], reading: Reading) -> Iterator[LabelledImages]:
+        readable = [index for index in indices if index not in self.left_out]
+        return self._finite(read_items(self.source, readable, reading, self.leave_out))
+
+    def _finite(self, batches: Iterable[LabelledImages]) -> Iterator[LabelledImages]:
+        """Leave out images with a value that is not finite."""
+        for batch in batches:
+            is_finite = batch.images.flatten(1).isfinite().all(dim=1).tolist()
+            for index, keep in zip(batch.indices, is_finite, strict=True):
+                if not keep:
+                    self.leave_out(index, RuntimeError("the image has values that are not finite"))
+            rows = [row for row, keep in enumerate(is_finite) if keep]
+            if rows:
+                yield batch if len(rows) == len(is_finite) else take(batch, rows)
+
+    def _even_out(self) -> None:
+        """Fill up with copies of an image, which counts once, so that all processes run equally many passes."""
+        kinds = {_kind_of(batch) for batch in self.batches}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"Images must have one size where every pass needs all processes, but got {len(kinds)} sizes.  "
+                "Resize them."
+            )
+        missing = len(self.share) - sum(len(batch.indices) for batch in self.batches)
+        if missing and not self.batches:
+            raise self.error or ValueError("this process has no image")
+        self.batches += [take(self.batches[0], [0])] * missing
+
     def _read_references(self, number: int, reading: Reading) -> Tensor:
-        if self.source.size is None:
+        indices = self.source.indices
+        if indices is None:
             return torch.cat([batch.images for batch in self.batches])[:number]
-        order = torch.randperm(self.source.size, generator=keyed_generator("references", reading.seed)).tolist()
+        order = torch.randperm(len(indices), generator=keyed_generator("references", reading.seed)).tolist()
+        everything = [self.source.offset + indices[place] for place in order]
         watched = set(self.indices)
-        candidates = [index for index in order if index not in watched] or order
-        return torch.cat([batch.images for batch in read_items(self.source, candidates[:number], reading)])
+        candidates = [index for index in everything if index not in watched] or everything
+        return torch.cat([batch.images for batch in self._items(candidates[:number], reading)])
 
 
-def choose_subset(source: Source, num_images: int, seed: int, share: Callable[[list[int]], list[int]]) -> Subset:
+def choose_subset(
+    source: Source,
+    num_images: int,
+    seed: int,
+    share: Callable[[list[int]], list[int]],
+    *,
+    is_even: bool = False,
+) -> Subset:
     """Choose the images of a loader; of a stream they are added as they come.
 
     Args:
@@ -161,44 +202,19 @@ def choose_subset(source: Source, num_images: int, seed: int, share: Callable[[l
         num_images: How many.
         seed: Seed of the choice.
         share: Picks this process's images.
+        is_even: Whether all processes must have equally many images, of one size.
     """
-    if source.size is None:
+    if source.indices is None:
         return Subset(source)
-    indices = choose_indices(source.dataset, source.size, num_images, seed)
-    return Subset(source, indices, share(indices))
-
-
-def read_items(source: Source, indices: Sequence[int], reading: Reading) -> Iterator[LabelledImages]:
-    """Yield labelled images by their indices, transferred as the user's loop transfers its own.
-
-    The user's collate function, worker initialisation and transfer hooks apply. With workers in the user's loader one
-    worker loads here, too: a lazily opened file must not be shared with this process.
-
-    Raises:
-        RuntimeError: If the data set raises.
-    """
-    size = reading.batch_size
-    groups = [list(indices[start : start + size]) for start in range(0, len(indices), size)]
-    loader = source.loader
-    # Workers have copies of their own.
-    holders = [] if loader.num_workers else holders_of((loader.dataset, loader.collate_fn))
-    items = _load(loader, groups, reading.seed)
-    for group in groups:
-        with untouched(holders):
-            try:
-                batch = next(items)
-            except Exception as error:
-                # Whatever its type, this is no fault of the monitor's arguments.
-                raise RuntimeError(f"images {group} cannot be read: {type(error).__name__}: {error}") from error
-        yield read_batch(reading.transfer(batch), reading.batch, group)
+    indices = choose_indices(source.dataset, source.indices, num_images, seed)
+    return Subset(source, indices, share(indices), is_even=is_even)
 
 
 def take(batch: LabelledImages, rows: Sequence[int]) -> LabelledImages:
     """Return some rows of a batch, as copies."""
     places = torch.tensor(list(rows), device=batch.images.device, dtype=torch.int64)
     indices = [batch.indices[row] for row in rows]
-    labels, masks = (None if part is None else part[places] for part in (batch.labels, batch.masks))
-    return LabelledImages(indices, batch.images[places], labels, masks)
+    return batch.each(lambda part: part[places], indices)
 
 
 def join(batches: Sequence[LabelledImages]) -> LabelledImages:
@@ -208,6 +224,7 @@ def join(batches: Sequence[LabelledImages]) -> LabelledImages:
         torch.cat([batch.images for batch in batches]),
         _joined([batch.labels for batch in batches]),
         _joined([batch.masks for batch in batches]),
+        tuple(torch.cat(parts) for parts in zip(*(batch.extras for batch in batches), strict=True)),
     )
 
 
@@ -216,56 +233,16 @@ def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
     return torch.cat(tensors) if tensors else None
 
 
-def _go_together(first: LabelledImages, second: LabelledImages) -> bool:
-    """Tell whether rows can stand in one batch."""
-    return all(
-        (one is None) == (other is None) and (one is None or other is None or one.shape[1:] == other.shape[1:])
-        for one, other in zip(first[1:], second[1:], strict=True)
-    )
+def _rows_of(batches: Iterable[LabelledImages]) -> Iterator[LabelledImages]:
+    return (take(batch, [row]) for batch in batches for row in range(len(batch.indices)))
+
+
+def _kind_of(batch: LabelledImages) -> tuple[Any, ...]:
+    """Return what rows must share to stand in one batch."""
+    parts = (batch.images, batch.labels, batch.masks, *batch.extras)
+    return tuple(None if part is None else part.shape[1:] for part in parts)
 
 
 def to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
     """Move a batch."""
-    labels, masks = (None if part is None else part.to(device) for part in (batch.labels, batch.masks))
-    return LabelledImages(batch.indices, batch.images.to(device), labels, masks)
-
-
-def _load(loader: Any, groups: list[list[int]], seed: int) -> Iterator[Any]:
-    workers = min(1, loader.num_workers)
-    yield from DataLoader(
-        _Seeded(loader.dataset, seed),
-        batch_sampler=groups,
-        collate_fn=loader.collate_fn,
-        num_workers=workers,
-        worker_init_fn=None if loader.worker_init_fn is None else _WorkerInit(loader.worker_init_fn),
-        multiprocessing_context=loader.multiprocessing_context if workers else None,
-        generator=keyed_generator("loader", seed),
-    )
-
-
-class _WorkerInit:
-    """Starts a worker as the user's loader does: the worker's data set is the user's."""
-
-    def __init__(self, function: Callable[[int], Any]) -> None:
-        self.function = function
-
-    def __call__(self, worker: int) -> None:
-        information: Any = get_worker_info()
-        seeded = information.dataset
-        # The class itself forbids to set attributes.
-        object.__setattr__(information, "dataset", seeded.dataset)
-        self.function(worker)
-        seeded.dataset = information.dataset
-        object.__setattr__(information, "dataset", seeded)
-
-
-class _Seeded(Dataset[Any]):
-    """A data set whose items are the same whenever they are read, whatever random numbers its transforms draw."""
-
-    def __init__(self, dataset: Any, seed: int) -> None:
-        self.dataset = dataset
-        self.seed = seed
-
-    def __getitem__(self, index: int) -> Any:
-        with private_random_state(self.seed + index):
-            return self.dataset[index]
+    return batch.each(lambda part: part.to(device))

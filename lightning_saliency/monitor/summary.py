@@ -2,12 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from lightning_saliency.monitor._scalars import Scalar, scalars
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.names import LoggedName
+
+MOST_REASONS: Final = 3
+MOST_LISTED: Final = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: boo
     if evaluation.fault is not None:
         return evaluation, Outcome(fault=evaluation.fault)
     if not evaluation.num_read:
-        return evaluation, Outcome(fault=Fault(False, "NoImages: no validation image was seen"))
+        reason = left_out(evaluation) or "no validation image was seen"
+        return evaluation, Outcome(fault=Fault(False, f"NoImages: {reason}"))
     if drift_restarts:
         evaluation = replace(evaluation, drift={})
     try:
@@ -91,6 +96,8 @@ def complaints(evaluation: Evaluation, settings: Settings) -> dict[str, str]:
     invalid = {method: evaluation.count(evaluation.invalid, method) for method in settings.methods}
     blank = {method: evaluation.count(evaluation.blank, method) for method in settings.methods}
     messages = {}
+    if evaluation.left_out:
+        messages["left out"] = left_out(evaluation)
     if any(invalid.values()):
         messages["invalid"] = (
             f"{_listed(invalid, total)} are not finite and left out: "
@@ -105,6 +112,23 @@ def complaints(evaluation: Evaluation, settings: Settings) -> dict[str, str]:
             "or not vary (a guide by variance)."
         )
     return messages
+
+
+def left_out(evaluation: Evaluation) -> str:
+    """Say how many images could not be used, and why; empty where all could be."""
+    images_by_reason: dict[str, list[int]] = {}
+    for index, reason in sorted(evaluation.left_out.items()):
+        images_by_reason.setdefault(reason, []).append(index)
+    reasons = [f"{_some(images)}: {reason}" for reason, images in list(images_by_reason.items())[:MOST_REASONS]]
+    others = len(images_by_reason) - len(reasons)
+    more = f"; and {others} other reason(s)" if others else ""
+    count, total = len(evaluation.left_out), evaluation.num_read + len(evaluation.left_out)
+    return f"{count} of {total} images are left out of all scores. {'; '.join(reasons)}{more}." if count else ""
+
+
+def _some(images: list[int]) -> str:
+    listed = ", ".join(map(str, images[:MOST_LISTED]))
+    return f"Image {listed}" + (f" and {len(images) - MOST_LISTED} more" if len(images) > MOST_LISTED else "")
 
 
 def total_loss(evaluation: Evaluation, settings: Settings) -> Fault | None:

@@ -6,6 +6,7 @@ from typing import Any, Final, NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._types import Images, Model, per_image
 from lightning_saliency.passes.propagation import Operation, Watching
 from lightning_saliency.targets import WAY_OUT, Target
@@ -37,7 +38,7 @@ def full_gradients(
             # The network gets a copy, because in-place operations are refused on what gradients are taken of.
             value = chunk_target.value(model(inputs.clone())).sum()
         if not value.requires_grad:
-            raise ValueError(
+            raise UnsuitableModelError(
                 f"Expected a differentiable path from the images to the logits, but there is none: {WAY_OUT}."
             )
         tensors = [inputs, *(output for output, _ in layers.biased)]

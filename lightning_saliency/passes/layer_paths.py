@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.noise import noise_like
 from lightning_saliency.passes.paths import draws, fitting
 from lightning_saliency.passes.points import Points, Sample
@@ -28,7 +29,7 @@ class LayerPath(Points):
     """
 
     references: References
-    layer: str
+    layer: LayerName
     num_samples: int
     noise_level: float
     seed: int

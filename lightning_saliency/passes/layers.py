@@ -1,23 +1,54 @@
-"""Find layers by name or by their influence on the output, record their outputs, and lay these out as grids."""
+"""Find layers by name or by their influence on the output, and say which of their calls is read."""
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from typing import Any, Final, NamedTuple
+from collections.abc import Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from lightning_saliency._checks import UnsuitableModelError, warn_once
 from lightning_saliency._random import keyed_normal
-from lightning_saliency._types import Activations, Images, Model
+from lightning_saliency._types import Images, Model
+from lightning_saliency.passes._normalize import BLANK
+from lightning_saliency.passes.grids import as_grid, has_grid, has_tokens_first, is_token_grid
 from lightning_saliency.targets import Target
 
 LAST_SPATIAL: Final = "<last spatial layer>"
-MOST_PREFIX_TOKENS: Final = 16
+LAST_CALL: Final = -1
+NO_LAYER_NEEDED: Final = "use a method that needs no layer, such as `Gradient` or `GuidedAbsoluteGrad`"
 
 
-def find_layers(model: Model, images: Images, names: Iterable[str], target: Target) -> dict[str, nn.Module]:
+class LayerName(NamedTuple):
+    """A layer and one of its calls, as the user names them.
+
+    Attributes:
+        path: Path of the module, the end of a path, or `LAST_SPATIAL`.
+        call: Which of its calls, where a forward runs it more than once: 0 for the first, -1 for the last one.
+    """
+
+    path: str
+    call: int = LAST_CALL
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer of a model and one of its calls.
+
+    Attributes:
+        module: The layer.
+        call: Which of the calls whose output has positions; a negative one counts from the end.
+        tokens_first: Whether its output is (N, B, C), tokens before images; `None` to see it from the shape.
+    """
+
+    module: nn.Module
+    call: int = LAST_CALL
+    tokens_first: bool | None = None
+
+
+def find_layers(model: Model, images: Images, names: Iterable[LayerName], target: Target) -> dict[LayerName, Layer]:
     """Look up layers; `LAST_SPATIAL` costs one forward and one backward of a single image of noise.
 
     Noise and not the first image, because with pooling by maximum the layer can depend on the image.
@@ -31,93 +62,16 @@ def find_layers(model: Model, images: Images, names: Iterable[str], target: Targ
         return {}
     if not isinstance(model, nn.Module):
         raise TypeError(
-            f"Expected an `nn.Module` to look for layer {listed[0]!r}, but got {type(model).__name__}: "
+            f"Expected an `nn.Module` to look for layer {listed[0].path!r}, but got {type(model).__name__}: "
             "pass the module itself, or use methods that need no layer."
         )
     image = _noise_like(images)
     return {
-        name: _last_spatial(model, image, target) if name == LAST_SPATIAL else _named(model, name, image)
+        name: _last_spatial(model, image, target, name.call)
+        if name.path == LAST_SPATIAL
+        else _named(model, name, image)
         for name in listed
     }
-
-
-@contextmanager
-def recording(
-    layers: Mapping[str, nn.Module], replacements: Mapping[str, Tensor] | None = None
-) -> Iterator[dict[str, Tensor]]:
-    """Record the layers' outputs while the block runs: the last one where a layer runs repeatedly.
-
-    Where a layer has a replacement, that is recorded and used instead of its output. The network continues with
-    a copy, since a later in-place activation would overwrite the recorded output.
-    """
-    outputs: dict[str, Tensor] = {}
-    instead = replacements or {}
-    with ExitStack() as stack:
-        for name, layer in layers.items():
-
-            def keep(_module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor:
-                if not isinstance(output, Tensor):
-                    raise TypeError(
-                        f"Expected layer {name!r} to return a tensor, but got {type(output).__name__}: "
-                        "name a layer inside it."
-                    )
-                result: Tensor = instead.get(name, output)
-                outputs[name] = result if result.requires_grad else result.requires_grad_()
-                return result.clone()
-
-            stack.callback(layer.register_forward_hook(keep).remove)
-        yield outputs
-
-
-def as_grid(output: Tensor, images: Images) -> Activations:
-    """Lay a layer's output or its gradient out as (B, C, *grid), whatever its own order is.
-
-    The order may be channels first, channels last, or tokens of shape (B, N, C) whose class and register tokens
-    come before the patches.
-    """
-    spatial = images.shape[2:]
-    if _matches(output.shape[2:], spatial):
-        return output
-    if _matches_last(output, spatial):
-        return output.movedim(-1, 1)
-    grid = _token_grid(output, spatial)
-    if grid is None:
-        raise ValueError(
-            f"Expected a layer whose output has positions of an image of size {tuple(spatial)}, "
-            f"but got an output of shape {tuple(output.shape)}: name another layer."
-        )
-    patches = output[:, output.shape[1] - math.prod(grid) :]
-    return patches.transpose(1, 2).reshape(output.shape[0], output.shape[2], *grid)
-
-
-def channels_last(output: Tensor, images: Images) -> bool:
-    """Whether the channels of a layer's output, as the layer made it, come after its positions."""
-    return not _matches(output.shape[2:], images.shape[2:])
-
-
-def _matches(grid: torch.Size, spatial: torch.Size) -> bool:
-    """Whether a grid has more than one position and the image's proportions, up to rounding."""
-    if len(grid) != len(spatial) or math.prod(grid) <= 1:
-        return False
-    return all(abs(size - grid[0] * full / spatial[0]) <= 1 for size, full in zip(grid, spatial, strict=True))
-
-
-def _matches_last(output: Tensor, spatial: torch.Size) -> bool:
-    """Whether an output has positions before its features; a single feature would be a pooled (B, C, 1...)."""
-    return output.shape[-1] > 1 and _matches(output.shape[1:-1], spatial)
-
-
-def _token_grid(output: Tensor, spatial: torch.Size) -> tuple[int, int] | None:
-    if output.ndim != 3 or len(spatial) != 2:
-        return None
-    height, width = spatial
-    tokens = output.shape[1]
-    for patches in range(tokens, max(tokens - MOST_PREFIX_TOKENS, 2) - 1, -1):
-        rows = math.isqrt(patches * height // width)
-        for row in (rows, rows + 1):
-            if row and patches % row == 0 and patches * height == row * row * width:
-                return row, patches // row
-    return None
 
 
 def _noise_like(images: Images) -> Tensor:
@@ -125,91 +79,202 @@ def _noise_like(images: Images) -> Tensor:
     return keyed_normal(images.shape[1:], "last spatial layer")[None].to(images)
 
 
-def _named(model: nn.Module, name: str, image: Images) -> nn.Module:
+def _named(model: nn.Module, name: LayerName, image: Images) -> Layer:
     modules: dict[str, nn.Module] = {_plain(path): module for path, module in model.named_modules() if path}
-    plain = _plain(name)
-    if plain in modules:
-        return modules[plain]
+    plain = _plain(name.path)
     ends = [path for path in modules if path.endswith("." + plain)]
-    if len(ends) == 1:
-        return modules[ends[0]]
+    if plain in modules or len(ends) == 1:
+        module = modules[plain] if plain in modules else modules[ends[0]]
+        return Layer(module, name.call, _tokens_first(model, module, image))
     problem = "is the end of several" if ends else "is not one of the model's layers; those with positions are"
-    listed = ", ".join(ends) or _listed(_trace(model, image)[0])
-    raise ValueError(f"Expected `layer` to name one layer, but {name!r} {problem}: {listed}.")
+    listed = ", ".join(ends) or _listed(_trace(model, image).calls)
+    raise ValueError(f"Expected `layer` to name one layer, but {name.path!r} {problem}: {listed}.")
+
+
+def _tokens_first(model: nn.Module, layer: nn.Module, image: Images) -> bool | None:
+    """Look at one image where tokens may come first, since of N tokens of N images the shape does not tell."""
+    if all(part.batch_first for part in model.modules() if isinstance(part, nn.MultiheadAttention)):
+        return None
+    orders = [call.tokens_first for call in _trace(model, image).calls if call.module is layer]
+    return orders[-1] if orders else None
 
 
 def _plain(path: str) -> str:
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
 
 
-class _Candidate(NamedTuple):
+class _Call(NamedTuple):
+    """A call of a layer whose output, for one image, has positions."""
+
     name: str
     module: nn.Module
     shape: torch.Size
-    # Stands for the output in the graph, also when the network overwrites the output later.
-    edge: GradientEdge
+    tokens_first: bool
+    is_candidate: bool
+    varies: bool
+    # Stands for the output in the graph, also when the network overwrites the output later; `None` without gradients.
+    edge: GradientEdge | None
+    total: Tensor
 
 
-def _last_spatial(model: nn.Module, image: Images, target: Target) -> nn.Module:
-    """Return the last layer to finish whose output has positions that still influence the target's value.
+class _Trace(NamedTuple):
+    calls: list[_Call]
+    output: Any
+
+
+_Connected: TypeAlias = list[tuple[_Call, Tensor]]
+
+
+def _last_spatial(model: nn.Module, image: Images, target: Target, call: int) -> Layer:
+    """Return the last layer to finish whose positions differ and still influence the target's value.
 
     The search starts at the end, so that most of the network needs no backward.
     """
-    candidates, output = _trace(model, image)
+    calls, output = _trace(model, image)
     value = target.take(torch.zeros(1, dtype=torch.int64, device="cpu")).strongest(output).sum()
-    connected = []
+    candidates = [each for each in calls if each.is_candidate] if value.requires_grad else []
+    connected: _Connected = []
     for candidate in reversed(candidates):
+        if candidate.edge is None:
+            continue
         (gradient,) = torch.autograd.grad(value, candidate.edge, retain_graph=True, allow_unused=True)
         if gradient is None:
             continue
-        if _positions(gradient, image) > 1:
-            return candidate.module
-        connected.append((candidate, bool(gradient.any())))
-    if connected and not any(is_alive for _, is_alive in connected):
+        connected.append((candidate, gradient))
+        if candidate.varies and _positions(gradient, candidate, image) > 1:
+            break
+    chosen = _chosen(connected, image)
+    if chosen is None:
+        raise _nothing_fits(calls, connected)
+    return _layer_of(chosen, calls, call)
+
+
+def _chosen(connected: _Connected, image: Images) -> _Call | None:
+    """Pick the layer from those that are connected to the output, the last one first."""
+    spatial = [each for each, gradient in connected if _positions(gradient, each, image) > 1]
+    # Constant outputs, as of an average pool that copies one position, give constant maps.
+    for each in (*(each for each in spatial if each.varies), *spatial):
+        return each
+    if connected and not any(bool(gradient.any()) for _, gradient in connected):
         # Every gradient vanishes (dead activations): only the shapes still show where positions are.
-        return connected[0][0].module
-    raise ValueError(
-        "Expected the model to have a layer whose positions influence the logits, but found none: "
-        f"name one with `layer`. Layers with positions: {_listed(candidates)}."
+        return connected[0][0]
+    return None
+
+
+def _layer_of(chosen: _Call, calls: list[_Call], call: int) -> Layer:
+    """Count the calls of the chosen layer up to the chosen one."""
+    same = [each for each in calls if each.module is chosen.module]
+    same = same[: same.index(chosen) + 1]
+    if not -len(same) <= call < len(same):
+        raise no_such_call(chosen.name, call, len(same))
+    if call == LAST_CALL and any(_are_independent(chosen, earlier) for earlier in same[:-1]):
+        warn_once(several_calls(chosen.name, len(same)))
+    index = call % len(same)
+    return Layer(chosen.module, index, same[index].tokens_first)
+
+
+def _are_independent(later: _Call, earlier: _Call) -> bool:
+    """Whether a call does not follow from an earlier one, as where the network sees several views of the image."""
+    if earlier.edge is None or not later.total.requires_grad:
+        return False
+    return torch.autograd.grad(later.total, earlier.edge, retain_graph=True, allow_unused=True)[0] is None
+
+
+def several_calls(name: str, count: int) -> str:
+    """Say which of several calls is read."""
+    return (
+        f"Layer {name!r} runs {count} times in a forward. Class activation maps show its last call, whose positions "
+        f"may be those of another view of the image. Pass `call`, from 0 to {count - 1}, to choose one."
     )
 
 
-def _listed(candidates: list[_Candidate]) -> str:
+def no_such_call(name: str, call: int, count: int) -> ValueError:
+    """Refuse a call that a forward does not make."""
+    return ValueError(
+        f"`call` must lie in [{-count}, {count - 1}], since layer {name!r} runs {count} times, but got {call}.  "
+        "Leave it out for the last call."
+    )
+
+
+def _nothing_fits(calls: list[_Call], connected: _Connected) -> UnsuitableModelError:
+    if connected:
+        problem = (
+            f"found none: name one with `layer`. Layers with positions: {_listed([call for call, _ in connected])}"
+        )
+    elif calls:
+        problem = (
+            f"{_listed(calls)} run without gradients, or their results are cut from the graph: pass a model, or a "
+            "function as the monitor's `model`, that calls them outside of `no_grad`"
+        )
+    else:
+        problem = f"found none: {NO_LAYER_NEEDED}. Layers with positions: none"
+    return UnsuitableModelError(
+        f"Expected the model to have a layer whose positions influence the logits, but {problem}."
+    )
+
+
+def _listed(calls: list[_Call]) -> str:
     """List layers with the shapes of their outputs for one image."""
-    return ", ".join(f"{_plain(c.name)} {tuple(c.shape)}" for c in candidates) or "none"
+    return ", ".join(dict.fromkeys(f"{_plain(c.name)} {tuple(c.shape)}" for c in calls)) or "none"
 
 
-def _trace(model: nn.Module, image: Images) -> tuple[list[_Candidate], Any]:
-    candidates: list[_Candidate] = []
+def _trace(model: nn.Module, image: Images) -> _Trace:
+    calls: list[_Call] = []
     with ExitStack() as stack:
         for name, module in model.named_modules():
 
             def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor | None:
-                if not (
-                    name and isinstance(output, Tensor) and output.requires_grad and _has_grid(module, output, image)
-                ):
+                call = _call_of(name, module, output, image)
+                if call is None:
                     return None
-                candidates.append(_Candidate(name, module, output.shape, get_gradient_edge(output)))
+                calls.append(call)
                 # An operation that writes to a view gives the view a new place in the graph.
                 return output.clone() if output._is_view() else None
 
-            stack.callback(module.register_forward_hook(keep).remove)
+            if name:
+                stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.
-        final = model(image.detach().requires_grad_().clone())
-    return candidates, final
+        output = model(image.detach().requires_grad_().clone())
+    return _Trace(calls, output)
 
 
-def _has_grid(module: nn.Module, output: Tensor, image: Tensor) -> bool:
-    spatial = image.shape[2:]
+def _call_of(name: str, module: nn.Module, output: Any, image: Images) -> _Call | None:
+    if not isinstance(output, Tensor):
+        return None
+    tokens_first = has_tokens_first(output, image)
+    ordered = output.transpose(0, 1) if tokens_first else output
+    if not has_grid(ordered, image):
+        return None
+    edge = get_gradient_edge(output) if output.requires_grad else None
+    with torch.no_grad():
+        varies = _varies(as_grid(ordered, image))
+    return _Call(
+        name,
+        module,
+        output.shape,
+        tokens_first,
+        _describes_positions(module, ordered, image),
+        varies,
+        edge,
+        output.sum(),
+    )
+
+
+def _describes_positions(module: nn.Module, output: Tensor, image: Images) -> bool:
     # Dropout, softmax and identity also see attention weights and heads, whose sizes can pass for a grid.
-    if output.shape[:1] != image.shape[:1] or isinstance(module, (nn.Dropout, nn.Softmax, nn.Identity)):
+    if isinstance(module, (nn.Dropout, nn.Softmax, nn.Identity)):
         return False
-    if _matches(output.shape[2:], spatial) or _matches_last(output, spatial):
-        return True
     # Of token layers only norms and blocks: queries, keys and hidden features do not describe a patch.
-    return ("Norm" in type(module).__name__ or any(module.children())) and _token_grid(output, spatial) is not None
+    return not is_token_grid(output, image) or "Norm" in type(module).__name__ or any(True for _ in module.children())
 
 
-def _positions(gradient: Tensor, image: Tensor) -> int:
+def _varies(grid: Tensor) -> bool:
+    """Whether positions (1, K, *grid) differ by more than rounding in any channel."""
+    flat = grid.flatten(2)
+    return bool((flat.amax(dim=2) - flat.amin(dim=2)).amax() > BLANK * flat.abs().amax())
+
+
+def _positions(gradient: Tensor, call: _Call, image: Tensor) -> int:
     """Count the positions at which the gradient does not vanish."""
-    return int((as_grid(gradient, image) != 0).any(dim=1).sum())
+    ordered = gradient.transpose(0, 1) if call.tokens_first else gradient
+    return int((as_grid(ordered, image) != 0).any(dim=1).sum())

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from lightning_saliency._types import Images
+from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.noise import noise_like
 from lightning_saliency.passes.recorder import Recorder
 
@@ -28,7 +29,7 @@ class Sample(NamedTuple):
     inputs: Tensor
     weight: float = 1.0
     direction: Tensor | None = None
-    layer: str | None = None
+    layer: LayerName | None = None
     replacement: Tensor | None = None
     around: Callable[[], AbstractContextManager[object]] = nullcontext
 

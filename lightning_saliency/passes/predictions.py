@@ -1,13 +1,16 @@
 """Predict changed images in full batches, each distinct change once."""
 
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import warn_once
 from lightning_saliency._types import Images, Model
-from lightning_saliency.targets import Target
+from lightning_saliency.passes.heads import REMEDIES, Ending
+from lightning_saliency.targets import Activation, Target
 
 
 class Predictor:
@@ -52,9 +55,12 @@ class Predictor:
         for start in range(0, len(news), self.stride):
             batch = news[start : start + self.stride]
             images = torch.cat([changes[key]() for key in batch])
-            reader, digest = self.target.repeat(len(batch)).digest(self.forward(images))
+            with nullcontext() if self._outputs else Ending() as ending:
+                reader, digest = self.target.repeat(len(batch)).digest(self.forward(images))
             parts = _widened(digest).split(len(self.images))
-            if not self._outputs:
+            if ending is not None:
+                if "classes" in reader.offers:
+                    _mention_probabilities(ending.activation(digest))
                 self.reader = reader.take(torch.arange(len(self.images), device="cpu"))
                 self.reader.value(parts[0])
             self._outputs |= dict(zip(batch, parts, strict=True))
@@ -65,6 +71,14 @@ class Predictor:
         if key not in self._shared:
             self._shared[key] = make()
         return self._shared[key]
+
+
+def _mention_probabilities(activation: Activation | None) -> None:
+    if activation is not None:
+        warn_once(
+            f"The model returns probabilities, those of a {activation}, and scores take them for logits. Pass the "
+            f"model without its {activation}, or apply `{REMEDIES[activation]}` to its output."
+        )
 
 
 def _widened(outputs: Tensor) -> Tensor:

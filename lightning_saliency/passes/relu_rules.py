@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency.passes.propagation import Operation, Watching, apply_to_copy, with_rule, write_back
 from lightning_saliency.passes.quantiles import quantile
 
@@ -61,7 +62,7 @@ class _WatchingReLUs(Watching):
     def finish(self) -> None:
         """Refuse a model without ReLUs."""
         if not self.count:
-            raise ValueError(
+            raise UnsuitableModelError(
                 "Expected a model with ReLUs, but its forward ran none: the rule changes nothing but ReLUs, so that "
                 "the map would silently be the plain gradient. Use a method for any activation, such as Gradient."
             )

@@ -3,27 +3,42 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._types import Images, Model, Scores
 from lightning_saliency.passes.chunks import chunk_size
-from lightning_saliency.passes.layers import as_grid, find_layers, recording
+from lightning_saliency.passes.grids import as_grid
+from lightning_saliency.passes.layers import LayerName, find_layers
 from lightning_saliency.passes.points import Clean, Points, Sample
-from lightning_saliency.passes.recorder import Recorder, output_of
+from lightning_saliency.passes.recorder import Recorder
 from lightning_saliency.passes.statistics import Mean, Observation, Rivals, Statistic
 from lightning_saliency.targets import WAY_OUT, Target
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One quantity: a statistic of the gradients at some points, with respect to the input or a layer's output."""
+    """One quantity: a statistic of the gradients at some points, with respect to the input or a layer's output.
+
+    A layer that is given by its path alone is read at its last call.
+    """
 
     points: Points
     statistic: Statistic
-    layer: str | None = None
+    layer: LayerName | str | None = None
+
+    def __post_init__(self) -> None:
+        """Name the call of the layer."""
+        if isinstance(self.layer, str):
+            object.__setattr__(self, "layer", LayerName(self.layer))
+
+    @property
+    def place(self) -> LayerName | None:
+        """The layer and its call."""
+        return cast("LayerName | None", self.layer)
 
 
 def read_streams(
@@ -35,7 +50,7 @@ def read_streams(
     """
     max_batch_size = chunk_size(images, max_batch_size)
     distinct = list(dict.fromkeys(readings))
-    names = dict.fromkeys(reading.layer for reading in distinct if reading.layer is not None)
+    names = dict.fromkeys(reading.place for reading in distinct if reading.place is not None)
     recorder = Recorder(model, find_layers(model, images, names, target), max_batch_size)
     for chunk, chunk_target in zip(images.split(max_batch_size), target.split(max_batch_size), strict=True):
         values: dict[Reading, Any] = {}
@@ -85,7 +100,7 @@ def _read(
         samples = [points.sample(images, step) for step in range(start, min(start + stride, points.num_steps))]
         for layer, observation in _backward(recorder, images, target, samples, readings):
             for reading in readings:
-                if reading.layer == layer and _reads(reading.statistic.rivals, observation.rival):
+                if reading.place == layer and _reads(reading.statistic.rivals, observation.rival):
                     states[reading] = reading.statistic.update(states[reading], observation)
     return {reading: reading.statistic.value(state) for reading, state in states.items()}
 
@@ -96,17 +111,17 @@ def _reads(rivals: Rivals, rival: int) -> bool:
 
 def _backward(
     recorder: Recorder, images: Images, target: Target, samples: list[Sample], readings: list[Reading]
-) -> Iterator[tuple[str | None, Observation]]:
+) -> Iterator[tuple[LayerName | None, Observation]]:
     """Run one forward of all samples together, then one backward for the target and for every rival that is read."""
-    names = dict.fromkeys(reading.layer for reading in readings)
+    names = dict.fromkeys(reading.place for reading in readings)
     # Where only layers are read, what comes before them needs no graph.
     inputs = torch.cat([sample.inputs.detach() for sample in samples]).requires_grad_(None in names)
-    layers = {name: recorder.layers[name] for name in names if name is not None}
+    layers = [name for name in names if name is not None]
     # The network gets a copy, because in-place operations are refused on what gradients are taken of.
-    with recording(layers, _replacements(samples)) as outputs, samples[0].around():
+    with recorder.recording(inputs, layers, _replacements(samples)) as outputs, samples[0].around():
         # Rules for what flows back apply to the target's own operations as well.
         values = _values(recorder.model(inputs.clone()), target.repeat(len(samples)), readings)
-    tensors = {name: inputs if name is None else output_of(outputs, name) for name in names}
+    tensors = {name: inputs if name is None else outputs[name] for name in names}
     for rival, value in enumerate(values):
         gradients = _gradients(value, list(tensors.values()), retain_graph=rival < len(values) - 1)
         for (name, tensor), gradient in zip(tensors.items(), gradients, strict=True):
@@ -123,7 +138,7 @@ def _backward(
                 yield name, observation
 
 
-def _replacements(samples: list[Sample]) -> dict[str, Tensor]:
+def _replacements(samples: list[Sample]) -> dict[LayerName, Tensor]:
     layer = samples[0].layer
     replacements = [sample.replacement for sample in samples if sample.replacement is not None]
     return {} if layer is None or not replacements else {layer: torch.cat(replacements)}
@@ -151,14 +166,14 @@ def _gradients(value: Scores, tensors: list[Tensor], *, retain_graph: bool) -> l
         gradients = torch.autograd.grad(value.sum(), tensors, retain_graph=retain_graph, allow_unused=True)
     connected = [gradient for gradient in gradients if gradient is not None]
     if len(connected) < len(tensors):
-        raise ValueError(
+        raise UnsuitableModelError(
             "Expected a differentiable path from the images (or the layer) to the logits, but there is none: "
             f"look for `detach`, `no_grad`, `argmax` or a layer off the path, or {WAY_OUT}."
         )
     return connected
 
 
-def _readable(tensor: Tensor, layer: str | None, images: Images) -> Tensor:
+def _readable(tensor: Tensor, layer: LayerName | None, images: Images) -> Tensor:
     """Lay out, cut from the graph, and widen half precision, in which statistics lose their digits."""
     laid_out = tensor if layer is None else as_grid(tensor, images)
     detached = laid_out.detach()

@@ -81,9 +81,7 @@ class Detection(RowTarget):
         detections = _detections(output, self._size)
         if self.classes is None or self.box is None:
             raise ValueError("`classes` and `box` must be there for a value, but got None.  Take `completed(output)`.")
-        return torch.stack(
-            [_fit(*each) for each in zip(detections, self.classes.tolist(), self.box, strict=True)]
-        )
+        return torch.stack([_fit(*each) for each in zip(detections, self.classes.tolist(), self.box, strict=True)])
 
     def probability(self, output: Any, activation: Activation = "softmax") -> Scores:
         """Return the values, which lie in [0, 1]."""

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from lightning_saliency._types import Logits, Scores
@@ -49,7 +50,7 @@ class MultiLabel(RowTarget):
     @property
     def texts(self) -> list[str]:
         """The numbers of the classes."""
-        flags = [] if self.labels is None else self.labels
+        flags = torch.empty(0) if self.labels is None else self.labels
         return [" ".join(map(str, row.nonzero().flatten().tolist())) or "none" for row in flags]
 
     @property

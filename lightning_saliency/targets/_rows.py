@@ -29,7 +29,9 @@ class RowTarget(Target):
         sizes = {name: len(each) for name, each in rows.items()}
         if len(set(sizes.values())) > 1:
             listed = " and ".join(f"{size} in `{name}`" for name, size in sizes.items())
-            raise ValueError(f"{type(self).__name__} must have one row an image, but got {listed}.  Pass equal numbers.")
+            raise ValueError(
+                f"{type(self).__name__} must have one row an image, but got {listed}.  Pass equal numbers."
+            )
         self._common = {name: each for name, each in parameters.items() if isinstance(each, int)}
         for name in self.per_image:
             setattr(self, name, rows.get(name))

@@ -23,7 +23,8 @@ class Similarity(RowTarget):
             where those are embeddings.
 
     Raises:
-        ValueError: If `reference` has another shape, or is missing; when asked for a value, if the output is not (B, D).
+        ValueError: If `reference` has another shape; when asked for a value, if it is missing or the output is not
+            (B, D).
         TypeError: When asked for a value, if the output is not a tensor.
 
     Example:
@@ -64,7 +65,9 @@ class Similarity(RowTarget):
         """Return the similarities (B,)."""
         reference = self.references if self.reference is None else self.reference[None]
         if reference is None:
-            raise ValueError("`reference` must be an embedding, but got None and no labels.  Pass `Similarity(reference)`.")
+            raise ValueError(
+                "`reference` must be an embedding, but got None and no labels.  Pass `Similarity(reference)`."
+            )
         embeddings = tensor_of(output, self._size, "(B, D)", "Similarity")
         if embeddings.ndim != 2 or embeddings.shape[1] != reference.shape[1]:
             raise wrong_shape(embeddings, f"(B, {reference.shape[1]})", "Similarity")

@@ -8,6 +8,7 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from lightning_saliency.passes import normalize
+from lightning_saliency.passes._normalize import flattened
 
 SALIENCY_COLOURS: Final = "inferno"
 SIGNED_COLOURS: Final = "coolwarm"
@@ -35,7 +36,7 @@ def overlay(
         >>> picture[:, 0, 1] > picture[:, 0, 0]
         tensor([True, True, True])
     """
-    saliency = saliency.float()
+    saliency = flattened(saliency[None].float())[0]
     low, high = limits or (saliency.min().item(), saliency.max().item())
     if signed or (signed is None and low < 0):
         return _diverging(image, _over(saliency, max(abs(low), abs(high))))

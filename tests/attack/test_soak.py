@@ -3,6 +3,7 @@
 import gc
 import os
 
+import pytest
 import torch
 from lightning.pytorch import Callback
 from lightning.pytorch.loggers import CSVLogger
@@ -11,7 +12,7 @@ from lightning_saliency import SaliencyMonitor
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from tests.callbacks.training import MEAN, STD, Classifier, Network, fit
 
-STEPS, EVERY = 300, 20
+EVERY = 20
 
 
 def live_bytes():
@@ -44,20 +45,21 @@ class Meter(Callback):
             self.readings.append((live_bytes(), resident_bytes(), hooks, handles))
 
 
-def test_memory_hooks_and_file_handles_stay_where_they_are_for_300_steps(tmp_path):
+@pytest.mark.parametrize("steps", [300, pytest.param(1500, marks=pytest.mark.long)])
+def test_memory_hooks_and_file_handles_stay_where_they_are(tmp_path, steps):
     meter = Meter()
     methods = [GuidedAbsoluteGrad(num_samples=2), GradCAM()]
     monitor = SaliencyMonitor(methods, num_images=3, num_panels=1, num_drifted=0, mean=MEAN, std=STD)
     fit(
         [monitor, meter],
         wide,
-        max_epochs=STEPS // 6,
+        max_epochs=steps // 6,
         check_val_every_n_epoch=None,
         val_check_interval=EVERY,
         logger=CSVLogger(tmp_path, name="", version="log"),
         log_every_n_steps=100,
     )
-    assert len(meter.readings) == STEPS // EVERY
+    assert len(meter.readings) == steps // EVERY
     tensors, resident, hooks, handles = zip(*meter.readings[2:], strict=True)
     assert max(tensors) <= 1.02 * tensors[0]
     assert max(resident) <= 1.02 * resident[0]

@@ -54,10 +54,10 @@ def table(folder):
 
 
 def test_a_regression_is_watched_with_metrics_in_its_unit(tmp_path):
-    monitor = SaliencyMonitor(target=Regression(), **OPTIONS)
+    monitor = SaliencyMonitor(["guided_absolute_grad", "gradient"], target=Regression(), **OPTIONS)
     run, module = fit([monitor], Brightness, logger=True, default_root_dir=tmp_path)
     assert_identical(trace(run, module), trace(*fit(make=Brightness)))
-    for method in ("guided_absolute_grad", "grad_cam"):
+    for method in ("guided_absolute_grad", "gradient"):
         for name in ("insertion", "deletion", "deletion_vs_random", "drift_spearman"):
             assert run.callback_metrics[f"saliency/{method}/{name}"].isfinite()
     rows = table(tmp_path)
@@ -98,7 +98,8 @@ def test_parts_of_processes_merge_to_what_one_process_computes(target):
 def test_labels_of_several_classes_are_written_as_their_numbers():
     flags = torch.tensor([[1, 0, 1], [0, 1, 0], [0, 0, 0]]).repeat(4, 1)
     images = (Patterns(12).images - MEAN) / STD
-    evaluation = evaluate(Network(), (images, flags), methods=["gradient"], metrics=["rcap"], target=MultiLabel())
+    options = {"methods": ["gradient"], "metrics": ["rcap"], "mean": MEAN, "std": STD}
+    evaluation = evaluate(Network(), (images, flags), target=MultiLabel(), **options)
     assert {row["index"] % 3: row["target"] for row in evaluation.rows()} == {0: "0 2", 1: "1", 2: "none"}
 
 
@@ -165,7 +166,11 @@ def test_labels_of_several_classes_are_told_of_multi_label():
 @pytest.mark.parametrize(
     ("yaml", "kind", "metrics"),
     [
-        ("{class_path: lightning_saliency.targets.Regression, init_args: {column: 1}}", Regression, [Insertion, Deletion]),
+        (
+            "{class_path: lightning_saliency.targets.Regression, init_args: {column: 1}}",
+            Regression,
+            [Insertion, Deletion],
+        ),
         ("{class_path: Regression, init_args: {column: 1}}", Regression, [Insertion, Deletion]),
         ("Regression", Regression, [Insertion, Deletion]),
         ("lightning_saliency.targets.MultiLabel", MultiLabel, None),

@@ -1,6 +1,7 @@
 """Everything that TensorBoard gets besides numbers and pictures, read back as TensorBoard reads it."""
 
 import csv
+import json
 import re
 from collections import defaultdict
 from functools import partial
@@ -341,3 +342,45 @@ def test_a_remembered_map_keeps_its_unit():
     maps = torch.rand(2, 5, 7) * torch.tensor([1e-6, 30.0]).reshape(2, 1, 1) - 3e-7
     for small, original in zip(compact(maps), maps, strict=True):
         torch.testing.assert_close(small.raw(), original, rtol=0, atol=1e-3 * (original.max() - original.min()).item())
+
+
+class OwnLayout(Classifier):
+    """Lays out charts of its own, at some moment."""
+
+    def lay_out(self):
+        self.logger.experiment.add_custom_scalars({"mine": {"loss": ["Multiline", ["val_loss"]]}})
+
+
+def titles_in_tensorboard(folder):
+    """Ask TensorBoard itself what it shows."""
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
+    from tensorboard.context import RequestContext
+    from tensorboard.plugins.base_plugin import TBContext
+    from tensorboard.plugins.custom_scalar.custom_scalars_plugin import CustomScalarsPlugin
+
+    runs = plugin_event_multiplexer.EventMultiplexer().AddRunsFromDirectory(str(folder))
+    runs.Reload()
+    context = TBContext(
+        logdir=str(folder), multiplexer=runs, data_provider=data_provider.MultiplexerDataProvider(runs, str(folder))
+    )
+    layout = json.loads(CustomScalarsPlugin(context).layout_impl(RequestContext(), ""))
+    return {category["title"]: [chart["title"] for chart in category["chart"]] for category in layout["category"]}
+
+
+@pytest.mark.parametrize("moment", ["on_fit_start", "on_train_epoch_end", "on_train_end", "on_fit_end"])
+def test_a_layout_of_the_users_own_and_ours_both_stand(tmp_path, moment):
+    module = type("Module", (OwnLayout,), {moment: OwnLayout.lay_out})
+    fit([monitor(), monitor(name="second")], make=module, logger=TensorBoardLogger(tmp_path, name=""))
+    titles = titles_in_tensorboard(tmp_path)
+    assert titles["mine"] == ["loss"]
+    assert set(titles) == {"mine", "saliency", "second"}
+    assert all(len(charts) == len(set(charts)) for charts in titles.values())
+    assert titles["saliency"][0] == "rcap"
+
+
+def test_a_second_training_in_the_same_folder_adds_no_chart_twice(tmp_path):
+    logger = TensorBoardLogger(tmp_path, name="", version="run")
+    fit([monitor()], logger=logger)
+    first = titles_in_tensorboard(tmp_path)
+    fit([monitor()], logger=TensorBoardLogger(tmp_path, name="", version="run"))
+    assert titles_in_tensorboard(tmp_path) == first

@@ -62,7 +62,7 @@ def scenario(folder):
         "watched": trace(*fit([monitor()], data=data(), **DDP)),
         "scores": validated(**DDP),
         "few": SaliencyMonitor(
-            {"mean": lambda model, images, targets: images.mean(dim=1)}, num_images=1, mean=0, std=1
+            {"mean": lambda model, images, targets: images.mean(dim=1)}, num_images=1, mean=MEAN, std=STD
         ),
     }
     few, _ = fit([results.pop("few")], data=data(), **DDP)

@@ -61,15 +61,6 @@ def test_a_network_without_a_finite_map_stops_a_monitor_that_is_told_to_raise(fa
         fit([monitor(on_error="raise"), Poison(factor)], max_epochs=3)
 
 
-class Tear(Patterns):
-    """Holds an image that cannot be read, where Lightning's own loop never looks."""
-
-    def __getitem__(self, index):
-        if index == 17:
-            raise ValueError("a torn file")
-        return super().__getitem__(index)
-
-
 class Nothing(IterableDataset):
     def __iter__(self):
         return iter(())
@@ -109,10 +100,6 @@ def with_validation(loader):
 
 
 FAULTS = {
-    "an image that cannot be read": (
-        {"data": lambda: with_validation(lambda: DataLoader(Tear(18), 4)), "limit_val_batches": 1},
-        r"images \[.*17.*\] cannot be read: ValueError: a torn file",
-    ),
     "a full disk": ({"logger": lambda folder: CSVLogger(folder, name="", version="full")}, "No space left on device"),
     "a logger that raises": ({"logger": Angry}, "ConnectionError: the logger is away"),
     "no validation images": (

@@ -105,7 +105,7 @@ def test_an_evaluation_takes_few_collectives_whatever_the_number_of_methods(rank
         assert rank["two"]["all"] == rank["ten"]["all"]
         contents, sizes = rank["two"]["all"]
         # Beside two evaluations: the sanity run's fault, and two gates' decisions and folders.
-        assert 0 < contents <= 6 * 2 + 2 + 2 * 2 + 1
+        assert 0 < contents <= 5 * 2 + 2 + 2 * 2 + 1
         assert 0 < sizes <= 6 * 2 + 2 + 1
 
 

@@ -89,7 +89,7 @@ class Torn(Patterns):
 
     def __init__(self, size):
         super().__init__(size)
-        second = choose_indices(Patterns(size), size, ODD, 0)[1::2]
+        second = choose_indices(Patterns(size), range(size), ODD, 0)[1::2]
         self.torn = next(index for index in second if index >= 10)
 
     def __getitem__(self, index):
@@ -166,7 +166,7 @@ def test_training_is_bit_identical_with_and_without_the_monitor(ranks, watched, 
 
 
 def test_an_image_that_one_process_cannot_read_skips_the_evaluation_on_both(ranks):
-    assert [rank["torn names"] for rank in ranks] == [[], []]
+    assert all("saliency/left_out" in rank["torn names"] for rank in ranks)
 
 
 def test_what_makes_numbers_of_passes_differ_is_refused_by_name_on_all_processes(ranks):

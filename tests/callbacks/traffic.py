@@ -15,7 +15,7 @@ from lightning_saliency.monitor.evaluation import Evaluation, pack
 
 PROCESSES = (1, 8, 64, 512, 4096)
 SIDE = 224
-DRIFT = [f"drift_{measure}{role}" for measure in ("a", "b", "c", "d") for role in ("", "_first", "_best")]
+DRIFT = ["drift_spearman", "drift_spearman_first"]
 METRICS = ("rcap", "allegiance")
 
 
@@ -35,7 +35,7 @@ class Traffic:
 
 
 def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
-    """Count the bytes of one evaluation with two metrics, a control, all drift measures and the most pictures."""
+    """Count the bytes of one evaluation with two metrics, a control, drift by default and the most pictures."""
     methods = [f"method_{place}" for place in range(num_methods)]
     shares = [range(rank, num_images, num_processes) for rank in range(num_processes)]
     packed = [len(pickle.dumps((pack(_share(list(share), methods)), list(range(4))), protocol=5)) for share in shares]

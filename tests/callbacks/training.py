@@ -1,6 +1,7 @@
 """A small training run that feels every draw of a random number."""
 
 import random
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lightning.pytorch as pl
@@ -12,6 +13,8 @@ from torch.utils.data import DataLoader, Dataset
 
 MEAN, STD = 0.5, 0.25
 CLASSES = 3
+# For the files of runs without a logger.
+FOLDER = TemporaryDirectory(prefix="lightning_saliency_tests_")
 
 
 class Patterns(Dataset[tuple[Tensor, int]]):
@@ -109,6 +112,7 @@ def trainer(callbacks: Any = (), **options: Any) -> pl.Trainer:
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "num_sanity_val_steps": 2,
+        "default_root_dir": FOLDER.name,
     }
     if any("Checkpoint" in type(callback).__name__ for callback in callbacks):
         defaults["enable_checkpointing"] = True

@@ -92,6 +92,6 @@ def test_commands_of_make_are_targets():
     assert {"demo", "test", "bench"} <= commands <= set(targets)
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"examples/[\w/]+\.\w+|docs/\w+\.md|[A-Z]+\.md", README))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"examples/[\w/]+\.\w+|docs/[\w-]+\.md|[A-Z]+\.md", README))))
 def test_files_exist(path):
     assert (ROOT / path).is_file()

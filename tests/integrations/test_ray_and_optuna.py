@@ -41,7 +41,7 @@ def run(name, *options):
     return done.stdout
 
 
-@pytest.mark.parametrize(("num_workers", "epochs"), [(0, 1), (2, 2)])
+@pytest.mark.parametrize(("num_workers", "epochs"), [(0, 1), pytest.param(2, 2, marks=pytest.mark.long)])
 def test_ray_receives_the_scores_that_are_logged(tmp_path, num_workers, epochs):
     options = ("--num-workers", num_workers, "--epochs", epochs, "--num-images", 5, "--num-batches", 2)
     printed = run("ray_train.py", *options, "--storage", tmp_path).splitlines()

@@ -1,10 +1,10 @@
 """Costs of methods: passes are shared and counted, and memory does not grow with the number of samples."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from lightning_saliency import explain
 from lightning_saliency.methods import (
@@ -71,18 +71,14 @@ def test_methods_called_alone_keep_to_their_chunks():
         torch.testing.assert_close(maps, method(network(), pictures(5)))
 
 
-PEAK = """
-import sys
-import torch
-from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from lightning_saliency import explain
-from lightning_saliency.methods import *
-from tests.methods.tiny import network, pictures
-
 class Live(TorchDispatchMode):
-    held, peak = {}, 0
+    """Sums the bytes of all tensors that are alive at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = {}
+        self.peak = 0
+
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         out = func(*args, **(kwargs or {}))
         for storage in (leaf.untyped_storage() for leaf in tree_leaves(out) if isinstance(leaf, torch.Tensor)):
@@ -91,27 +87,26 @@ class Live(TorchDispatchMode):
         self.peak = max(self.peak, sum(size for _, size in self.held.values()))
         return out
 
-n, kind = int(sys.argv[1]), sys.argv[2]
-references = ExpectedGradients(pictures(5)).references
-methods = {
-    "streams": [
-        SmoothGrad(n), VarGrad(n), SquareGrad(n), GuidedAbsoluteGrad(n), IntegratedGradients(n),
-        BlurIntegratedGradients(n), ExpectedGradients(references, n), ActiveGradient(), InactiveGradient(),
-    ],
-    "walks": [GuidedIntegratedGradients(n), IDGI(IntegratedGradients(n))],
-}[kind]
-model, images = network(), pictures(6)
-with Live() as live:
-    explain(model, images, None, methods, max_batch_size=4)
-print(live.peak)
-"""
+
+def peak_of(*methods):
+    model, images = network(), pictures(6)
+    with Live() as live:
+        explain(model, images, None, methods, max_batch_size=4)
+    return live.peak
 
 
-@pytest.mark.parametrize("kind", ["streams", "walks"])
-def test_peak_memory_does_not_grow_with_the_number_of_samples(kind):
-    commands = [[sys.executable, "-c", PEAK, str(n), kind] for n in (20, 200)]
-    few, many = (
-        int(subprocess.run(command, capture_output=True, check=True, text=True).stdout) for command in commands
-    )
+def streams(number):
+    noise = [kind(number) for kind in (SmoothGrad, VarGrad, SquareGrad, GuidedAbsoluteGrad)]
+    paths = [IntegratedGradients(number), BlurIntegratedGradients(number), ExpectedGradients(REFERENCES, number)]
+    return [*noise, *paths, ActiveGradient(), InactiveGradient()]
+
+
+def walks(number):
+    return [GuidedIntegratedGradients(number), IDGI(IntegratedGradients(number))]
+
+
+@pytest.mark.parametrize("methods", [streams, walks])
+def test_peak_memory_does_not_grow_with_the_number_of_samples(methods):
+    few, many = peak_of(*methods(20)), peak_of(*methods(100))
     assert few > 10_000
     assert abs(many - few) < 0.05 * few

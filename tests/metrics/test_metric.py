@@ -7,9 +7,11 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 from torch import distributed
+from torch.multiprocessing import start_processes
 from torchmetrics import MetricCollection
 
 from lightning_saliency.metrics import RCAP, Allegiance, Deletion, Infidelity, Insertion, Sparseness
+from tests.callbacks.processes import FRESH
 from tests.metrics.samples import batch, curved, maps_of
 
 
@@ -170,7 +172,7 @@ def values_of(metric):
 @pytest.fixture(scope="module")
 def two_processes(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
-    torch.multiprocessing.spawn(report, args=(str(folder),), nprocs=2)
+    start_processes(report, args=(str(folder),), nprocs=2, start_method=FRESH.get_start_method())
     return folder
 
 

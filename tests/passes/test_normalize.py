@@ -61,3 +61,10 @@ def test_the_maps_given_are_not_changed() -> None:
     copy = maps.clone()
     normalize(maps)
     assert torch.equal(maps, copy)
+
+
+def test_a_map_that_is_constant_up_to_rounding_becomes_zeros() -> None:
+    ramp = torch.arange(9.0).reshape(1, 3, 3)
+    assert not normalize(3 + 1e-6 * ramp).any()
+    assert normalize(3 + 1e-5 * ramp).any()
+    assert normalize(1e-30 * ramp).any()

@@ -47,6 +47,7 @@ def tables(tmp_path_factory):
     return tables
 
 
+@pytest.mark.long
 def test_everything_is_compared_with_both_kinds_of_alternatives(tmp_path):
     tables = run(tmp_path, "everything", "classes")
     five_by_four = titled(tables, "Five methods and four metrics: ")

@@ -97,6 +97,7 @@ def test_cifar10_runs_on_an_image_folder(tmp_path):
     assert "tensorboard --logdir" in printed
 
 
+@pytest.mark.long
 @pytest.mark.cifar10
 @pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
 def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, capsys):

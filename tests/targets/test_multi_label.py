@@ -37,7 +37,8 @@ def test_a_single_class_has_the_maps_and_scores_of_its_logit() -> None:
     maps = {"gradient": torch.rand(3, 8, 8)}
     metrics = [RCAP(activation="sigmoid"), Allegiance(), ClassSensitivity()]
     scores, expected = (
-        score(model, images, maps, each, metrics, methods=[Gradient()])["gradient"] for each in (one, ClassLogit(targets))
+        score(model, images, maps, each, metrics, methods=[Gradient()])["gradient"]
+        for each in (one, ClassLogit(targets))
     )
     for name in expected:
         assert torch.equal(scores[name], expected[name])
@@ -60,5 +61,5 @@ def test_labels_that_are_not_zeros_and_ones_are_refused(labels: torch.Tensor) ->
 def test_other_numbers_of_classes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"shape \(3, 4\) for MultiLabel, but got \(3, 2\)"):
         MultiLabel(LABELS).value(LOGITS[:, :2])
-    with pytest.raises(TypeError, match="rivals for 'active_gradient'.*MultiLabel"):
+    with pytest.raises(TypeError, match=r"rivals for 'active_gradient'.*MultiLabel"):
         MultiLabel(LABELS).require("rivals", "active_gradient")

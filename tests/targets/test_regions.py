@@ -27,7 +27,9 @@ class Segmenter(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         torch.manual_seed(3)
-        self.features = nn.Sequential(nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Softplus(), nn.Conv2d(8, 6, 3, padding=1))
+        self.features = nn.Sequential(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1), nn.Softplus(), nn.Conv2d(8, 6, 3, padding=1)
+        )
         self.head = nn.Sequential(nn.Softplus(), nn.Conv2d(6, 3, 1))
 
     def forward(self, images: Tensor) -> Tensor:
@@ -48,7 +50,9 @@ def test_the_value_of_a_region_is_the_mean_of_its_logits() -> None:
 
 
 def test_gradients_equal_captums() -> None:
-    expected = attr.Saliency(lambda images: mean_logit(images, CLASSES, MASK)).attribute(IMAGES.clone().requires_grad_())
+    expected = attr.Saliency(lambda images: mean_logit(images, CLASSES, MASK)).attribute(
+        IMAGES.clone().requires_grad_()
+    )
     maps = Gradient()(MODEL, IMAGES, Region(CLASSES, MASK), max_batch_size=3)
     torch.testing.assert_close(maps, expected.amax(dim=1), atol=1e-5, rtol=1e-5)
 

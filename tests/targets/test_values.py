@@ -58,7 +58,9 @@ def test_a_function_may_take_labels_which_follow_the_images() -> None:
     target = Value(lambda output, labels: output[:, 0] * labels, weights)
     rows = torch.tensor([2, 0, 0])
     assert target.take(rows).value(OUTPUT[rows]).tolist() == [1.5, 1.0, 1.0]
-    assert [part.value(part_output).tolist() for part, part_output in zip(target.split(2), OUTPUT.split(2), strict=True)] == [
+    assert [
+        part.value(part_output).tolist() for part, part_output in zip(target.split(2), OUTPUT.split(2), strict=True)
+    ] == [
         [1.0, 16.0],
         [1.5],
     ]
