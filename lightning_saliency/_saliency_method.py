@@ -188,10 +188,23 @@ def differentiable(images: Images) -> Images:
 
 
 def target_of(model: Model, images: Images, targets: TargetLike | None, max_batch_size: int) -> Target:
-    """Return the target of the images, or for `None` the predicted classes: one forward for each image."""
-    if targets is not None:
-        return as_target(targets, len(images)).to(images.device)
+    """Return the target of the images, or for `None` the predicted classes.
+
+    These, and a target that leaves something open, take one forward for each image.
+    """
+    target = None if targets is None else as_target(targets, len(images)).to(images.device)
+    if target is not None and target.is_complete:
+        return target
+    chunks = images.split(max_batch_size)
     with torch.no_grad():
         # Copies, since models may change their input in place.
-        classes = [predicted_class(model(chunk.clone()), len(chunk)).classes for chunk in images.split(max_batch_size)]
-    return ClassLogit(torch.cat(classes))
+        outputs = (model(chunk.clone()) for chunk in chunks)
+        if target is None:
+            classes = [
+                predicted_class(output, len(chunk)).classes for output, chunk in zip(outputs, chunks, strict=True)
+            ]
+            return ClassLogit(torch.cat(classes))
+        first, *others = [
+            part.completed(output) for part, output in zip(target.split(max_batch_size), outputs, strict=True)
+        ]
+    return first.joined(others)

@@ -20,7 +20,7 @@ from lightning_saliency.passes.stream import read_streams
 from lightning_saliency.targets import ClassLogit
 from tests.members import METHOD_ARGUMENTS, METHODS, build_method
 from tests.models import NUM_CLASSES, digits, pictures, small_cnn, trained_on_digits
-from tests.test_targets import Column
+from tests.targets.test_classes import Column
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
 CHUNKS = (1, 7, 32)

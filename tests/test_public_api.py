@@ -53,7 +53,7 @@ PUBLIC = {
     "lightning_saliency.names": "",
     "lightning_saliency.passes": "LAST_SPATIAL normalize",
     "lightning_saliency.report": "NoEventFilesError write_report",
-    "lightning_saliency.targets": "ClassLogit Target",
+    "lightning_saliency.targets": "ClassLogit Detection MultiLabel Region Regression Similarity Target Value",
     "lightning_saliency.visualization": (
         "Curve change_overlay displayable draw_curves draw_strip draw_transplant overlay"
     ),

@@ -31,6 +31,7 @@ from lightning_saliency.callbacks._working import is_complete, work
 from lightning_saliency.cues import Cue
 from lightning_saliency.drift import DriftMeasure
 from lightning_saliency.following import Alarm
+from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, read_batch
 from lightning_saliency.monitor.config import (
@@ -52,6 +53,7 @@ from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.selection import log_patterns
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
+from lightning_saliency.targets import Target
 
 FIRST_BATCH_SIZE: Final = 64
 
@@ -88,8 +90,9 @@ class SaliencyMonitor(Callback):
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
             once, since scores of other images could not be compared.
-        target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
-            or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
+        target: Class to explain: `"label"` (the default where batches have labels), `"predicted"` or a class; for
+            other outputs one of `lightning_saliency.targets`, such as `Regression(0)`; or a function of (output,
+            labels (B, ...) or `None`) that returns classes (B,), a target, or the values (B,) to explain themselves.
         min_confidence: Leave out images whose target has less probability; the share used is then logged.
             Probabilities are those of a softmax, or of a sigmoid where the metrics say `activation="sigmoid"`.
         mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
@@ -99,7 +102,11 @@ class SaliencyMonitor(Callback):
             such as `"net.backbone"`, or a function of (module, images).
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
         batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
+            Labels and masks may be `None`. What follows the masks are further arguments of the network, tensors with
+            a row for each image; images are then explained one by one.
         dataloader_idx: Which of several validation loaders to watch.
+        display: What of an image pictures show: its channels, such as `(3, 2, 1)`, or a function of an image (C, *S)
+            that returns (3, *S) or (1, *S). `None` shows three channels as colours and the mean of others.
         scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, that of all maps of a
             method, present and remembered.
         seed: Seed of the subset, the noise and the controls.
@@ -153,6 +160,7 @@ class SaliencyMonitor(Callback):
         batch: BatchReader = None,
         dataloader_idx: int = 0,
         scale: Scale = "image",
+        display: Display = None,
         seed: int = 0,
         name: str = "saliency",
         on_error: OnError = "warn",
@@ -165,7 +173,7 @@ class SaliencyMonitor(Callback):
     ) -> None:
         self._arguments = Settings(
             methods=methods_by_name(methods),
-            metrics=metrics_by_name(metrics),
+            metrics=metrics_by_name(metrics, target),
             methods_are_default=methods is None,
             metrics_are_default=metrics is None,
             controls=tuple(controls),
@@ -188,6 +196,7 @@ class SaliencyMonitor(Callback):
             batch=batch,
             dataloader_idx=dataloader_idx,
             scale=scale,
+            display=display,
             seed=seed,
             name=name,
             on_error=on_error,
@@ -303,11 +312,11 @@ class SaliencyMonitor(Callback):
         """
         return read_batch(batch, self._reader)[1:]
 
-    def choose_targets(self, logits: Tensor, labels: Tensor | None) -> Tensor:
-        """Return the classes (B,) to explain; override it where `target` is not enough.
+    def choose_targets(self, logits: Any, labels: Tensor | None) -> Tensor | Target:
+        """Return the classes (B,) or the target to explain; override it where `target` is not enough.
 
         Args:
-            logits: Logits (B, K).
+            logits: Logits (B, K), or what else the network returns.
             labels: The labels of the batch, if it has any.
         """
         return choose_targets(self._target, logits, labels)

@@ -95,3 +95,16 @@ class ProbabilityMetric(ExplanationMetric):
     def probabilities(self, trial: Trial, changes: Sequence[Change]) -> Tensor:
         """Return the targets' probabilities after each change, (B, changes)."""
         return trial.probabilities(changes, self.activation)
+
+
+class OutcomeMetric(ProbabilityMetric):
+    """A metric that reads the target's probability, or its value in its own units where it has no probability."""
+
+    @property
+    def reads(self) -> tuple[Offer, ...]:
+        """Nothing that a target may lack."""
+        return ()
+
+    def outcomes(self, trial: Trial, changes: Sequence[Change]) -> Tensor:
+        """Return the targets' probabilities, or else values, after each change, (B, changes)."""
+        return trial.outcomes(changes, self.activation)

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
-import torch
-
 from lightning_saliency._checks import check_choice
 from lightning_saliency._types import Maps
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.metrics._similarity import spearman, ssim
 from lightning_saliency.passes.changes import Intact
 from lightning_saliency.passes.trials import Measured, Shared, Trial
-from lightning_saliency.targets import ClassLogit, Offer
+from lightning_saliency.targets import Offer
 
 Similarity: TypeAlias = Literal["spearman", "ssim"]
 SIMILARITIES: Final = {"spearman": spearman, "ssim": ssim}
@@ -80,5 +78,4 @@ class _MapsOfLeastLikelyClass(Shared):
     def make(self, trial: Trial) -> Mapping[str, Maps]:
         """Find the classes and explain them."""
         (logits,) = trial.logits([Intact()])
-        lowest = logits.scatter(1, trial.target.argument[:, None], torch.inf).argmin(dim=1)
-        return trial.explained(trial.images, ClassLogit(lowest))
+        return trial.explained(trial.images, trial.target.least_likely(logits))

@@ -11,7 +11,8 @@ class Deletion(PixelStepsMetric):
     `Insertion` the other way round: starts from the image and ends with the canvas, by default the
     mean colour; in [0, 1], lower is better. On small images scattered deletions confuse a model more than
     salient ones: with a ResNet-20 on CIFAR-10 random maps score 0.15 on black, and gradients and class
-    activation maps 0.18 to 0.27. Read the score against a control map's.
+    activation maps 0.18 to 0.27. Read the score against a control map's. Of a target
+    without a probability the curve is that of its values, in their own units.
 
     Cost: `steps` forwards per image and map, the intact image and the bare canvas shared by all maps.
 
@@ -47,7 +48,7 @@ class Deletion(PixelStepsMetric):
     higher_is_better = False
     name = "deletion"
     usual_canvas = "mean"
-    curve_axes = ("fraction deleted", "target probability")
+    curve_axes = ("fraction deleted", "probability or value of the target")
 
     def change(self, count: int) -> Change:
         """Paint over this many of the most salient pixels."""

@@ -17,7 +17,8 @@ class Insertion(PixelStepsMetric):
     exactly counted; equal values are ordered by one fixed random permutation. The area is the trapezoid over
     the shares of pixels that are shown, in [0, 1], higher is better. RISE takes 224 pixels a step, which are 224
     steps for its images; 20 steps cost eleven times less. Scaling and shifting a map change nothing; a
-    constant map is a random order. A more confident model scores higher with the same maps.
+    constant map is a random order. A more confident model scores higher with the same maps. Of a target
+    without a probability the curve is that of its values, in their own units.
 
     Cost: `steps` forwards per image and map, the intact image and the bare canvas shared by all maps.
 
@@ -53,7 +54,7 @@ class Insertion(PixelStepsMetric):
     higher_is_better = True
     name = "insertion"
     usual_canvas = "blur"
-    curve_axes = ("fraction inserted", "target probability")
+    curve_axes = ("fraction inserted", "probability or value of the target")
 
     @property
     def blur(self) -> Blur:

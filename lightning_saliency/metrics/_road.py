@@ -5,19 +5,20 @@ from dataclasses import field
 from torch import Tensor
 
 from lightning_saliency._checks import check_fraction, check_integer, check_number
-from lightning_saliency.metrics._canvas_metric import ProbabilityMetric
+from lightning_saliency.metrics._canvas_metric import OutcomeMetric
 from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.passes.changes import End, Imputed
 from lightning_saliency.passes.trials import Measured, Trial
 
 
-class ROAD(ProbabilityMetric, CurveMetric):
+class ROAD(OutcomeMetric, CurveMetric):
     """Target's probability without the least salient pixels minus that without the most salient ones.
 
     Removed pixels become the weighted mean of their neighbours plus a little noise, so that a mask
     leaves no edge that the model could read, and no colour has to be chosen. The difference is averaged over
     fractions removed, exactly counted: in [-1, 1], higher is better, and 0 on average for a random map.
-    Scaling and shifting a map change nothing; scaling the logits does. At least one pixel is kept.
+    Scaling and shifting a map change nothing; scaling the logits does. At least one pixel is kept. Of a target without
+    a probability its values are compared, in their own units.
 
     Cost: two forwards per fraction and image, and as many sparse linear systems, solved together.
 
@@ -74,9 +75,9 @@ class ROAD(ProbabilityMetric, CurveMetric):
 
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
-        most, least = self._probabilities_without("most", trial), self._probabilities_without("least", trial)
+        most, least = self._outcomes_without("most", trial), self._outcomes_without("least", trial)
         return Measured((least - most).mean(dim=1), least - most)
 
-    def _probabilities_without(self, which: End, trial: Trial) -> Tensor:
+    def _outcomes_without(self, which: End, trial: Trial) -> Tensor:
         counts = [min(round(fraction * trial.num_positions), trial.num_positions - 1) for fraction in self.points]
-        return self.probabilities(trial, [Imputed(which, count, self.noise_level, self.seed) for count in counts])
+        return self.outcomes(trial, [Imputed(which, count, self.noise_level, self.seed) for count in counts])

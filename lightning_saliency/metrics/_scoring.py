@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps, check_masks
 from lightning_saliency._model import explaining
-from lightning_saliency._saliency_method import as_method
+from lightning_saliency._saliency_method import as_method, target_of
 from lightning_saliency._types import Maps, Model
 from lightning_saliency.passes._normalize import flattened
 from lightning_saliency.passes.chunks import chunk_size
@@ -60,6 +60,10 @@ def measure(
     check_integer("max_batch_size", max_batch_size, minimum=1)
     check_images(images)
     target = as_target(targets, len(images)).to(images.device)
+    size = chunk_size(images, max_batch_size)
+    if not target.is_complete:
+        with explaining(model):
+            target = target_of(model, images, target, size)
     _check_metrics(metrics, target, {"methods": methods, "masks": masks})
     for name, method_maps in maps.items():
         check_maps(name, method_maps, images)
@@ -68,7 +72,6 @@ def measure(
         check_masks(masks, images)
     maps = {name: flattened(_in_floating_point(method_maps)) for name, method_maps in maps.items()}
     explainers = {name: as_method(method, name) for name, method in (methods or {}).items()}
-    size = chunk_size(images, max_batch_size)
     parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in metrics} for method in maps}
     with explaining(model), torch.no_grad():
         for precision, group in _by_precision(metrics, scoring_precision).items():

@@ -19,6 +19,8 @@ def class_table(evaluation: Evaluation, settings: Settings) -> str:
     first = keys[0]
     worst_by = first, bool(settings.metrics[first[1]].higher_is_better)
     classes = scores_by_class(_scores(evaluation, keys), worst_by)
+    if not classes:
+        return ""
     named = f"Means of the first evaluation by class, worst {escaped(first[1])} of {escaped(first[0])} first"
     limit = f"; {MOST_CLASSES} of {len(classes)} classes." if len(classes) > MOST_CLASSES else "."
     names = evaluation.class_names
@@ -35,7 +37,8 @@ def _scores(evaluation: Evaluation, keys: list[Key]) -> Iterator[tuple[int, str,
     targets = evaluation.targets.tolist()
     for method, metric in keys:
         for target, score in zip(targets, evaluation.scores[method, metric].tolist(), strict=True):
-            yield target, method, metric, score
+            if target >= 0:  # and not a text
+                yield target, method, metric, score
 
 
 def _line(scores: ClassScores, keys: list[Key], names: Mapping[int, str]) -> list[str]:

@@ -4,13 +4,17 @@ from abc import ABC
 from collections.abc import Mapping, Sequence
 from inspect import isabstract
 from types import ModuleType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from lightning_saliency import methods as all_methods
 from lightning_saliency import metrics as all_metrics
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method
-from lightning_saliency.metrics import RCAP, Allegiance, ExplanationMetric
+from lightning_saliency.metrics import RCAP, Allegiance, Deletion, ExplanationMetric, Insertion
+from lightning_saliency.targets import Target
+
+# As many passes as RCAP and allegiance, which they stand in for.
+STEPS: Final = 10
 
 
 class MethodClass(ABC):
@@ -35,9 +39,16 @@ def methods_by_name(choice: MethodChoice) -> dict[str, Method]:
     return by_name("methods", [GuidedAbsoluteGrad(), GradCAM()] if choice is None else known_methods(choice))
 
 
-def metrics_by_name(choice: MetricChoice) -> dict[str, ExplanationMetric]:
-    """Return metrics by name, by default RCAP and allegiance."""
-    return by_name("metrics", [RCAP(), Allegiance()] if choice is None else known_metrics(choice))
+def metrics_by_name(choice: MetricChoice, target: Any = None) -> dict[str, ExplanationMetric]:
+    """Return metrics by name, by default RCAP and allegiance, or others of a target that lacks what these read."""
+    return by_name("metrics", _usual_metrics(target) if choice is None else known_metrics(choice))
+
+
+def _usual_metrics(target: Any) -> list[ExplanationMetric]:
+    offers = target.offers if isinstance(target, Target) else ("probability", "classes")
+    if "probability" not in offers:
+        return [Insertion(STEPS), Deletion(STEPS)]
+    return [RCAP(), Allegiance() if "classes" in offers else Deletion(STEPS)]
 
 
 def known_methods(members: Any) -> Any:

@@ -17,33 +17,46 @@ LABEL_KEYS: Final = ("label", "labels", "target", "targets", "y")
 MASK_KEYS: Final = ("mask", "masks", "segmentation")
 MOST_SHOWN: Final = 4
 
-BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int] | None
+BatchReader: TypeAlias = Callable[..., Any] | Sequence[str | int | None] | None
 
 
 class LabelledImages(NamedTuple):
     """A batch on the model's device with the images' data set indices.
 
     Labels are classes (B,), or else what the batch has for labels, (B, ...), such as those of several classes at once.
+    Extras are further arguments of the network, (B, ...) each.
     """
 
     indices: list[int]
     images: Images
     labels: Tensor | None
     masks: Masks | None
+    extras: tuple[Tensor, ...] = ()
+
+    def each(self, function: Callable[[Tensor], Tensor], indices: list[int] | None = None) -> "LabelledImages":
+        """Apply a function to all tensors, and perhaps replace the indices."""
+        return LabelledImages(
+            self.indices if indices is None else indices,
+            function(self.images),
+            None if self.labels is None else function(self.labels),
+            None if self.masks is None else function(self.masks),
+            tuple(function(extra) for extra in self.extras),
+        )
 
 
 def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None) -> LabelledImages:
-    """Read images (B, C, *S), labels (B, ...) and masks (B, *S); the last two are `None` where there are none.
+    """Read images (B, C, *S), labels (B, ...), masks (B, *S) and extras; labels and masks may be `None`.
 
     Raises:
-        TypeError: If the batch holds no images.
-        ValueError: If there are none, or labels are not one row per image.
+        TypeError: If the batch holds no images, or an extra is not a tensor.
+        ValueError: If there are none, or labels or an extra are not one row per image.
     """
-    images, labels, masks = (_plain(part) for part in _pick(batch, reader))
+    images, labels, masks, *extras = (_plain(part) for part in _pick(batch, reader))
     _check_found(images, batch)
     numbers = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
-    return LabelledImages(numbers, images, labels, None if masks is None else _as_masks(masks, images))
+    masks = None if masks is None else _as_masks(masks, images)
+    return LabelledImages(numbers, images, labels, masks, tuple(_as_extra(extra, len(images)) for extra in extras))
 
 
 def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most: int) -> LabelledImages:
@@ -51,8 +64,7 @@ def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most:
     labelled = read_batch(batch, reader)
     indices = list(islice(numbers, min(most, len(labelled.images))))
     count = len(indices)
-    labels, masks = (None if part is None else part[:count].clone() for part in (labelled.labels, labelled.masks))
-    return LabelledImages(indices, labelled.images[:count].clone(), labels, masks)
+    return labelled.each(lambda part: part[:count].clone(), indices)
 
 
 def _plain(part: Any) -> Any:
@@ -81,15 +93,15 @@ def _check_found(images: Any, batch: Any) -> None:
         ) from error
 
 
-def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
+def _pick(batch: Any, reader: BatchReader) -> tuple[Any, ...]:
     if callable(reader):
-        return _three(reader(batch))
+        return _parts(reader(batch))
     if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
         batch = {field.name: getattr(batch, field.name) for field in dataclasses.fields(batch)}
     elif hasattr(batch, "_asdict"):
         batch = list(batch)
     if reader is not None:
-        return _three([batch[key] for key in reader])
+        return _parts([None if key is None else batch[key] for key in reader])
     if isinstance(batch, Tensor):
         return batch, None, None
     if isinstance(batch, tuple | list) and batch:
@@ -106,9 +118,24 @@ def _pick(batch: Any, reader: BatchReader) -> tuple[Any, Any, Any]:
     )
 
 
-def _three(parts: Any) -> tuple[Any, Any, Any]:
-    images, labels, *masks = parts
-    return images, labels, masks[0] if masks else None
+def _parts(parts: Any) -> tuple[Any, ...]:
+    images, labels, *rest = parts
+    return images, labels, *(rest or [None])
+
+
+def _as_extra(extra: Any, batch_size: int) -> Tensor:
+    """Refuse a further argument of the network that is no tensor with a row an image."""
+    if not isinstance(extra, Tensor):
+        raise TypeError(
+            f"`batch` must return further arguments of the network as tensors, but got {type(extra).__name__}.  "
+            "Pass what is the same for all images in `model`, a function of the network and these arguments."
+        )
+    if extra.shape[:1] != (batch_size,):
+        raise ValueError(
+            f"`batch` must return further arguments with a row for each of {batch_size} images, but got shape "
+            f"{tuple(extra.shape)}.  Repeat what is the same for all images."
+        )
+    return extra
 
 
 def _as_masks(masks: Any, images: Images) -> Masks:

@@ -10,12 +10,13 @@ from lightning_saliency.cues import names as cue_names
 from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.monitor._display import Display, check_display
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
 from lightning_saliency.names import CUES, CURVES, EVALUATIONS, VERSUS, check_name, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
-from lightning_saliency.targets import Activation
+from lightning_saliency.targets import Activation, Target
 
 # Not described more closely, since configuration tools would refuse functions without equal annotations.
 OnAlarm: TypeAlias = Literal["warn", "stop"] | Callable[..., Any]
@@ -104,6 +105,7 @@ class Settings:
     batch: BatchReader
     dataloader_idx: int
     scale: Scale
+    display: Display
     seed: int
     name: str
     on_error: OnError
@@ -138,6 +140,7 @@ class Settings:
             )
         check_choice("on_error", self.on_error, get_args(OnError))
         check_choice("scale", self.scale, get_args(Scale))
+        check_display(self.display)
         check_choice("scoring_precision", self.scoring_precision, PRECISIONS)
         self._check_choices()
         check_name("name", self.name, parts=True)
@@ -167,6 +170,14 @@ class Settings:
         """How logits become probabilities."""
         return activation_of(self.metrics)
 
+    def _check_offers(self, target: Target) -> None:
+        """Refuse what needs a probability or classes of a target that has none."""
+        if self.min_confidence > 0:
+            target.require("probability", "min_confidence")
+        for name, metric in self.metrics.items():
+            for offer in metric.reads:
+                target.require(offer, name)
+
     def _check_names(self) -> None:
         for name in (CURVES, CUES):
             if name in self.methods:
@@ -194,13 +205,18 @@ class Settings:
                 raise ValueError(f"Expected no method to be named like a control, but got {control!r}: rename it.")
 
     def _check_choices(self) -> None:
-        if isinstance(self.target, str) or self.target is None:
+        if isinstance(self.target, type):
+            raise TypeError(f"`target` must be a target, but got the class {self.target.__name__}.  Make an instance.")
+        if isinstance(self.target, Target):
+            self._check_offers(self.target)
+        elif isinstance(self.target, str) or self.target is None:
             check_choice("target", self.target, ("label", "predicted", None))
         elif not callable(self.target):
             check_integer("target", self.target, minimum=0)
         if isinstance(self.batch, str) or not (callable(self.batch) or isinstance(self.batch, Sequence | None)):
             raise TypeError(f"Expected `batch` to be keys or a function, but got {self.batch!r}.")
-        if isinstance(self.batch, Sequence) and len(self.batch) not in (2, 3):
+        if isinstance(self.batch, Sequence) and len(self.batch) < 2:
             raise ValueError(
-                f"Expected `batch` to be two or three keys, of images, labels and masks, but got {self.batch!r}."
+                "Expected `batch` to be two or three keys, of images, labels and masks, and perhaps more of further "
+                f"arguments of the network, but got {self.batch!r}."
             )

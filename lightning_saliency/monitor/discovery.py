@@ -1,6 +1,7 @@
-"""The subject of explanations: the network in a module, and the classes of its output."""
+"""The subject of explanations: the network in a module, and the target in its output."""
 
 from collections.abc import Callable
+from functools import wraps
 from operator import attrgetter
 from typing import Any, Literal, TypeAlias
 
@@ -8,11 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency._checks import check_targets
-from lightning_saliency._types import Images, Logits, Targets
+from lightning_saliency._types import Images, Targets
 from lightning_saliency.monitor.batches import are_classes
+from lightning_saliency.targets import Target, Value, class_logits
+from lightning_saliency.targets._value import is_value
 
 # Functions are not described more closely, since configuration tools would refuse those without equal annotations.
-TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Callable[..., Any] | None
+TargetChoice: TypeAlias = Literal["label", "predicted"] | int | Target | Callable[..., Any] | None
 NetworkChoice: TypeAlias = str | Callable[..., Any] | None
 OutputChoice: TypeAlias = str | int | Callable[..., Any] | None
 
@@ -30,21 +33,36 @@ def network_of(module: nn.Module, model: NetworkChoice, output: OutputChoice) ->
     return _Classifier(network, model if callable(model) else None, output)
 
 
-def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) -> Targets:
-    """Return the classes to explain.
+def choose_targets(choice: TargetChoice, output: Any, labels: Tensor | None) -> Targets | Target:
+    """Return the classes to explain, or the target that is chosen.
+
+    Args:
+        choice: The argument `target`.
+        output: The output of the network. Functions get the logits of two classes where it has one.
+        labels: The labels of the batch, if it has any.
 
     Raises:
+        TypeError: If a class is needed and the output has no logits of classes.
         ValueError: If labels are needed and there are none.
     """
+    if isinstance(choice, Target):
+        return choice
     if choice == "label" and labels is None:
         raise ValueError(
             "Expected labels in the batch for `target` 'label', but got none: pass 'predicted' or `batch`."
         )
-    targets: Tensor
     if callable(choice):
-        targets = choice(logits, labels)
+        targets = choice(_paired(output), labels)
+        if isinstance(targets, Target):
+            return targets
+        if is_value(targets):
+            return Value(_of_output(choice)) if labels is None else Value(choice, labels)
+        logits = class_logits(output, None)
         check_targets(targets, len(logits))
-    elif isinstance(choice, int):
+        classes: Targets = targets.to(logits.device, torch.int64)
+        return classes
+    logits = class_logits(output, None)
+    if isinstance(choice, int):
         targets = torch.full((len(logits),), choice, device=logits.device)
     elif choice == "predicted" or labels is None:
         targets = logits.argmax(dim=1)
@@ -53,7 +71,8 @@ def choose_targets(choice: TargetChoice, logits: Logits, labels: Tensor | None) 
     else:
         raise ValueError(
             f"Expected labels to be one class for each of {len(logits)} images, but got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}: pass `target` 'predicted', a class, or a function of logits and labels."
+            f"{tuple(labels.shape)}: pass `target` 'predicted', a class, a function of logits and labels, or for "
+            "several classes an image `MultiLabel()`."
         )
     return targets.to(logits.device, torch.int64)
 
@@ -81,6 +100,21 @@ def call_network(network: nn.Module, images: Images) -> Any:
         ) from error
 
 
+def _of_output(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return a function of the output alone, for data without labels."""
+
+    @wraps(function)
+    def of_output(output: Any) -> Any:
+        return function(output, None)
+
+    return of_output
+
+
+def _paired(output: Any) -> Any:
+    """Return the logits of two classes where there is one, and any other output as it is."""
+    return class_logits(output, None) if isinstance(output, Tensor) and output.ndim == 2 else output
+
+
 def _part(module: nn.Module, path: str) -> nn.Module:
     try:
         part = attrgetter(path)(module)
@@ -104,8 +138,8 @@ class _Classifier(nn.Module):
         self.call = call
         self.output = output
 
-    def forward(self, images: Tensor) -> Any:
-        output = self.network(images) if self.call is None else self.call(self.network, images)
+    def forward(self, images: Tensor, *extras: Tensor) -> Any:
+        output = self.network(images, *extras) if self.call is None else self.call(self.network, images, *extras)
         if self.output is None:
             return output
         if callable(self.output):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import torch
 from torch import Tensor
 
 from lightning_saliency._statistics import Sums
@@ -17,9 +18,11 @@ from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.transplants import Example
 from lightning_saliency.names import cue_name, curves_name, image_name, moved_name, worst_name
 from lightning_saliency.visualization import Curve, draw_curves, draw_strip, draw_transplant
+from lightning_saliency.visualization._strip import FONTS_PER_WIDTH, SMALLEST_FONT, text_image
 
 Tiles = dict[str, SmallMap]
 NUM_CELLS: Final = len(select(["cell"]))
+SLICES: Final = 3
 
 
 def drawn_images(evaluation: Evaluation, panels: Sequence[int], settings: Settings) -> list[int]:
@@ -50,14 +53,41 @@ def draw_strips(
             if index in thumbnails and index in maps:
                 thumbnail = thumbnails[index]
                 tiles = {role: tile.raw() for role, tile in _tiles(method, index, maps, memory).items()}
-                pictures[name] = draw_strip(
-                    thumbnail.image / 255,
-                    tiles,
-                    [", ".join(thumbnail.caption), *_score_lines(evaluation, method, index)],
-                    change=(tiles["previous"], tiles["now"]) if "previous" in tiles else None,
-                    limits=limits,
-                )
+                lines = [", ".join(thumbnail.caption), *_score_lines(evaluation, method, index)]
+                pictures[name] = _draw(thumbnail.image / 255, tiles, lines, limits)
     return pictures
+
+
+def _draw(image: Tensor, tiles: Mapping[str, Tensor], lines: list[str], limits: tuple[float, float] | None) -> Tensor:
+    """Draw the strip of an image, or of a volume those of the slices with most relevance, one below the other."""
+    if image.ndim == 4:
+        slices = [(_at(image, tiles, place), share) for place, share in most_relevant(tiles["now"])]
+        strips = [
+            _draw(
+                picture, parts, [f"slice or frame {number} of {image.shape[1]}, {share:.0%} of the relevance"], limits
+            )
+            for ((picture, parts, number), share) in slices
+        ]
+        size = max(SMALLEST_FONT, strips[0].shape[2] // FONTS_PER_WIDTH)
+        return torch.cat([*strips, text_image(lines, strips[0].shape[2], size)], dim=1)
+    change = (tiles["previous"], tiles["now"]) if "previous" in tiles else None
+    return draw_strip(image, tiles, lines, change=change, limits=limits)
+
+
+def most_relevant(saliency: Tensor) -> list[tuple[int, float]]:
+    """Return the slices of a map (D, H, W) with the greatest sums of magnitudes, in their order, and their shares."""
+    sums = saliency.abs().flatten(1).sum(dim=1)
+    places = sorted(sums.topk(min(SLICES, len(sums))).indices.tolist())
+    total = sums.sum().item()
+    return [(place, sums[place].item() / total if total else 1 / len(sums)) for place in places]
+
+
+def _at(image: Tensor, tiles: Mapping[str, Tensor], place: int) -> tuple[Tensor, dict[str, Tensor], int]:
+    """Take a slice of the maps, the slice of the volume at its middle, and the number of that, from 1."""
+    depth = len(tiles["now"])
+    middle = int((place + 0.5) * image.shape[1] / depth)
+    slices = {role: tile[min(place * len(tile) // depth, len(tile) - 1)] for role, tile in tiles.items()}
+    return image[:, middle], slices, middle + 1
 
 
 def draw_curve_figures(evaluation: Evaluation, settings: Settings, start: str) -> dict[str, Tensor]:

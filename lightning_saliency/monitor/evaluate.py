@@ -1,11 +1,12 @@
 """Explain and score a share of the images, batch by batch."""
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
+from lightning_saliency.monitor._display import Display, shown
+from lightning_saliency.monitor._extras import apart, with_extras
 from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
@@ -36,8 +39,9 @@ from lightning_saliency.monitor.transplants import Example, Hosts, Transplants, 
 from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
-from lightning_saliency.targets import Activation, ClassLogit, class_logits
-from lightning_saliency.visualization import displayable
+from lightning_saliency.targets import Activation, ClassLogit, MultiLabel, Target, as_target, class_logits
+
+NO_CLASSES: Final = "Cues are left out, because they need labels that are classes. Pass `cues=()`."
 
 
 class Shown(NamedTuple):
@@ -53,7 +57,7 @@ class Shown(NamedTuple):
 
 
 class Thumbnail(NamedTuple):
-    """An image as it is shown, (3, H, W) uint8, with lines of text."""
+    """An image as it is shown, (3, H, W) uint8, or a volume (3, D, H, W), with lines of text."""
 
     image: Tensor
     caption: list[str]
@@ -66,7 +70,8 @@ class Task:
     Attributes:
         methods: Methods by name.
         metrics: Metrics by name, told about the colours.
-        target: Which class to explain.
+        metrics_are_default: Whether to leave out those that need what the target does not have.
+        target: The target, or how to choose it.
         min_confidence: Least probability of the target for an image to be used.
         activation: How logits become probabilities.
         max_batch_size: Most images in one pass.
@@ -80,6 +85,7 @@ class Task:
 
     methods: Mapping[str, Method]
     metrics: Mapping[str, ExplanationMetric]
+    metrics_are_default: bool
     target: TargetChoice
     min_confidence: float
     activation: Activation
@@ -90,6 +96,7 @@ class Task:
     scoring_precision: ScoringPrecision = "exact"
     transplants: Transplants | None = None
     methods_are_default: bool = False
+    display: Display = None
 
 
 class _Batch(NamedTuple):
@@ -97,8 +104,8 @@ class _Batch(NamedTuple):
     images: Images
     labels: Tensor | None
     masks: Masks | None
-    targets: Targets
-    logits: Logits
+    target: Target
+    logits: Logits | None
 
     def where(self, keep: Tensor) -> "_Batch":
         """Take the images that are to be kept."""
@@ -106,7 +113,8 @@ class _Batch(NamedTuple):
         indices = [self.indices[row] for row in rows.tolist()]
         labels = None if self.labels is None else self.labels[rows]
         masks = None if self.masks is None else self.masks[rows]
-        return _Batch(indices, self.images[rows], labels, masks, self.targets[rows], self.logits[rows])
+        logits = None if self.logits is None else self.logits[rows]
+        return _Batch(indices, self.images[rows], labels, masks, self.target.take(rows), logits)
 
 
 @dataclass(frozen=True)
@@ -178,15 +186,16 @@ def evaluate_subset(
         colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
         metrics, notes = prepare_metrics(settings, colours)
         names = class_names_of(source.dataset)
-        head = look_at_head(network, module, first.images, first.labels, num_classes_of(module, names))
+        head = look_at_head(network, module, first, num_classes_of(module, names), settings.target)
         network = head.network
-        metrics, advice = with_activation(
-            metrics, first.labels, head.activation, are_default=settings.metrics_are_default
-        )
+        # Of several classes each has a probability of its own, whatever the metrics say.
+        labels = None if isinstance(settings.target, MultiLabel) else first.labels
+        metrics, advice = with_activation(metrics, labels, head.activation, are_default=settings.metrics_are_default)
         notes = {**notes, **head.notes, **advice}
         task = Task(
             prepare_methods(settings, subset, reading, colours.normalization, device),
             metrics,
+            settings.metrics_are_default,
             settings.target,
             settings.min_confidence,
             activation_of(metrics),
@@ -196,12 +205,16 @@ def evaluate_subset(
             names,
             settings.scoring_precision,
             methods_are_default=settings.methods_are_default,
+            display=settings.display,
         )
-        hosts = (first if check else subset.hosts(reading, device)) if cues else None
-        if hosts is not None and are_classes(hosts.labels):
-            task = replace(task, transplants=_transplants(cues, hosts.images, hosts.labels, settings, task))
+        if cues and first.extras:
+            notes = notes | {"cues": "Cues are left out, because the network has further arguments. Pass `cues=()`."}
         elif cues:
-            notes = notes | {"cues": "Cues are left out, because they need labels that are classes. Pass `cues=()`."}
+            hosts = first if check else subset.hosts(reading, device)
+            if hosts is not None and are_classes(hosts.labels):
+                task = replace(task, transplants=_transplants(cues, hosts.images, hosts.labels, settings, task))
+            else:
+                notes = notes | {"cues": NO_CLASSES}
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
@@ -235,11 +248,18 @@ def _preflight(
     seconds: float,
 ) -> Preflight:
     """Put together what some images have shown."""
-    target = ClassLogit(torch.zeros(len(first.images), dtype=torch.int64, device=first.images.device))
+    count, choice = len(first.images), settings.target
+    target = choice.of(count) if isinstance(choice, Target) else ClassLogit(torch.zeros(count, dtype=torch.int64))
+    target = target.to(first.images.device)
     number = max(num_images, 1)
     return Preflight(
         network=type(network).__name__,
-        layers=layers_of(network, first.images, {name: task.methods[name] for name in settings.methods}, target),
+        layers=layers_of(
+            with_extras(network, first.extras),
+            first.images,
+            {name: task.methods[name] for name in settings.methods},
+            target,
+        ),
         normalization=colours.normalization,
         normalization_source=colours.source,
         target=described_target(settings.target, first.labels),
@@ -256,41 +276,67 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     parts: list[Evaluation] = []
     thumbnails: dict[int, Thumbnail] = {}
     examples: list[dict[str, Example]] = []
-    strange: list[Tensor] = []
-    num_classes = 0
+    outside: list[_Strange] = []
     notes: dict[str, str] = {}
-    for indices, images, labels, masks in batches:
+    for indices, images, labels, masks, extras in apart(batches):
+        model = with_extras(network, extras)
         with torch.no_grad():
-            logits = class_logits(call_network(network, images), len(images))
-        targets, num_classes = choose_targets(task.target, logits, labels), logits.shape[1]
-        outside = not_classes(targets, num_classes)
-        if outside:
-            strange.append(targets)
-            parts.append(Evaluation(left_out={indices[row]: reason for row, reason in outside.items()}))
-        # What is left out is explained all the same, since other processes may wait for the passes.
-        batch = _Batch(indices, images, labels, masks, targets.clamp(0, num_classes - 1), logits)
+            output = call_network(model, images)
+            chosen = choose_targets(task.target, output, labels)
+            if isinstance(chosen, Tensor):
+                chosen, strange = _among_classes(chosen, output)
+                outside.append(strange)
+                parts.append(Evaluation(left_out={indices[row]: reason for row, reason in strange.reasons.items()}))
+            target = as_target(chosen, len(images)).to(images.device).completed(output, labels)
+            logits = target.logits(output) if "classes" in target.offers else None
+            batch = _Batch(indices, images, labels, masks, target, logits)
         if task.min_confidence > 0:
-            confidence = ClassLogit(batch.targets).probability(logits, task.activation)
-            batch = batch.where(confidence >= task.min_confidence)
+            target.require("probability", "min_confidence")
+            batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
-        if task.transplants is not None and are_classes(labels):
-            followings, shown = task.transplants.follow(network, indices, images, labels, num_classes)
+        if task.transplants is not None and are_classes(labels) and logits is not None:
+            followings, pictured = task.transplants.follow(network, indices, images, labels, logits.shape[1])
             parts.append(Evaluation(followings=followings))
-            examples.append(shown)
+            examples.append(pictured)
         if batch.indices:
             try:
-                parts.append(_evaluate_batch(network, batch, task))
+                parts.append(_evaluate_batch(model, batch, task))
             except UnsuitableModelError:
                 if not task.methods_are_default:
                     raise
-                methods, notes = suitable_methods(network, batch.images, batch.targets, task.methods, task.controls)
+                methods, more = suitable_methods(model, batch.images, batch.target, task.methods, task.controls)
+                notes |= more
                 task = replace(task, methods=methods)
-                parts.append(_evaluate_batch(network, batch, task))
+                parts.append(_evaluate_batch(model, batch, task))
             thumbnails |= _thumbnails(batch, task)
+            notes |= _note(task, batch.target)
     evaluation = merge(parts)
-    if not evaluation.num_read and any(bool((targets >= num_classes).any()) for targets in strange):
-        check_classes(torch.cat(strange), num_classes)
+    if not evaluation.num_read:
+        _refuse_all(outside)
+    if task.transplants is not None and evaluation.num_read and not examples:
+        notes = {**notes, "cues": NO_CLASSES}
     return Evaluated(evaluation, thumbnails, examples=strongest(examples), notes=notes)
+
+
+class _Strange(NamedTuple):
+    """Targets of which some are no classes of the model, with reasons by row."""
+
+    targets: Tensor
+    num_classes: int
+    reasons: dict[int, str]
+
+
+def _among_classes(targets: Tensor, output: Any) -> tuple[Tensor, _Strange]:
+    """Put a class in place of what is none: it is explained all the same, since other processes may wait."""
+    num_classes = class_logits(output, len(targets)).shape[1]
+    return targets.clamp(0, num_classes - 1), _Strange(targets, num_classes, not_classes(targets, num_classes))
+
+
+def _refuse_all(outside: Sequence[_Strange]) -> None:
+    """Refuse targets beyond the classes where no image is left; without a class, as with -1, images may be."""
+    for targets, num_classes, _ in outside:
+        if bool((targets >= num_classes).any()):
+            check_classes(targets, num_classes)
 
 
 def _transplants(cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings: Settings, task: Task) -> Transplants:
@@ -302,7 +348,7 @@ def _transplants(cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings
         task.activation,
         task.max_batch_size,
         task.scoring_precision,
-        partial(_pictures, normalization=task.normalization),
+        partial(_shown_together, task=task),
         task.class_names,
     )
 
@@ -317,7 +363,7 @@ def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[Labelle
 
 
 def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation:
-    maps = explain(network, batch.images, batch.targets, task.methods, task.max_batch_size)
+    maps = explain(network, batch.images, batch.target, task.methods, task.max_batch_size)
     valid = {name: torch.isfinite(method_maps.flatten(1)).all(dim=1) for name, method_maps in maps.items()}
     # A map that cannot be scored is scored as a blank one beside the others, and its score thrown away.
     maps = {name: torch.where(_beside(valid[name], raw), raw, 0.0) for name, raw in maps.items()}
@@ -325,13 +371,33 @@ def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation
         indices=torch.tensor(batch.indices, dtype=torch.int64),
         invalid={name: ~flags.cpu() for name, flags in valid.items()},
         blank={name: (valid[name] & is_blank(method_maps)).cpu() for name, method_maps in maps.items()},
-        targets=batch.targets.cpu(),
-        predicted=batch.logits.argmax(dim=1).cpu(),
+        targets=torch.tensor(_numbers(batch.target), dtype=torch.int64),
+        predicted=_predicted(batch),
         class_names=_names_of_targets(batch, task),
         fingerprints=torch.tensor([fingerprint(image) for image in batch.images], dtype=torch.int64),
         maps={name: _small_maps(batch, maps[name], valid[name]) for name in maps if name not in task.controls},
     )
-    return _with_scores(evaluation, network, batch, maps, valid, task) if task.metrics else evaluation
+    metrics = _suitable(task, batch.target)
+    return (
+        _with_scores(evaluation, network, batch, maps, valid, replace(task, metrics=metrics)) if metrics else evaluation
+    )
+
+
+def _suitable(task: Task, target: Target) -> Mapping[str, ExplanationMetric]:
+    """Leave out default metrics that need what a target does not have, which only the images may have shown."""
+    if not task.metrics_are_default:
+        return task.metrics
+    return {name: metric for name, metric in task.metrics.items() if target.offers.issuperset(metric.reads)}
+
+
+def _note(task: Task, target: Target) -> dict[str, str]:
+    """Say which default metrics are left out."""
+    missing = sorted(task.metrics.keys() - _suitable(task, target).keys())
+    note = (
+        f"Metrics {missing} are left out, because they need a probability or classes, which {type(target).__name__} "
+        'does not have: pass others, such as `metrics=["insertion", "deletion"]`.'
+    )
+    return {"target": note} if missing else {}
 
 
 def _with_scores(
@@ -346,7 +412,7 @@ def _with_scores(
         network,
         batch.images,
         maps,
-        batch.targets,
+        batch.target,
         task.metrics,
         methods=task.methods,
         masks=batch.masks,
@@ -373,41 +439,65 @@ def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]
 
 
 def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
-    """Keep the images as they can be shown; what is no picture is not drawn."""
-    pictures = _pictures(batch.images, task.normalization)
-    if pictures is None:
-        return {}
-    rows = zip(batch.indices, pictures, _captions(batch, task), strict=True)
+    """Keep the images as they can be shown; what is neither a picture nor a volume is not drawn."""
+    pictures = _pictures(batch.images, task)
+    rows = zip(batch.indices, pictures, _captions(batch, task), strict=True) if pictures else ()
     return {index: Thumbnail(picture, caption) for index, picture, caption in rows}
 
 
-def _pictures(images: Images, normalization: Normalization | None) -> Tensor | None:
+def _pictures(images: Images, task: Task) -> list[Tensor]:
+    """Return images as they can be shown, (3, *S) uint8; none of what is neither a picture nor a volume."""
+    if images.ndim not in (4, 5):
+        return []
+    raw = (task.normalization.to_raw(images) if task.normalization else images).float().cpu()
+    return [shown(image, task.display) for image in raw]
+
+
+def _shown_together(images: Images, task: Task) -> Tensor | None:
     """Return images as they can be shown, (B, 3, H, W) uint8; `None` for what is no picture."""
-    if images.ndim != 4:
-        return None
-    raw = (normalization.to_raw(images) if normalization else images).float().cpu()
-    return torch.stack([(displayable(image) * 255).round().to(torch.uint8) for image in raw])
+    return torch.stack(_pictures(images, task)) if images.ndim == 4 else None
 
 
 def _names_of(batch: _Batch, task: Task) -> dict[int, str]:
     """Name the classes of the network's output by number; nothing where the data have another number of classes."""
     names = task.class_names or []
-    return dict(enumerate(names)) if len(names) == batch.logits.shape[1] else {}
+    is_of_output = batch.logits is not None and len(names) == batch.logits.shape[1]
+    return dict(enumerate(names)) if is_of_output else {}
 
 
 def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
-    names = _names_of(batch, task)
-    return {number: names[number] for number in sorted(set(batch.targets.tolist())) if number in names}
+    """Name the classes that have a name, and what is explained in place of a class."""
+    numbers = _numbers(batch.target)
+    texts = {number: text for number, text in zip(numbers, batch.target.texts, strict=True) if number < 0}
+    names = _names_of(batch, task) | texts
+    return {number: names[number] for number in sorted(set(numbers)) if number in names}
+
+
+def _numbers(target: Target) -> list[int]:
+    """Number what is explained: a class by itself, and anything else by a negative number of its text."""
+    classes = [-1] * len(target) if target.classes is None else target.classes.tolist()
+    pairs = zip(classes, target.texts, strict=True)
+    return [label if label >= 0 else -1 - zlib.crc32(text.encode()) for label, text in pairs]
+
+
+def _predicted(batch: _Batch) -> Tensor:
+    """Return the predicted classes, -1 where a prediction is no class."""
+    if batch.logits is None or batch.target.classes is None:
+        return torch.full((len(batch.indices),), -1)
+    return batch.logits.argmax(dim=1).cpu()
 
 
 def _captions(batch: _Batch, task: Task) -> list[list[str]]:
     """Write for each image its index, and its true, predicted and explained class with their probabilities."""
+    if batch.logits is None or batch.target.classes is None:
+        pairs = zip(batch.indices, batch.target.texts, strict=True)
+        return [[f"image {index}", f"explained {text}"] for index, text in pairs]
     names, last = _names_of(batch, task), batch.logits.shape[1] - 1
     roles = {"predicted": batch.logits.argmax(dim=1)}
     if are_classes(batch.labels):
         roles = {"true": batch.labels, **roles}
-    if not any(torch.equal(batch.targets, classes.clamp(0, last)) for classes in roles.values()):
-        roles["explained"] = batch.targets
+    if not any(torch.equal(batch.target.classes, classes.clamp(0, last)) for classes in roles.values()):
+        roles["explained"] = batch.target.classes
     probabilities = {
         role: ClassLogit(classes.clamp(0, last)).probability(batch.logits, task.activation)
         for role, classes in roles.items()

@@ -40,9 +40,9 @@ class Evaluation:
         invalid: Whether a map was not finite, (N,) by method.
         blank: Whether a map was constant, (N,) by method.
         followings: Records of cues that were put from these images into hosts, by name of the cue.
-        targets: Class explained, (N,).
-        predicted: Class predicted, (N,).
-        class_names: Names of the classes that were explained, by number, where the data set has names.
+        targets: Class explained, or a negative number for what is no class, (N,).
+        predicted: Class predicted, or -1, (N,).
+        class_names: Names of the targets by number: classes where the data set has names, and what is no class.
         fingerprints: A number for each image, by which a later run knows that it is the same, (N,).
         maps: Small maps by method and image; an image whose map was not finite has none.
         seconds: Time spent.

@@ -7,11 +7,12 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from lightning_saliency._types import Images
 from lightning_saliency.metrics import ExplanationMetric
-from lightning_saliency.monitor.batches import are_classes
+from lightning_saliency.monitor._extras import with_extras
+from lightning_saliency.monitor.batches import LabelledImages, are_classes
+from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
 from lightning_saliency.passes.heads import REMEDIES, AsLogits, Ending, calls_noted
-from lightning_saliency.targets import Activation, class_logits
+from lightning_saliency.targets import Activation, Target, class_logits
 
 MOST_IMAGES: Final = 8
 
@@ -32,24 +33,27 @@ class Head:
 
 
 def look_at_head(
-    network: nn.Module, module: nn.Module, images: Images, labels: Tensor | None, num_classes: int | None
+    network: nn.Module, module: nn.Module, batch: LabelledImages, num_classes: int | None, choice: TargetChoice
 ) -> Head:
     """Predict some images, to turn probabilities back to logits and to refuse features.
 
     Args:
         network: The network from images to logits.
         module: The module that the network is a part of.
-        images: Images (B, C, *S).
-        labels: Their labels (B, ...), or `None`.
+        batch: Images (B, C, *S) and their labels.
         num_classes: How many classes the data or the module declare; `None` where they declare none.
+        choice: The argument `target`. Nothing is read from outputs that it does not take for logits of classes.
 
     Raises:
         TypeError: If the output is not a tensor.
         ValueError: If it does not have a row for each image, or is one of features.
     """
-    some = images[:MOST_IMAGES]
+    some = batch.images[:MOST_IMAGES]
+    labels = None if batch.labels is None else batch.labels[:MOST_IMAGES]
     with torch.no_grad(), Ending() as ending, calls_noted(_heads(module, num_classes)) as unused:
-        output = network(some.clone())
+        output = with_extras(network, tuple(extra[:MOST_IMAGES] for extra in batch.extras))(some.clone())
+    if not _reads_classes(choice, output, labels):
+        return Head(network)
     class_logits(output, len(some))
     notes = _check_number(output, labels, num_classes, is_linear=ending.is_linear(output), unused=unused())
     activation = ending.activation(output)
@@ -61,6 +65,14 @@ def look_at_head(
         f"warning, or `model`, a part without the {activation}."
     )
     return Head(AsLogits(network, activation), activation, {**notes, "head": note})
+
+
+def _reads_classes(choice: TargetChoice, output: Any, labels: Tensor | None) -> bool:
+    """Whether what is explained is that of one or several classes, each with a logit an image."""
+    if not (callable(choice) or isinstance(choice, Target)):
+        return True
+    target = choose_targets(choice, output, labels)
+    return not isinstance(target, Target) or ("classes" in target.offers and getattr(output, "ndim", 0) == 2)
 
 
 def num_classes_of(module: Any, class_names: list[str] | None) -> int | None:

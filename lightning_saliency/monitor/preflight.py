@@ -98,7 +98,8 @@ class Preflight:
     def _classes(self) -> str:
         if self.class_names is None:
             return "class names unknown"
-        return f"{len(self.class_names)} classes from {self.class_names[0]} to {self.class_names[-1]}"
+        first, last = (_printable(name) for name in (self.class_names[0], self.class_names[-1]))
+        return f"{len(self.class_names)} classes from {first} to {last}"
 
 
 @contextmanager
@@ -161,3 +162,8 @@ def _version(package: str) -> str:
 
 def _listed(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.3g}" for value in values)
+
+
+def _printable(text: str) -> str:
+    """Replace what no terminal can show."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

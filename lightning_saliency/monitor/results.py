@@ -82,12 +82,12 @@ class Evaluation:
 
     @property
     def targets(self) -> Tensor:
-        """The classes that were explained, (N,)."""
+        """The classes that were explained, (N,); a negative number stands for what is no class, see `rows`."""
         return self.record.targets
 
     @property
     def predicted(self) -> Tensor:
-        """The classes that were predicted, (N,)."""
+        """The classes that were predicted, (N,); -1 where the target is not that of one class."""
         return self.record.predicted
 
     @property

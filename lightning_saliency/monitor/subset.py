@@ -236,8 +236,7 @@ def take(batch: LabelledImages, rows: Sequence[int]) -> LabelledImages:
     """Return some rows of a batch, as copies."""
     places = torch.tensor(list(rows), device=batch.images.device, dtype=torch.int64)
     indices = [batch.indices[row] for row in rows]
-    labels, masks = (None if part is None else part[places] for part in (batch.labels, batch.masks))
-    return LabelledImages(indices, batch.images[places], labels, masks)
+    return batch.each(lambda part: part[places], indices)
 
 
 def join(batches: Sequence[LabelledImages]) -> LabelledImages:
@@ -247,6 +246,7 @@ def join(batches: Sequence[LabelledImages]) -> LabelledImages:
         torch.cat([batch.images for batch in batches]),
         _joined([batch.labels for batch in batches]),
         _joined([batch.masks for batch in batches]),
+        tuple(torch.cat(parts) for parts in zip(*(batch.extras for batch in batches), strict=True)),
     )
 
 
@@ -261,10 +261,10 @@ def _rows_of(batches: Iterable[LabelledImages]) -> Iterator[LabelledImages]:
 
 def _kind_of(batch: LabelledImages) -> tuple[Any, ...]:
     """Return what rows must share to stand in one batch."""
-    return tuple(None if part is None else part.shape[1:] for part in batch[1:])
+    parts = (batch.images, batch.labels, batch.masks, *batch.extras)
+    return tuple(None if part is None else part.shape[1:] for part in parts)
 
 
 def to_device(batch: LabelledImages, device: torch.device) -> LabelledImages:
     """Move a batch."""
-    labels, masks = (None if part is None else part.to(device) for part in (batch.labels, batch.masks))
-    return LabelledImages(batch.indices, batch.images.to(device), labels, masks)
+    return batch.each(lambda part: part.to(device))

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 
+import torch
 from torch import nn
 
 from lightning_saliency._checks import UnsuitableModelError
-from lightning_saliency._types import Images, Targets
+from lightning_saliency._types import Images
 from lightning_saliency.evaluation import explain
 from lightning_saliency.methods import Method
+from lightning_saliency.targets import Target
 
 
 class NoSuitableMethodError(RuntimeError):
@@ -15,7 +17,7 @@ class NoSuitableMethodError(RuntimeError):
 
 
 def suitable_methods(
-    network: nn.Module, images: Images, targets: Targets, methods: Mapping[str, Method], controls: frozenset[str]
+    network: nn.Module, images: Images, target: Target, methods: Mapping[str, Method], controls: frozenset[str]
 ) -> tuple[dict[str, Method], dict[str, str]]:
     """Try each method on one image.
 
@@ -25,10 +27,11 @@ def suitable_methods(
     Raises:
         NoSuitableMethodError: If only controls are left.
     """
+    first = target.take(torch.zeros(1, dtype=torch.int64))
     suitable, problems = dict[str, Method](), dict[str, str]()
     for name, method in methods.items():
         try:
-            explain(network, images[:1], targets[:1], {name: method})
+            explain(network, images[:1], first, {name: method})
         except UnsuitableModelError as error:
             problems[name] = str(error)
         else:

@@ -84,9 +84,13 @@ def summarise(
 
 def rows(evaluation: Evaluation, epoch: int, step: int) -> Iterator[tuple[object, ...]]:
     """List every score of every image: step, epoch, index, target, predicted, class name, method, metric, score."""
-    targets = evaluation.targets.tolist()
-    names = [evaluation.class_names.get(target, "") for target in targets]
-    images = list(zip(evaluation.indices.tolist(), targets, evaluation.predicted.tolist(), names, strict=True))
+    numbers = evaluation.targets.tolist()
+    names = [evaluation.class_names.get(number, "") for number in numbers]
+    # A negative number stands for a target that is no class, whose text is its name.
+    targets = [name if number < 0 else number for number, name in zip(numbers, names, strict=True)]
+    names = ["" if number < 0 else name for number, name in zip(numbers, names, strict=True)]
+    predicted = ["" if number < 0 else number for number in evaluation.predicted.tolist()]
+    images = list(zip(evaluation.indices.tolist(), targets, predicted, names, strict=True))
     columns = {LoggedName("", metric, method): column for (method, metric), column in evaluation.scores.items()}
     columns |= {
         LoggedName("", measure, method, since=since): column

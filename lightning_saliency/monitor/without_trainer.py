@@ -13,6 +13,7 @@ from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency.cues import Cue
+from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
 from lightning_saliency.monitor.config import Control, Scale, Settings, allowed_cues, chosen_cues
@@ -28,8 +29,6 @@ from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 
 FIRST_BATCH_SIZE: Final = 64
-# Places of images, labels and masks in `LabelledImages`.
-PARTS: Final = (1, 2, 3)
 
 
 def evaluate(
@@ -54,6 +53,7 @@ def evaluate(
     output: OutputChoice = None,
     batch: BatchReader = None,
     scale: Scale = "image",
+    display: Display = None,
     seed: int = 0,
     name: str = "saliency",
     scoring_precision: ScoringPrecision = "exact",
@@ -83,8 +83,9 @@ def evaluate(
         num_panels: How many of these images `Evaluation.pictures` draws.
         num_worst: How many images with the worst score of the first metric it draws besides, for each method.
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
-        target: Class to explain: `"label"` (the default where batches have labels), `"predicted"`, a class,
-            or a function of (logits (B, K), labels (B, ...) or `None`) that returns classes (B,).
+        target: Class to explain: `"label"` (the default where batches have labels), `"predicted"` or a class; for
+            other outputs one of `lightning_saliency.targets`, such as `Regression(0)`; or a function of (output,
+            labels (B, ...) or `None`) that returns classes (B,), a target, or the values (B,) to explain themselves.
         min_confidence: Leave out images whose target has less probability.
         mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
             data set's transforms and a timm network's configuration, and takes images in [0, 1] as raw.
@@ -93,6 +94,10 @@ def evaluate(
             such as `"net.backbone"`, or a function of (network, images).
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
         batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
+            Labels and masks may be `None`. What follows the masks are further arguments of the network, tensors with
+            a row for each image; images are then explained one by one.
+        display: What of an image pictures show: its channels, such as `(3, 2, 1)`, or a function of an image (C, *S)
+            that returns (3, *S) or (1, *S). `None` shows three channels as colours and the mean of others.
         scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, that of all maps of a method.
         seed: Seed of the subset, the noise and the controls.
         name: First part of all names.
@@ -124,7 +129,7 @@ def evaluate(
         raise TypeError(f"`network` must be an `nn.Module`, but got {type(network).__name__}.  Wrap it in one.")
     settings = Settings(
         methods=methods_by_name(methods),
-        metrics=metrics_by_name(metrics),
+        metrics=metrics_by_name(metrics, target),
         methods_are_default=methods is None,
         metrics_are_default=metrics is None,
         controls=tuple(controls),
@@ -147,6 +152,7 @@ def evaluate(
         batch=_reader_of(data, batch),
         dataloader_idx=0,
         scale=scale,
+        display=display,
         seed=seed,
         name=name,
         on_error="raise",
@@ -160,7 +166,7 @@ def evaluate(
     module = _unwrapped(network)
     subset = choose_subset(source_of(data), num_images, seed, lambda indices: indices[rank::world_size])
     transfer = partial(_moved, reader=settings.batch, device=device_of(module))
-    reading = Reading(transfer, PARTS, settings.max_batch_size, seed)
+    reading = Reading(transfer, _parts_of, settings.max_batch_size, seed)
     evaluated = evaluate_in_memory(
         module, network_of(module, model, output), subset, reading, settings, (rank, world_size), cues=settings.cues
     )
@@ -228,6 +234,11 @@ def device_of(module: nn.Module) -> torch.device:
 def _moved(batch: Any, reader: BatchReader, device: torch.device) -> LabelledImages:
     """Read a batch before it moves, since only its tensors can."""
     return to_device(read_batch(batch, reader), device)
+
+
+def _parts_of(batch: LabelledImages) -> tuple[Any, ...]:
+    """Return a batch that is read already as a function of `batch` returns it."""
+    return batch.images, batch.labels, batch.masks, *batch.extras
 
 
 def _are_tensors(data: Any) -> bool:

@@ -88,9 +88,9 @@ class AsLogits(nn.Module):
         self.network = network
         self.activation = activation
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, *extras: Tensor) -> Tensor:
         """Return logits (B, K)."""
-        probabilities: Tensor = self.network(images)
+        probabilities: Tensor = self.network(images, *extras)
         smallest = torch.finfo(probabilities.dtype)
         if self.activation == "softmax":
             return probabilities.clamp(min=smallest.tiny).log()

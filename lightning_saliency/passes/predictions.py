@@ -10,11 +10,14 @@ from torch import Tensor
 from lightning_saliency._checks import warn_once
 from lightning_saliency._types import Images, Model
 from lightning_saliency.passes.heads import REMEDIES, Ending
-from lightning_saliency.targets import Activation, Target, class_logits
+from lightning_saliency.targets import Activation, Target
 
 
 class Predictor:
     """Outputs of the model for changed versions of one batch of images, each predicted once.
+
+    Kept is a digest of each output, a row an image, which `reader` reads: an output of a segmentation for all changes
+    would not fit into memory.
 
     Args:
         model: The model.
@@ -35,6 +38,7 @@ class Predictor:
         self.forward = model if forward is None else forward
         self.images = images
         self.target = target
+        self.reader = target
         self.max_batch_size = max_batch_size
         self.stride = max(1, max_batch_size // len(images))
         self._outputs: dict[Hashable, Tensor] = {}
@@ -42,7 +46,7 @@ class Predictor:
 
     @torch.no_grad()
     def __call__(self, changes: Mapping[Any, Callable[[], Images]]) -> list[Tensor]:
-        """Predict the changes that were not predicted before, and return the outputs of all in their order.
+        """Predict the changes that were not predicted before, and return the digests of all in their order.
 
         Args:
             changes: The makers of changed images, by what identifies the change.
@@ -52,11 +56,13 @@ class Predictor:
             batch = news[start : start + self.stride]
             images = torch.cat([changes[key]() for key in batch])
             with nullcontext() if self._outputs else Ending() as ending:
-                output = class_logits(self.forward(images), len(images))
-            parts = _widened(output).split(len(self.images))
+                reader, digest = self.target.repeat(len(batch)).digest(self.forward(images))
+            parts = _widened(digest).split(len(self.images))
             if ending is not None:
-                _mention_probabilities(ending.activation(output))
-                self.target.value(parts[0])
+                if "classes" in reader.offers:
+                    _mention_probabilities(ending.activation(digest))
+                self.reader = reader.take(torch.arange(len(self.images), device="cpu"))
+                self.reader.value(parts[0])
             self._outputs |= dict(zip(batch, parts, strict=True))
         return [self._outputs[key] for key in changes]
 

@@ -142,16 +142,23 @@ class Trial:
 
     def logits(self, changes: Sequence[Change]) -> list[Logits]:
         """Return the logits (B, K) after each change; equal changes are predicted once."""
-        return [self.target.logits(output) for output in self._outputs(changes)]
+        outputs = self._outputs(changes)
+        return [self.predict.reader.logits(output) for output in outputs]
 
     def values(self, changes: Sequence[Change]) -> Tensor:
         """Return the target's values after each change, (B, changes)."""
-        return torch.stack([self.target.value(output) for output in self._outputs(changes)], dim=1)
+        outputs = self._outputs(changes)
+        return torch.stack([self.predict.reader.value(output) for output in outputs], dim=1)
 
     def probabilities(self, changes: Sequence[Change], activation: Activation = "softmax") -> Tensor:
         """Return the target's probabilities after each change, (B, changes)."""
         outputs = self._outputs(changes)
-        return torch.stack([self.target.probability(output, activation) for output in outputs], dim=1)
+        return torch.stack([self.predict.reader.probability(output, activation) for output in outputs], dim=1)
+
+    def outcomes(self, changes: Sequence[Change], activation: Activation = "softmax") -> Tensor:
+        """Return the target's probabilities after each change, or its values where it has none, (B, changes)."""
+        has_probability = "probability" in self.target.offers
+        return self.probabilities(changes, activation) if has_probability else self.values(changes)
 
     def _outputs(self, changes: Sequence[Change]) -> list[Tensor]:
         resolved = [change.resolved(self) for change in changes]

@@ -53,7 +53,8 @@ def _scores(rows: Iterable[Row]) -> ImageScores:
             last, scores, names = evaluation, [], {}
         if len(scores) >= MOST_ROWS:
             raise ValueError(f"an evaluation must have at most {MOST_ROWS:,} scores, but got more")
-        if _is_score(row["method"], row["metric"]):
+        # Targets that are no classes have texts, and no scores by class.
+        if _is_score(row["method"], row["metric"]) and row["target"].isdecimal():
             target = int(row["target"])
             scores.append((target, row["method"], row["metric"], float(row["score"])))
             if row["class_name"]:
