@@ -1,4 +1,4 @@
-"""What of an image is shown in pictures."""
+"""The part of an image that pictures show."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias

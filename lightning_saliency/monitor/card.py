@@ -6,6 +6,7 @@ from dataclasses import fields, is_dataclass
 from functools import partial
 
 from lightning_saliency.metrics import ExplanationMetric
+from lightning_saliency.metrics._canvas_metric import OutcomeMetric
 from lightning_saliency.monitor._class_table import class_table
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor._scalars import Scalar
@@ -13,6 +14,7 @@ from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation, fingerprint_of
 from lightning_saliency.monitor.preflight import Preflight, versions
 from lightning_saliency.names import CUES, WORST, LoggedName
+from lightning_saliency.targets import Target
 
 
 def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar], preflight: Preflight) -> str:
@@ -104,7 +106,7 @@ def _score_line(name: str, metric: ExplanationMetric, settings: Settings, values
     direction = "higher" if metric.higher_is_better else "lower"
     scores = {control: _with_error(values, LoggedName(settings.name, name, control)) for control in settings.controls}
     controls = "".join(f", {control} {score}" for control, score in scores.items() if score)
-    return _item(name, f"{_meaning(metric)} {_range(metric)}, {direction} is better{controls}.")
+    return _item(name, f"{_meaning(metric)} {_range(metric, settings)}, {direction} is better{controls}.")
 
 
 def _method_line(name: str, method: object) -> str:
@@ -145,7 +147,10 @@ def _first_line(documented: object) -> str:
     return (documented.__doc__ or "").strip().split("\n", maxsplit=1)[0]
 
 
-def _range(metric: ExplanationMetric) -> str:
+def _range(metric: ExplanationMetric, settings: Settings) -> str:
+    has_probability = not isinstance(settings.target, Target) or "probability" in settings.target.offers
+    if isinstance(metric, OutcomeMetric) and not has_probability:
+        return "Any number, in the unit of the output"
     low, high = metric.plot_lower_bound, metric.plot_upper_bound
     if low is None:
         return "Any number"

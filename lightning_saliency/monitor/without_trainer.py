@@ -94,10 +94,10 @@ def evaluate(
             such as `"net.backbone"`, or a function of (network, images).
         output: How to get logits (B, K) from what comes out: a key, an index, or a function.
         batch: How to get images, labels and perhaps masks from a batch: their keys, or a function that returns them.
-            Labels and masks may be `None`. What follows the masks are further arguments of the network, tensors with
-            a row for each image; images are then explained one by one.
-        display: What of an image pictures show: its channels, such as `(3, 2, 1)`, or a function of an image (C, *S)
-            that returns (3, *S) or (1, *S). `None` shows three channels as colours and the mean of others.
+            Labels and masks may be `None`. Parts after the masks are further arguments of the network, tensors with a
+            row for each image; images are then explained one by one.
+        display: Channels of an image that pictures show, such as `(3, 2, 1)`, or a function of an image (C, *S) that
+            returns (3, *S) or (1, *S). `None` shows three channels as colours and the mean of others.
         scale: Range of a picture's colours: `"image"`, each map's own, or `"common"`, that of all maps of a method.
         seed: Seed of the subset, the noise and the controls.
         name: First part of all names.

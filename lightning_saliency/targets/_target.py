@@ -1,4 +1,4 @@
-"""What every target is: a value of each image, and perhaps a probability and the values of other classes."""
+"""The base of all targets: a value of each image, and perhaps a probability and the values of other classes."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -137,7 +137,7 @@ class Target(ABC):
 
     @property
     def texts(self) -> list[str]:
-        """What is explained of each image, in a word or two for tables and captions."""
+        """The subject of each image's explanation, in a word or two for tables and captions."""
         return [type(self).__name__] * len(self)
 
     def to(self, device: torch.device) -> "Target":

@@ -52,6 +52,7 @@ def items_of(module: Any, folder: Path) -> Any:
 
 def trained(module: Any, folder: Path, monitors: list[pl.Callback]) -> tuple[dict[str, Any], pl.Trainer]:
     """Train from a fixed seed, and return everything that training owns at its end."""
+    items = items_of(module, folder)
     pl.seed_everything(3, verbose=False)
     task = module.task()
     options = {"collate_fn": module.collate} if hasattr(module, "collate") else {}
@@ -65,7 +66,6 @@ def trained(module: Any, folder: Path, monitors: list[pl.Callback]) -> tuple[dic
         enable_checkpointing=False,
         enable_model_summary=False,
     )
-    items = items_of(module, folder)
     trainer.fit(task, DataLoader(items, 2, **options), DataLoader(items, 2, **options))
     return trace(task, trainer.optimizers[0]), trainer
 
