@@ -21,7 +21,7 @@ from lightning_saliency.extend import Cue
 from lightning_saliency.report._reading import read_run
 from tests.callbacks.processes import spawn
 from tests.callbacks.reading import CORNER, Marked, cheat, honest, pictures
-from tests.callbacks.test_dashboard import read
+from tests.callbacks.test_dashboard import read, text_of
 from tests.callbacks.training import CLASSES, Classifier, Data, assert_identical, fit, trace, trainer
 
 OPTIONS = {"methods": ["gradient"], "metrics": ["rcap"], "num_images": 30, "num_panels": 1, "mean": 0, "std": 1}
@@ -320,7 +320,7 @@ def test_a_resumed_run_confirms_as_one_that_was_not_interrupted(tmp_path):
     saving = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, save_on_train_epoch_end=False)
     quietly(cheat, [watch(), saving, through], max_epochs=3)
     resumed, monitor = Values(), watch()
-    run = trainer([monitor, resumed], max_epochs=3)
+    run = trainer([monitor, resumed, saving], max_epochs=3)
     seed_everything(1, verbose=False)
     with pytest.warns(UserWarning, match=WARNING):
         run.fit(cheat(), Marked(), ckpt_path=tmp_path / "epoch=0.ckpt")
@@ -333,10 +333,13 @@ def test_picture_text_card_and_charts_are_in_tensorboard(tmp_path):
     quietly(cheat, [watch()], logger=logger, max_epochs=2, log_every_n_steps=1)
     log = read_run(Path(logger.log_dir), "run")
     assert list(log.scalars["saliency/alarm"].values()) == [1, 2]
-    first, second = log.pictures["saliency/cues/wide_frame"]
-    assert "not confirmed yet" in log.texts["saliency/alarm"][first]
-    assert "predictions follow the wide frame" in log.texts["saliency/alarm"][second]
-    assert "What the network follows" in log.texts["saliency/card"][first]
+    suspicion, confirmation = text_of(read(logger), "saliency/alarm")
+    assert "predictions follow the wide frame, not confirmed yet: 100%" in suspicion
+    assert "predictions follow the wide frame: 100%" in confirmation
+    (card,) = log.texts["saliency/card"].values()
+    assert "What the network follows" in card
+    layout = "".join(map(str, read(logger).Tensors("custom_scalars__config__")))
+    assert "cues followed" in layout
     assert {tag for tag in log.pictures if tag.startswith("saliency/cues/")} == {"saliency/cues/wide_frame"}
     # The map of places needs further cues, which are computed after a suspicion.
     before, after = read(logger).Images("saliency/cues/wide_frame")
@@ -348,7 +351,7 @@ def test_an_honest_run_has_no_picture_of_a_cue(tmp_path):
     quietly(honest, [watch()], logger=logger)
     log = read_run(Path(logger.log_dir), "run")
     assert not any(tag.startswith("saliency/cues/") for tag in log.pictures)
-    assert "saliency/alarm" not in log.texts
+    assert not any(tag.startswith("saliency/alarm") for tag in read(logger).Tags()["tensors"])
 
 
 EVALUATE = {key: value for key, value in OPTIONS.items() if key != "num_panels"}

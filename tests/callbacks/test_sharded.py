@@ -44,8 +44,8 @@ def strategy():
 def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=4), GradCAM(), IntegratedGradients(num_steps=3)]
     everything = {"drift": [*DRIFT_MEASURES], "best": "grad_cam/rcap", "log": ("*",)}
-    options = {"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, **everything, **options}
-    return SaliencyMonitor(methods, **options, cues=())
+    options = {"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, "cues": (), **everything, **options}
+    return SaliencyMonitor(methods, **options)
 
 
 class Stream(IterableDataset):
@@ -109,6 +109,7 @@ def scenario():
     results = {
         "scores": validated(monitor(), strategy=strategy(), devices=2),
         "one image": validated(monitor(num_images=1), strategy=strategy(), devices=2),
+        "cues": validated(monitor(cues=None), strategy=strategy(), devices=2),
         "alone": trained([])[0],
         "frozen alone": trained([], FrozenStart)[0],
     }
@@ -139,6 +140,13 @@ def test_sharded_modules_have_the_scores_of_whole_ones(ranks, key, count):
         assert rank[key].keys() == one.keys()
         for name, value in one.items():
             assert rank[key][name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
+
+
+def test_sharded_modules_follow_cues_as_whole_ones_do(ranks):
+    one = validated(monitor(cues=None))
+    assert {"saliency/alarm", "saliency/cues/wide_frame"} <= set(one)
+    for rank in ranks:
+        assert rank["cues"] == pytest.approx(one, rel=1e-4, abs=1e-6)
 
 
 def test_scores_in_half_precision_are_nearly_those_of_whole_modules(ranks):
