@@ -209,9 +209,9 @@ def test_a_best_score_that_is_none_is_refused_with_those_there_are(best):
 
 
 @pytest.mark.parametrize("checkpoints", [True, False])
-def test_without_a_best_score_nothing_is_guessed(checkpoints):
+def test_without_a_best_score_nothing_is_guessed(tmp_path, checkpoints):
     watcher = monitor()
     callbacks = [ModelCheckpoint(monitor="val_loss"), gated(">= 0", monitor=SCORE)] if checkpoints else []
-    fit([watcher, *callbacks], max_epochs=3)
+    fit([watcher, *callbacks], max_epochs=3, default_root_dir=tmp_path)
     assert not any(name.endswith("_best") for record in watcher.history for name in record.values)
     assert watcher.memory.maps.keys() == {"first", "previous"}
