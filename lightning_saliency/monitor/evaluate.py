@@ -178,7 +178,8 @@ def evaluate_subset(
         colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
         metrics, notes = prepare_metrics(settings, colours)
         names = class_names_of(source.dataset)
-        head = look_at_head(network, module, first.images, first.labels, num_classes_of(module, names))
+        num_classes = num_classes_of(module, names)
+        head = look_at_head(network, module, first.images, first.labels, num_classes, settings.max_batch_size)
         network = head.network
         metrics, advice = with_activation(
             metrics, first.labels, head.activation, are_default=settings.metrics_are_default

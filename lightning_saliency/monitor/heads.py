@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,10 +10,9 @@ from torch import Tensor, nn
 from lightning_saliency._types import Images
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor.batches import are_classes
-from lightning_saliency.passes.heads import REMEDIES, AsLogits, Ending, calls_noted
+from lightning_saliency.monitor.discovery import call_network
+from lightning_saliency.passes.heads import REMEDIES, AsLogits, Ending, calls_noted, probabilities_of
 from lightning_saliency.targets import Activation, class_logits
-
-MOST_IMAGES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,12 @@ class Head:
 
 
 def look_at_head(
-    network: nn.Module, module: nn.Module, images: Images, labels: Tensor | None, num_classes: int | None
+    network: nn.Module,
+    module: nn.Module,
+    images: Images,
+    labels: Tensor | None,
+    num_classes: int | None,
+    max_batch_size: int,
 ) -> Head:
     """Predict some images, to turn probabilities back to logits and to refuse features.
 
@@ -42,17 +46,22 @@ def look_at_head(
         images: Images (B, C, *S).
         labels: Their labels (B, ...), or `None`.
         num_classes: How many classes the data or the module declare; `None` where they declare none.
+        max_batch_size: Most images in one pass.
 
     Raises:
         TypeError: If the output is not a tensor.
         ValueError: If it does not have a row for each image, or is one of features.
     """
-    some = images[:MOST_IMAGES]
-    with torch.no_grad(), Ending() as ending, calls_noted(_heads(module, num_classes)) as unused:
-        output = network(some.clone())
-    class_logits(output, len(some))
-    notes = _check_number(output, labels, num_classes, is_linear=ending.is_linear(output), unused=unused())
-    activation = ending.activation(output)
+    outputs, is_linear, is_sigmoid = list[Tensor](), True, True
+    with torch.no_grad(), calls_noted(_heads(module, num_classes)) as unused:
+        for chunk in images.split(max_batch_size):
+            with Ending() as ending:
+                output = call_network(network, chunk)
+            class_logits(output, len(chunk))  # refuses what is none
+            outputs.append(output)
+            is_linear, is_sigmoid = is_linear and ending.is_linear(output), is_sigmoid and ending.is_sigmoid(output)
+    notes = _check_number(outputs[0], labels, num_classes, is_linear=is_linear, unused=unused())
+    activation = probabilities_of(torch.cat(outputs), is_sigmoid=is_sigmoid and len(images) > 1)
     if activation is None:
         return Head(network, notes=notes)
     note = (
@@ -87,15 +96,15 @@ def with_activation(
         f"Several classes may hold for an image, but metrics {softmax} read the probabilities of a softmax, as if one "
         'class excluded the others. Pass `activation="sigmoid"` to them.'
     )
-    return metrics, {"activation": note} if softmax else {}
+    is_certain = head == "sigmoid" or (labels is not None and bool((labels.sum(dim=1) != 1).any()))
+    return metrics, {"activation": note} if softmax and is_certain else {}
 
 
 def are_multi_hot(labels: Tensor | None) -> bool:
-    """Whether labels (B, K) mark several classes, or none, of some image."""
+    """Whether labels (B, K) mark classes one by one, as of images with several; these may have one class each."""
     if labels is None or labels.ndim != 2 or labels.shape[1] < 2:
         return False
-    marks = bool(((labels == 0) | (labels == 1)).all())
-    return marks and bool((labels.sum(dim=1) != 1).any())
+    return bool(((labels == 0) | (labels == 1)).all())
 
 
 def _heads(module: nn.Module, num_classes: int | None) -> list[nn.Module]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_saliency._checks import warn_once
 from lightning_saliency._types import Images, Model
-from lightning_saliency.passes.heads import REMEDIES, Ending
+from lightning_saliency.passes.heads import REMEDIES, Ending, probabilities_of
 from lightning_saliency.targets import Activation, Target, class_logits
 
 
@@ -55,7 +55,7 @@ class Predictor:
                 output = class_logits(self.forward(images), len(images))
             parts = _widened(output).split(len(self.images))
             if ending is not None:
-                _mention_probabilities(ending.activation(output))
+                _mention_probabilities(probabilities_of(output, is_sigmoid=ending.is_sigmoid(output)))
                 self.target.value(parts[0])
             self._outputs |= dict(zip(batch, parts, strict=True))
         return [self._outputs[key] for key in changes]
