@@ -171,7 +171,7 @@ class EvaluationHooks(Callback):
 
     def _is_awaited(self, trainer: pl.Trainer) -> bool:
         """Return whether a callback or scheduler needs a value while there is none."""
-        has_values = any(record.stage == "fit" for record in self.history)
+        has_values = any(record.stage == "fit" for record in self._state.history)
         return not has_values and awaits_values(trainer, self.settings.name)
 
     def _enter_run(self, trainer: pl.Trainer, *, starts: bool) -> None:

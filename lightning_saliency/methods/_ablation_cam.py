@@ -24,8 +24,8 @@ class AblationCAM(PerturbedLayerMethod):
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -45,8 +45,8 @@ class AblationCAM(PerturbedLayerMethod):
     """
 
     layer: str | Sequence[str] | None = None
-    name: str = "ablation_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "ablation_cam"
 
     def weights(self, recorder: Recorder, images: Images, target: Target, layer: LayerName, output: Tensor) -> Tensor:
         """Set each channel to zero."""

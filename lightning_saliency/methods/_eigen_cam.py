@@ -25,8 +25,8 @@ class EigenCAM(LayerMethod):
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -46,8 +46,8 @@ class EigenCAM(LayerMethod):
     """
 
     layer: str | Sequence[str] | None = None
-    name: str = "eigen_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "eigen_cam"
 
     def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
         """The layer's activation at the image."""

@@ -60,8 +60,8 @@ class ExpectedGradCAM(LayerMethod):
         difference: Whether they are multiplied by the difference from the reference or by the activation.
         base: Another map that uses the expected gradient, such as `LayerCAM()`; then `pool` and `difference` are
             ignored.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If an argument is not of the kind expected.
@@ -91,8 +91,8 @@ class ExpectedGradCAM(LayerMethod):
     pool: bool = False
     difference: bool = True
     base: GradientCAM | None = None
-    name: str = "expected_grad_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "expected_grad_cam"
     reading: ClassVar[str] = (
         "Expected Grad-CAM: references drawn from data, perturbed integrated gradients, a smoothing kernel and the "
         "difference from the reference are the paper's. Our reading combines them position by position and, by "

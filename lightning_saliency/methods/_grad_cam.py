@@ -23,10 +23,10 @@ class GradCAM(GradientCAM):
         aggregation: Which part of the gradient is averaged over positions: `"signed"`, `"positive"` or
             `"absolute"`. `"positive"` and `"absolute"` maps are nearly the same for every class: see
             `ClassSensitivity`.
-        name: Key in results and logs.
         call: Which of the layer's calls is read, where a forward runs it more than once, as with several views of an
             image: 0 is the first, -1 the last one. Only calls whose output has positions count, and for `layer=None`
             only those up to the last one that influences the logits.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -49,8 +49,8 @@ class GradCAM(GradientCAM):
 
     layer: str | Sequence[str] | None = None
     aggregation: Pooled = "signed"
-    name: str = "grad_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "grad_cam"
 
     def __post_init__(self) -> None:
         """Check the arguments."""

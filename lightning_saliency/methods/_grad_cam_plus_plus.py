@@ -33,8 +33,8 @@ class GradCAMPlusPlus(GradientCAM):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         aggregation: Which part of the gradients is summed: `"positive"`, the paper's; `"signed"` or `"absolute"`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -55,8 +55,8 @@ class GradCAMPlusPlus(GradientCAM):
 
     layer: str | Sequence[str] | None = None
     aggregation: Pooled = "positive"
-    name: str = "grad_cam_plus_plus"
     call: int = field(default=-1, kw_only=True)
+    name: str = "grad_cam_plus_plus"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
@@ -84,8 +84,8 @@ class SmoothGradCAMPlusPlus(LayerMethod):
         noise_level: Standard deviation of the noise in units of the image's own range (maximum - minimum).
         seed: Seed of the noise, which is the same for every image.
         aggregation: Which part of the mean gradients is summed: `"positive"`, the paper's; `"signed"` or `"absolute"`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -108,8 +108,8 @@ class SmoothGradCAMPlusPlus(LayerMethod):
     noise_level: float = 0.15
     seed: int = 0
     aggregation: Pooled = "positive"
-    name: str = "smooth_grad_cam_plus_plus"
     call: int = field(default=-1, kw_only=True)
+    name: str = "smooth_grad_cam_plus_plus"
 
     def __post_init__(self) -> None:
         """Check the arguments."""

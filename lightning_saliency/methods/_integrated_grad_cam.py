@@ -33,8 +33,8 @@ class IntegratedGradCAM(LayerMethod):
         std: Standard deviation that they were normalised with.
         rule: Rule of the integral: `"gauss_legendre"`, or `"left"` for the Riemann sum of left ends.
         aggregation: Which part of the gradient is averaged over positions, as in `GradCAM`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -60,8 +60,8 @@ class IntegratedGradCAM(LayerMethod):
     std: PerChannel = None
     rule: Literal["gauss_legendre", "left"] = "gauss_legendre"
     aggregation: Pooled = "signed"
-    name: str = "integrated_grad_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "integrated_grad_cam"
 
     def __post_init__(self) -> None:
         """Check the arguments."""

@@ -17,8 +17,8 @@ class LayerCAM(GradientCAM):
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -38,8 +38,8 @@ class LayerCAM(GradientCAM):
     """
 
     layer: str | Sequence[str] | None = None
-    name: str = "layer_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "layer_cam"
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
         """Weight positions by positive gradients and rectify."""
@@ -55,8 +55,8 @@ class HiResCAM(GradientCAM):
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -77,8 +77,8 @@ class HiResCAM(GradientCAM):
     """
 
     layer: str | Sequence[str] | None = None
-    name: str = "hi_res_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "hi_res_cam"
 
     def cam(self, activation: Tensor, gradient: Tensor) -> Maps:
         """Weight positions by gradients and rectify."""

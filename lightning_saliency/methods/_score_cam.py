@@ -27,8 +27,8 @@ class ScoreCAM(PerturbedLayerMethod):
 
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -48,8 +48,8 @@ class ScoreCAM(PerturbedLayerMethod):
     """
 
     layer: str | Sequence[str] | None = None
-    name: str = "score_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "score_cam"
 
     def weights(self, recorder: Recorder, images: Images, target: Target, layer: LayerName, output: Tensor) -> Tensor:
         """Mask the image by each channel."""

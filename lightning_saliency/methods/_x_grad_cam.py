@@ -22,8 +22,8 @@ class XGradCAM(GradientCAM):
     Args:
         layer: Name of the layer, several names, or `None`, as in `GradCAM`.
         aggregation: Which part of the gradient is averaged: `"signed"`, the paper's; `"positive"` or `"absolute"`.
-        name: Key in results and logs.
         call: Which of the layer's calls, as in `GradCAM`.
+        name: Key in results and logs.
 
     Raises:
         TypeError: If `layer` is neither a name nor a list of names.
@@ -44,8 +44,8 @@ class XGradCAM(GradientCAM):
 
     layer: str | Sequence[str] | None = None
     aggregation: Pooled = "signed"
-    name: str = "x_grad_cam"
     call: int = field(default=-1, kw_only=True)
+    name: str = "x_grad_cam"
 
     def __post_init__(self) -> None:
         """Check the arguments."""

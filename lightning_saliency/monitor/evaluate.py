@@ -186,7 +186,8 @@ def evaluate_subset(
         colours = colours_of(settings.normalization, source.dataset, helpers, network, first.images)
         metrics, notes = prepare_metrics(settings, colours)
         names = class_names_of(source.dataset)
-        head = look_at_head(network, module, first, num_classes_of(module, names), settings.target)
+        num_classes = num_classes_of(module, names)
+        head = look_at_head(network, module, first, num_classes, settings.target, settings.max_batch_size)
         network = head.network
         # Of several classes each has a probability of its own, whatever the metrics say.
         labels = None if isinstance(settings.target, MultiLabel) else first.labels

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,11 +10,9 @@ from torch import Tensor, nn
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._extras import with_extras
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
-from lightning_saliency.monitor.discovery import TargetChoice, choose_targets
-from lightning_saliency.passes.heads import REMEDIES, AsLogits, Ending, calls_noted
+from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets
+from lightning_saliency.passes.heads import REMEDIES, AsLogits, Ending, calls_noted, probabilities_of
 from lightning_saliency.targets import Activation, Target, class_logits
-
-MOST_IMAGES: Final = 8
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,12 @@ class Head:
 
 
 def look_at_head(
-    network: nn.Module, module: nn.Module, batch: LabelledImages, num_classes: int | None, choice: TargetChoice
+    network: nn.Module,
+    module: nn.Module,
+    batch: LabelledImages,
+    num_classes: int | None,
+    choice: TargetChoice,
+    max_batch_size: int,
 ) -> Head:
     """Predict some images, to turn probabilities back to logits and to refuse features.
 
@@ -43,20 +46,26 @@ def look_at_head(
         batch: Images (B, C, *S) and their labels.
         num_classes: How many classes the data or the module declare; `None` where they declare none.
         choice: The argument `target`. Nothing is read from outputs that it does not take for logits of classes.
+        max_batch_size: Most images in one pass.
 
     Raises:
         TypeError: If the output is not a tensor.
         ValueError: If it does not have a row for each image, or is one of features.
     """
-    some = batch.images[:MOST_IMAGES]
-    labels = None if batch.labels is None else batch.labels[:MOST_IMAGES]
-    with torch.no_grad(), Ending() as ending, calls_noted(_heads(module, num_classes)) as unused:
-        output = with_extras(network, tuple(extra[:MOST_IMAGES] for extra in batch.extras))(some.clone())
-    if not _reads_classes(choice, output, labels):
-        return Head(network)
-    class_logits(output, len(some))
-    notes = _check_number(output, labels, num_classes, is_linear=ending.is_linear(output), unused=unused())
-    activation = ending.activation(output)
+    outputs, is_linear, is_sigmoid = list[Tensor](), True, True
+    with torch.no_grad(), calls_noted(_heads(module, num_classes)) as unused:
+        for start in range(0, len(batch.images), max_batch_size):
+            part = slice(start, start + max_batch_size)
+            supplied = with_extras(network, tuple(extra[part] for extra in batch.extras))
+            with Ending() as ending:
+                output = call_network(supplied, batch.images[part])
+            if not _reads_classes(choice, output, None if batch.labels is None else batch.labels[part]):
+                return Head(network)
+            class_logits(output, len(batch.images[part]))  # refuses what is none
+            outputs.append(output)
+            is_linear, is_sigmoid = is_linear and ending.is_linear(output), is_sigmoid and ending.is_sigmoid(output)
+    notes = _check_number(outputs[0], batch.labels, num_classes, is_linear=is_linear, unused=unused())
+    activation = probabilities_of(torch.cat(outputs), is_sigmoid=is_sigmoid and len(batch.images) > 1)
     if activation is None:
         return Head(network, notes=notes)
     note = (
@@ -99,15 +108,15 @@ def with_activation(
         f"Several classes may hold for an image, but metrics {softmax} read the probabilities of a softmax, as if one "
         'class excluded the others. Pass `activation="sigmoid"` to them.'
     )
-    return metrics, {"activation": note} if softmax else {}
+    is_certain = head == "sigmoid" or (labels is not None and bool((labels.sum(dim=1) != 1).any()))
+    return metrics, {"activation": note} if softmax and is_certain else {}
 
 
 def are_multi_hot(labels: Tensor | None) -> bool:
-    """Whether labels (B, K) mark several classes, or none, of some image."""
+    """Whether labels (B, K) mark classes one by one, as of images with several; these may have one class each."""
     if labels is None or labels.ndim != 2 or labels.shape[1] < 2:
         return False
-    marks = bool(((labels == 0) | (labels == 1)).all())
-    return marks and bool((labels.sum(dim=1) != 1).any())
+    return bool(((labels == 0) | (labels == 1)).all())
 
 
 def _heads(module: nn.Module, num_classes: int | None) -> list[nn.Module]:

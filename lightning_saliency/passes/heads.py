@@ -40,6 +40,13 @@ def lie_in_unit_interval(outputs: Tensor) -> bool:
     return bool(((outputs >= 0) & (outputs <= 1)).all())
 
 
+def probabilities_of(outputs: Tensor, *, is_sigmoid: bool) -> Activation | None:
+    """Return what made probabilities of logits, or `None` where outputs (B, K) are not probabilities."""
+    if are_shares(outputs):
+        return "softmax"
+    return "sigmoid" if is_sigmoid else None
+
+
 class Ending(TorchFunctionMode):
     """Notes what a network's output was made by, while the network runs in the block."""
 
@@ -62,11 +69,9 @@ class Ending(TorchFunctionMode):
         """Whether the output is that of a linear layer."""
         return self._is("linear", output)
 
-    def activation(self, output: Tensor) -> Activation | None:
-        """Return what made probabilities of logits, or `None` where the output is not one of probabilities."""
-        if are_shares(output):
-            return "softmax"
-        return "sigmoid" if len(output) > 1 and self._is("sigmoid", output) else None
+    def is_sigmoid(self, output: Tensor) -> bool:
+        """Whether the output is that of a sigmoid."""
+        return self._is("sigmoid", output)
 
     def _is(self, kind: str, output: Tensor) -> bool:
         result = self._last.get(kind)

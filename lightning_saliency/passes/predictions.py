@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_saliency._checks import warn_once
 from lightning_saliency._types import Images, Model
-from lightning_saliency.passes.heads import REMEDIES, Ending
+from lightning_saliency.passes.heads import REMEDIES, Ending, probabilities_of
 from lightning_saliency.targets import Activation, Target
 
 
@@ -60,7 +60,7 @@ class Predictor:
             parts = _widened(digest).split(len(self.images))
             if ending is not None:
                 if "classes" in reader.offers:
-                    _mention_probabilities(ending.activation(digest))
+                    _mention_probabilities(probabilities_of(digest, is_sigmoid=ending.is_sigmoid(digest)))
                 self.reader = reader.take(torch.arange(len(self.images), device="cpu"))
                 self.reader.value(parts[0])
             self._outputs |= dict(zip(batch, parts, strict=True))

@@ -20,7 +20,9 @@ def spying(**options):
         received.append((images.clone(), targets.clone(), model(images).detach()))
         return images.mean(dim=1)
 
-    return received, SaliencyMonitor({"spy": spy}, **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
+    return received, SaliencyMonitor(
+        {"spy": spy}, **{"num_images": 6, "mean": MEAN, "std": STD, "log": ["*"], **options}, cues=()
+    )
 
 
 class Binary(Classifier):
