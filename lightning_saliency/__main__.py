@@ -13,7 +13,7 @@ from lightning_saliency._verdicts import NoRunsError, WrongGateError, judge, rea
 from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.checkpoints import evaluate_checkpoints
 from lightning_saliency.names import Stage
-from lightning_saliency.report import NoEventFilesError, write_report
+from lightning_saliency.report import NoEventFilesError, is_replaced, write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -25,13 +25,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _report(options: argparse.Namespace) -> None:
+    replaces = is_replaced(options.output)
     try:
-        write_report(options.log_dir, options.output)
+        notes = write_report(options.log_dir, options.output)
     except NoEventFilesError as error:
         _refuse(str(error))
     except OSError as error:
         _refuse(f"`--output` must be a file that can be written, but got '{options.output}' ({error.strerror}).")
-    sys.stdout.write(f"{options.output}\n")
+    _mention(notes)
+    # What was written to a pipe or device must not be followed by anything else.
+    if replaces:
+        sys.stdout.write(f"{_printable(str(options.output), sys.stdout)}\n")
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -42,7 +46,8 @@ def _check(options: argparse.Namespace) -> None:
     except (WrongGateError, NoRunsError) as error:
         _refuse(str(error))
     outcomes = [judge(gate, run) for run in runs for gate in gates]
-    sys.stdout.writelines(f"{_printable(str(outcome))}\n" for outcome in outcomes)
+    _mention([f"{run.name}: {note}" for run in runs for note in run.notes])
+    sys.stdout.writelines(f"{_printable(str(outcome), sys.stdout)}\n" for outcome in outcomes)
     words = {outcome.word for outcome in outcomes}
     sys.exit(1 if "failed" in words else 2 if "unknown" in words else 0)
 
@@ -143,10 +148,16 @@ def _add_check(commands: Any) -> None:
     check.set_defaults(command=_check)
 
 
-def _printable(text: str) -> str:
-    """Escape what the terminal cannot show, such as names of folders that are not valid text."""
-    encoding = sys.stdout.encoding or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
+def _mention(sentences: Sequence[str]) -> None:
+    """Write to stderr, so that the output stays clean."""
+    sys.stderr.writelines(f"{_printable(sentence, sys.stderr)}\n" for sentence in sentences)
+
+
+def _printable(text: str, stream: Any) -> str:
+    """Escape what the terminal cannot show or would obey, such as names of folders that are not valid text."""
+    encoding = stream.encoding or "utf-8"
+    plain = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+    return plain.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _add_evaluate(commands: Any) -> None:
@@ -168,7 +179,7 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _refuse(sentence: str) -> NoReturn:
-    sys.stderr.write(f"{sentence}\n")
+    _mention([sentence])
     sys.exit(2)
 
 

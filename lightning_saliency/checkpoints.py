@@ -23,7 +23,7 @@ from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.memory import Memory, drift_of
-from lightning_saliency.monitor.selection import logged_values
+from lightning_saliency.monitor.selection import complaints_about_log, logged_values
 from lightning_saliency.monitor.subset import Subset, choose_subset
 from lightning_saliency.monitor.summary import Outcome, complaints, summarise
 from lightning_saliency.monitor.without_trainer import evaluate_in_memory
@@ -103,7 +103,8 @@ class _Evaluator:
         evaluation, outcome = self._compared(evaluated)
         if outcome.fault is not None:
             raise RuntimeError(outcome.fault.description)
-        self._warn(evaluated.notes | complaints(evaluation, self.settings))
+        messages = evaluated.notes | complaints(evaluation, self.settings)
+        self._warn(messages | complaints_about_log(outcome.scalars, self.settings))
         self._log(checkpoint, evaluation, evaluated, outcome)
         if outcome.loss is None:
             self.state.memory.remember(evaluation, outcome.scalars, self.settings)

@@ -39,6 +39,8 @@ SCORE_COLUMNS: Final = (
 EVALUATION_COLUMNS: Final = (*ORIGIN_COLUMNS, "epoch", "step", "name", "value", "stderr", "num_images")
 TEST: Final = "test_"
 DRIFT: Final = "drift_"
+LONGEST_NAME: Final = 100
+PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 VERSUS: Final = "_vs_"
 # What a name of a metric or of a drift measure must not look like, because it could not be parsed back.
 RESERVED: Final = re.compile(
@@ -165,6 +167,27 @@ def check_quantity(argument: str, name: str) -> None:
         raise ValueError(
             f"`{argument}` must have names other than those of drift, margins, errors and counts, but got {name!r}.  "
             "Give it another `name`."
+        )
+
+
+def check_name(argument: str, name: object, *, parts: bool = False) -> None:
+    """Refuse the name of a member that could not be part of a file's name, or would be a formula in a table.
+
+    Args:
+        argument: Where the name was given.
+        name: The name.
+        parts: Whether slashes may separate parts, which become folders.
+
+    Raises:
+        ValueError: If it is longer than 100 characters, has others than letters, digits and `_ - .`, or begins with
+            `-` or `.`.
+    """
+    pieces = name.split("/") if isinstance(name, str) and parts else [name]
+    if not all(isinstance(piece, str) and PLAIN.fullmatch(piece) for piece in pieces) or len(str(name)) > LONGEST_NAME:
+        shown = repr(name) if len(repr(name)) <= 2 * LONGEST_NAME else f"{name!r:.{LONGEST_NAME}}..."
+        raise ValueError(
+            f"`{argument}` must be named by at most {LONGEST_NAME} letters, digits, `_`, `-` and `.`, and begin with a "
+            f"letter, digit or `_`, but got {shown}.  Pass another name."
         )
 
 

@@ -142,6 +142,20 @@ def test_a_call_that_was_killed_before_it_noted_a_step_repeats_it(training, tmp_
     assert rows_in(tmp_path) == expected
 
 
+def test_event_files_have_what_is_asked_for_and_the_report_everything(training, tmp_path):
+    history, paths, _ = training
+    with pytest.warns(UserWarning, match="No value is named like 'rcop' in `log`"):
+        evaluate(paths, tmp_path, monitor=watch(log=("gradient/rcap_stderr", "rcop"), best=None, drift=["spearman"]))
+    everything = {name for name in values_in(tmp_path) if name.startswith("saliency/")}
+    expected = {name for name in history[-1].values if "drift" not in name or name.endswith(("spearman", "n_first"))}
+    expected -= {"saliency/fraction_of_epoch"}
+    assert {name for name in everything if not name.endswith("_stderr")} == expected
+    (tmp_path / "evaluations.csv").unlink()
+    logged = {name for name in values_in(tmp_path) if name.startswith("saliency/")}
+    of_control = {name for name in expected if name.startswith("saliency/random/")}
+    assert logged == expected - of_control | {"saliency/gradient/rcap_stderr"}
+
+
 def test_a_step_before_the_last_one_is_refused_since_drift_would_be_wrong(training, tmp_path):
     _, paths, _ = training
     evaluate(paths[1:], tmp_path)

@@ -19,12 +19,14 @@ def run_of_events(folder: Path, name: str, stage: Stage) -> Run:
     """
     if stage == "validate":
         return Run(name, fault=f"event files do not tell {stage} from fit, and there is no evaluations.csv")
-    scalars = _scalars(read_run(folder, name).scalars, stage)
+    log = read_run(folder, name)
+    scalars = _scalars(log.scalars, stage)
     monitors = monitors_in(scalars)
     return Run(
         name,
         {monitor: _evaluations(monitor, monitors, scalars) for monitor in monitors},
         {tag: list(values.values()) for tag, values in scalars.items() if monitor_of(tag, monitors) is None},
+        notes=log.notes,
     )
 
 

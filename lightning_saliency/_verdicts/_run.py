@@ -18,12 +18,14 @@ class Run:
         evaluations: Values and standard errors of every evaluation by the names of the monitors, oldest first.
         others: Everything else that was logged, by name, oldest first.
         fault: Why nothing could be read, empty if it could.
+        notes: Sentences on what could not be read.
     """
 
     name: str
     evaluations: Mapping[str, Sequence[Values]] = field(default_factory=dict)
     others: Mapping[str, Sequence[float]] = field(default_factory=dict)
     fault: str = ""
+    notes: Sequence[str] = ()
 
     def monitor_of(self, name: str) -> str | None:
         """Return the monitor that logged a value."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning_saliency._verdicts._run import Run
 from lightning_saliency.names import Stage
-from lightning_saliency.report._evaluations import evaluations_of, read_rows
+from lightning_saliency.report._evaluations import read_evaluations
 
 
 def runs_of_table(path: Path, name: str, stage: Stage) -> list[Run]:
@@ -16,13 +16,9 @@ def runs_of_table(path: Path, name: str, stage: Stage) -> list[Run]:
         stage: The stage whose evaluations count.
     """
     try:
-        rows = read_rows(path)
+        runs = read_evaluations(path)
     except (OSError, ValueError) as error:  # not valid text is a ValueError, too
         return [Run(name, fault=str(error))]
-    runs = dict.fromkeys(row["run"] for row in rows)
     if not runs:
         return [Run(name, fault=f"`{path.name}` has no rows")]
-    return [
-        Run(f"{name} {run}", dict(evaluations_of(row for row in rows if (row["run"], row["stage"]) == (run, stage))))
-        for run in runs
-    ]
+    return [Run(f"{name} {run}", dict(stages.get(stage, {}))) for run, stages in runs.items()]

@@ -17,7 +17,7 @@ from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.results import Evaluation
-from lightning_saliency.monitor.selection import logged_values, patterns_without_match
+from lightning_saliency.monitor.selection import complaints_about_log, logged_values
 from lightning_saliency.monitor.summary import Outcome, complaints
 from lightning_saliency.names import staged
 
@@ -73,12 +73,9 @@ def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState
     # Together the two arguments mean that Lightning starts no collective for a value, and gives no advice to.
     staged_values = {staged(name, stage): value for name, value in values.items()}
     pl_module.log_dict(staged_values, sync_dist=True, rank_zero_only=True, reduce_fx="max")
-    for pattern in patterns_without_match(outcome.scalars, state.settings) if outcome.loss is None else ():
-        state.warn(
-            f"log {pattern}",
-            f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in `evaluations.csv` or "
-            f"`monitor.history`, without '{state.settings.name}/'.",
-        )
+    if outcome.loss is None:
+        for key, message in complaints_about_log(outcome.scalars, state.settings).items():
+            state.warn(key, message)
     record = Record(
         stage,
         trainer.current_epoch,

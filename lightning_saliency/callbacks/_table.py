@@ -3,8 +3,12 @@
 import csv
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from lightning_saliency.loggers._drafts import copy_to_draft, draft_of
+
+# Spreadsheets compute cells that begin with one of these.
+FORMULAS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def append_rows(
@@ -28,12 +32,12 @@ def append_rows(
         if copy_to_draft(path, draft):
             _check_columns(path, draft, columns)
             if is_replaced is not None:
-                _cut(draft, columns, is_replaced)
+                _cut(draft, is_replaced)
         with draft.open("a", newline="", encoding="utf-8") as file:
             writer = csv.writer(file)
             if file.tell() == 0:
                 writer.writerow(columns)
-            writer.writerows(rows)
+            writer.writerows([_plain(cell) for cell in row] for row in rows)
 
 
 def write_whole(path: str, text: str) -> None:
@@ -52,10 +56,23 @@ def _check_columns(path: str, draft: Path, columns: Sequence[str]) -> None:
         )
 
 
-def _cut(table: Path, columns: Sequence[str], is_replaced: Callable[[Mapping[str, str]], bool]) -> None:
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if not is_replaced(row)]
-    with table.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+def _plain(cell: object) -> object:
+    """Keep a text, such as the name of a class, from being a formula for spreadsheets or no valid text."""
+    if not isinstance(cell, str):
+        return cell
+    text = cell.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def _cut(draft: Path, is_replaced: Callable[[Mapping[str, str]], bool]) -> None:
+    """Copy row by row, since tables of long trainings do not fit into memory."""
+    part = draft.with_name(f"{draft.name}.part")
+    try:
+        with draft.open(newline="", encoding="utf-8") as source, part.open("w", newline="", encoding="utf-8") as target:
+            reader, writer = csv.reader(source), csv.writer(target)
+            columns = next(reader, [])
+            writer.writerow(columns)
+            writer.writerows(row for row in reader if not is_replaced(dict(zip(columns, row, strict=False))))
+        part.replace(draft)
+    finally:
+        part.unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from lightning_saliency.callbacks._gate_names import direction_of, refuse_namesa
 from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
+from lightning_saliency.names import check_name
 
 OnFail = Literal["skip", "warn", "stop"]
 
@@ -93,8 +94,7 @@ class GatedCheckpoint(ModelCheckpoint):
     ) -> None:
         self.gates = parse_gates(gates)
         check_choice("on_fail", on_fail, get_args(OnFail))
-        if not isinstance(name, str) or not name or "/" in name:
-            raise ValueError(f"Expected `name` to be a text without slashes that is not empty, but got {name!r}.")
+        check_name("name", name)
         for trigger in ("every_n_train_steps", "train_time_interval", "save_on_exception"):
             # A time interval of zero is falsy and still a trigger.
             if kwargs.get(trigger) not in (None, False, 0):

@@ -13,7 +13,7 @@ from lightning_saliency.monitor._choice import attribute
 from lightning_saliency.monitor._objects import reachable
 from lightning_saliency.passes.normalization import Normalization, is_raw
 
-# Images that were resized or made noisy afterwards lie outside [0, 1]; only what is clearly wrong is refused.
+# Images that were resized or made noisy afterwards lie a little outside [0, 1]; what is clearly wrong is refused.
 TOLERANCE: Final = 0.75
 DARKEST: Final = 0.01
 PRESETS: Final = "torchvision.transforms._presets"

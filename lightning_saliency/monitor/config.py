@@ -10,7 +10,7 @@ from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
-from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_quantity
+from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_name, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.targets import Activation
@@ -18,6 +18,8 @@ from lightning_saliency.targets import Activation
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
 Scale: TypeAlias = Literal["image", "common"]
+# What `CSVLogger` calls its table.
+METRICS: Final = "metrics"
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
@@ -101,11 +103,11 @@ class Settings:
         check_choice("scale", self.scale, get_args(Scale))
         check_choice("scoring_precision", self.scoring_precision, PRECISIONS)
         self._check_choices()
-        if not self.name or not isinstance(self.name, str):
-            raise ValueError(f"Expected `name` to be a text that is not empty, but got {self.name!r}.")
-        if self.name == EVALUATIONS:
+        check_name("name", self.name, parts=True)
+        if self.name in (EVALUATIONS, METRICS):
             raise ValueError(
-                f"`name` must not be that of the file of all evaluations, but got {self.name!r}.  Pass another one."
+                f"`name` must not be that of a file of all evaluations or of Lightning, but got {self.name!r}.  Pass "
+                "another one."
             )
 
     @property
@@ -133,9 +135,12 @@ class Settings:
             raise ValueError(
                 f"`methods` must not be named like the pictures of curves, but got {CURVES!r}.  Rename it."
             )
+        measures = [measure.name for measure in self.drift]
         for metric in self.metrics:
             check_quantity("metrics", metric)
-        measures = [measure.name for measure in self.drift]
+        for argument, names in (("methods", self.methods), ("metrics", self.metrics), ("drift", measures)):
+            for name in names:
+                check_name(argument, name)
         repeated = sorted({name for name in measures if measures.count(name) > 1})
         if repeated:
             raise ValueError(f"`drift` must have measures of distinct names, but got {repeated} more than once.")

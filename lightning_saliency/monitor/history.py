@@ -1,8 +1,9 @@
 """The record of every evaluation's values."""
 
 import secrets
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from lightning_saliency.monitor._scalars import Scalar
@@ -44,7 +45,11 @@ class Record:
 
     def state(self) -> dict[str, Any]:
         """Return numbers and texts only."""
-        return asdict(self)
+        # Names that are one object are written once in a checkpoint.
+        state = {**vars(self)}
+        for part in ("values", "errors", "counts"):
+            state[part] = {sys.intern(name): value for name, value in state[part].items()}
+        return state
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "Record":

@@ -9,18 +9,22 @@ import torch
 from torch import Tensor
 
 from lightning_saliency.drift import DriftMeasure
-from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap
+from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap, resized, within_bound
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import DriftColumn, Evaluation
 from lightning_saliency.names import SINCE, Since
+
+# Of the format in checkpoints.
+VERSION = 1
 
 
 @dataclass
 class Memory:
     """Maps of earlier evaluations and which of them was the best.
 
-    Every process remembers the maps of its own images, and the first one those of all, for checkpoints.
+    Every process remembers the maps of its own images, and the first one those of all, for checkpoints. Together they
+    take at most 8 MB: with many images or methods smaller maps are remembered, and in the end those of fewer images.
 
     Attributes:
         maps: Small maps by evaluation (previous, first, best), method and image.
@@ -42,12 +46,13 @@ class Memory:
             scalars: Their values by name.
             settings: The monitor's settings, whose `best` names the value that decides.
         """
-        self.maps["previous"] = evaluation.maps
-        self.maps.setdefault("first", evaluation.maps)
+        maps = within_bound(evaluation.maps, settings.num_images * len(settings.methods))
+        self.maps["previous"] = maps
+        self.maps.setdefault("first", maps)
         self.fingerprints.update(_fingerprints(evaluation))
         decisive = None if settings.best is None else scalars.get(f"{settings.name}/{settings.best}")
         if settings.best is not None and decisive is not None:
-            self._consider(evaluation.maps, decisive.value, settings.best, settings.directions[settings.best])
+            self._consider(maps, decisive.value, settings.best, settings.directions[settings.best])
 
     def is_of(self, evaluation: Evaluation) -> bool:
         """Return whether maps of these images can be compared: some are remembered, and none has changed."""
@@ -69,6 +74,7 @@ class Memory:
             for since, methods in self.maps.items()
         }
         return {
+            "version": VERSION,
             "maps": packed,
             "best_value": self.best_value,
             "best_name": self.best_name,
@@ -83,6 +89,12 @@ class Memory:
             state: The state.
             best: Name of what decides now: if it is another one, nothing is the best yet.
         """
+        version = state.get("version", VERSION)
+        if version != VERSION:
+            raise ValueError(
+                f"The state of a monitor must have the version {VERSION}, but got {version!r}.  Resume with the "
+                "release of lightning_saliency that wrote the checkpoint."
+            )
         maps = {
             since: {method: _unpacked(images) for method, images in methods.items()}
             for since, methods in state["maps"].items()
@@ -111,16 +123,22 @@ def _compare(
     """Compare the maps of the images that both have, shape by shape; NaN for the others."""
     rows_by_shape: dict[torch.Size, list[tuple[int, int]]] = {}
     for row, index in enumerate(indices.tolist()):
-        if index in now and index in reference and now[index].values.shape == reference[index].values.shape:
-            rows_by_shape.setdefault(now[index].values.shape, []).append((row, index))
+        if index in now and index in reference and _can_compare(now[index], reference[index]):
+            rows_by_shape.setdefault(reference[index].values.shape, []).append((row, index))
     columns = {measure.name: torch.full((len(indices),), torch.nan, dtype=torch.float64) for measure in measures}
-    for rows in rows_by_shape.values():
-        first = torch.stack([now[index].values for _, index in rows]).float()
+    for shape, rows in rows_by_shape.items():
+        first = torch.stack([resized(now[index], shape).values for _, index in rows]).float()
         second = torch.stack([reference[index].values for _, index in rows]).float()
         places = torch.tensor([row for row, _ in rows])
         for measure in measures:
             columns[measure.name][places] = measure.function(first, second).double()
     return columns if rows_by_shape else {}
+
+
+def _can_compare(now: SmallMap, reference: SmallMap) -> bool:
+    """Return whether a map can be averaged down to the size that is remembered."""
+    sizes, smaller = now.values.shape, reference.values.shape
+    return len(sizes) == len(smaller) and all(size >= one for size, one in zip(sizes, smaller, strict=True))
 
 
 def _fingerprints(evaluation: Evaluation) -> dict[int, int]:

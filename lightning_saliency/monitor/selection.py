@@ -32,10 +32,15 @@ def logged_values(scalars: Mapping[str, Scalar], settings: Settings, asked: Coll
     return {name: value for name, value in values.items() if is_logged(name, settings, asked)}
 
 
-def patterns_without_match(scalars: Mapping[str, Scalar], settings: Settings) -> list[str]:
-    """List the patterns of `log` that no value has matched; drift may still come."""
+def complaints_about_log(scalars: Mapping[str, Scalar], settings: Settings) -> dict[str, str]:
+    """Say which patterns of `log` no value has matched, by a key that lets each be said once; drift may still come."""
     names = [*named_values(scalars, settings.name), *_names_of_drift(settings)]
-    return [pattern for pattern in settings.log if not any(_matches(pattern, name, settings) for name in names)]
+    return {
+        f"log {pattern}": f"No value is named like {pattern!r} in `log`, so it adds nothing. Write names as in "
+        f"`evaluations.csv` or `monitor.history`, without '{settings.name}/'."
+        for pattern in settings.log
+        if not any(_matches(pattern, name, settings) for name in names)
+    }
 
 
 def log_patterns(choice: Sequence[str]) -> tuple[str, ...]:

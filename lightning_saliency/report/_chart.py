@@ -1,6 +1,5 @@
 """Lines over steps: the shapes of a chart, which a template draws as SVG."""
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -15,6 +14,7 @@ LEFT: Final = 52
 TOP, BOTTOM = 20, 190
 MOST_POINTS: Final = 400
 MOST_DOTS: Final = 60
+LARGEST: Final = 3.4028235e38
 
 Tick = tuple[float, str]
 Points = list[tuple[int, float, float]]
@@ -135,7 +135,7 @@ def chart(
     frame = Frame(axis, spanning(axis.places.values(), LEFT + 10, width - 12), up)
     return Chart(
         title=title,
-        missing=sum(not math.isfinite(value) for line in lines.values() for value in line.values.values()),
+        missing=sum(not _is_drawable(value) for line in lines.values() for value in line.values.values()),
         width=width,
         unit=axis.unit,
         zero=up(0.0) if zero else None,
@@ -146,19 +146,22 @@ def chart(
     )
 
 
+def _is_drawable(value: float) -> bool:
+    """Return whether a value is finite in single precision, which event files have."""
+    return abs(value) <= LARGEST
+
+
 def _points(line: Line) -> Points:
     """Keep finite values, and of very many some at even distances, the last included."""
     finite = [
-        (step, value, _finite(line.errors.get(step, 0.0)))
-        for step, value in line.values.items()
-        if math.isfinite(value)
+        (step, value, _finite(line.errors.get(step, 0.0))) for step, value in line.values.items() if _is_drawable(value)
     ]
     every = -(-len(finite) // MOST_POINTS) or 1
     return finite[::-1][::every][::-1]
 
 
 def _finite(error: float) -> float:
-    return abs(error) if math.isfinite(error) else 0.0
+    return abs(error) if _is_drawable(error) else 0.0
 
 
 def _mark(mark: Mark, frame: Frame) -> Dot:

@@ -1,10 +1,13 @@
 """Positions of steps on an axis: in epochs if the run logged them."""
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from lightning_saliency.report._log import Log
+
+# Larger numbers count nothing.
+LAST: Final = 2**53
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Clock:
     def of(cls, log: Log) -> "Clock":
         """Read Lightning's scalar `epoch`."""
         logged = log.scalars.get("epoch", {})
-        return cls({step: round(epoch) for step, epoch in logged.items() if math.isfinite(epoch)})
+        return cls({step: round(epoch) for step, epoch in logged.items() if abs(epoch) <= LAST})
 
     def axis(self, steps: Iterable[int]) -> Axis:
         """Place steps by epoch if no two share one, else by step."""

@@ -9,6 +9,7 @@ from markupsafe import Markup
 from lightning_saliency.names import decisions_name, gates_in, passed_name
 from lightning_saliency.report._chart import Mark
 from lightning_saliency.report._clock import Clock
+from lightning_saliency.report._limits import MOST_DECISIONS
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._markdown import markdown
 
@@ -54,7 +55,7 @@ def in_short(gate: str, marks: Sequence[Mark]) -> str:
 def gate_table(log: Log, gate: str, clock: Clock) -> GateTable:
     """List decisions with their reasons."""
     passed, reasons = log.scalars[passed_name(gate)], log.texts.get(decisions_name(gate), {})
-    steps = sorted(passed.keys() | reasons.keys(), reverse=True)
+    steps = sorted(passed.keys() | reasons.keys(), reverse=True)[:MOST_DECISIONS]
     counted = clock.counted(steps)
     decisions = [
         _decision(step, clock.epochs.get(counted[step]), passed.get(step), reasons.get(step)) for step in steps

@@ -2,13 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeAlias
 
 Scalars: TypeAlias = Mapping[int, float]
-Pictures: TypeAlias = Mapping[int, bytes]
 Texts: TypeAlias = Mapping[int, str]
 # Target, method, metric and score of an image.
 Score: TypeAlias = tuple[int, str, str, float]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Where an encoded picture is, so that only those that are shown are read.
+
+    Attributes:
+        path: An event file.
+        place: Its first byte.
+        size: The number of its bytes.
+    """
+
+    path: Path
+    place: int
+    size: int
+
+
+Pictures: TypeAlias = Mapping[int, Picture]
 
 
 @dataclass(frozen=True)
@@ -31,11 +49,12 @@ class Log:
     Attributes:
         name: The run's folder, relative to the folder of all runs.
         scalars: Values, finite or not, with what `evaluations.csv` has more.
-        pictures: Encoded pictures.
+        pictures: Where pictures are.
         texts: Markdown.
         settings: Hyper-parameters as text.
         scores: Scores of every image in the last evaluation, by monitor.
         first: When the first scalar was written, in seconds since 1970, `None` if there is none.
+        notes: Sentences on what could not be read or was left out.
     """
 
     name: str
@@ -45,3 +64,4 @@ class Log:
     settings: Mapping[str, str] = field(default_factory=dict)
     scores: Mapping[str, ImageScores] = field(default_factory=dict)
     first: float | None = None
+    notes: Sequence[str] = ()

@@ -11,10 +11,12 @@ from lightning_saliency.report._classes import ClassTable, class_tables
 from lightning_saliency.report._clock import Clock
 from lightning_saliency.report._gate import GateTable, gate_table, gates_of, in_short, marks_of
 from lightning_saliency.report._legend import styles_of
+from lightning_saliency.report._limits import MOST_CHARTS, LeftOut
 from lightning_saliency.report._log import ImageScores, Log
 from lightning_saliency.report._markdown import markdown
 from lightning_saliency.report._monitor import TITLES, Lines, Monitor, monitors_of, other_scalars
 from lightning_saliency.report._numbers import day
+from lightning_saliency.report._pictures import Room
 from lightning_saliency.report._stepper import Stepper, stepper
 from lightning_saliency.report._summary import Summary, summary
 
@@ -59,6 +61,7 @@ class Section:
     Attributes:
         name: The run's name.
         facts: A few words about it.
+        notes: Sentences on what is missing.
         gates: The gates' decisions.
         monitors: The monitors' values and pictures.
         settings: Hyper-parameters by name.
@@ -67,25 +70,31 @@ class Section:
 
     name: str
     facts: Sequence[str]
+    notes: Sequence[str]
     gates: Sequence[GateTable]
     monitors: Sequence[Details]
     settings: Mapping[str, str]
     others: Sequence[Chart]
 
 
-def section_of(log: Log) -> Section:
-    """Lay out one run."""
+def section_of(log: Log, room: Room) -> Section:
+    """Lay out one run, with the pictures that there is room for."""
     clock, monitors = Clock.of(log), monitors_of(log)
     gates = {gate: marks_of(log, gate, clock) for gate in gates_of(log)}
     marks = [mark for decisions in gates.values() for mark in decisions]
     others = other_scalars(log, monitors, gates)
+    left_out = LeftOut()
+    left_out.add("charts of other values", len(others) - len(list(others)[:MOST_CHARTS]))
     return Section(
         name=log.name,
         facts=list(_facts(log, monitors, gates, clock)),
+        notes=[*log.notes, *left_out.sentences],
         gates=[gate_table(log, gate, clock) for gate in gates],
-        monitors=[_details(monitor, log.scores.get(monitor.name, ImageScores()), marks, clock) for monitor in monitors],
+        monitors=[
+            _details(monitor, log.scores.get(monitor.name, ImageScores()), marks, clock, room) for monitor in monitors
+        ],
         settings=log.settings,
-        others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in others.items()],
+        others=[chart(tag, {tag: line}, clock, {}, width=WIDTH) for tag, line in list(others.items())[:MOST_CHARTS]],
     )
 
 
@@ -104,7 +113,7 @@ def _facts(log: Log, monitors: Sequence[Monitor], gates: Mapping[str, Sequence[M
     yield f"{sum(filter(math.isfinite, seconds)):.0f} s spent on explanations"
 
 
-def _details(monitor: Monitor, scores: ImageScores, marks: Sequence[Mark], clock: Clock) -> Details:
+def _details(monitor: Monitor, scores: ImageScores, marks: Sequence[Mark], clock: Clock, room: Room) -> Details:
     styles = styles_of(monitor.methods, monitor.controls)
     return Details(
         name=monitor.name,
@@ -119,8 +128,8 @@ def _details(monitor: Monitor, scores: ImageScores, marks: Sequence[Mark], clock
             for (metric, control), lines in monitor.margins.items()
         ],
         drift=_drift(monitor, clock, styles),
-        curves=[stepper(metric, {"": pictures}, clock) for metric, pictures in monitor.curves.items()],
-        strips=[stepper(title, by_method, clock) for title, by_method in monitor.strips.items()],
+        curves=[stepper(metric, {"": pictures}, clock, room) for metric, pictures in monitor.curves.items()],
+        strips=[stepper(title, by_method, clock, room) for title, by_method in monitor.strips.items()],
         classes=class_tables(monitor, scores),
         card=markdown(monitor.card) if monitor.card else None,
     )

@@ -8,6 +8,9 @@ from typing import Final
 from matplotlib.ticker import MaxNLocator
 
 ROUND: Final = (1, 2, 2.5, 5, 10)
+# What is closer together, relative to its size, or closer to zero than this cannot be told apart on an axis.
+NARROWEST: Final = 1e-12
+SMALLEST: Final = 1e-100
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ def spanning(values: Iterable[float], start: float, end: float, *, spare: float 
     """Make a scale that holds all values, with a share of their span to spare at both ends."""
     points = list(values) or [0.0]
     low, high = min(points), max(points)
-    room = (high - low) * spare if high > low else abs(high) / 10 or 0.5
+    size = max(abs(low), abs(high), SMALLEST)
+    room = (high - low) * spare if high - low > NARROWEST * size else size / 10 if size > SMALLEST else 0.5
     return Scale(low - room, high + room, start, end)
 
 

@@ -6,22 +6,35 @@ from typing import Any, Final
 from google.protobuf.message import DecodeError
 from tensorboard.plugins.hparams import error, metadata
 
+from lightning_saliency.report._files import NoPlainFileError, open_plain
+from lightning_saliency.report._limits import LONGEST_SETTING, LONGEST_TEXT, MOST_SETTINGS, LeftOut, shortened
+
 FILE: Final = "hparams.yaml"
+# A character has at most four bytes.
+MOST_BYTES: Final = 4 * LONGEST_TEXT
 
 
-def settings_of(events: Any, folder: Path) -> dict[str, str]:
-    """Return hyper-parameters by name; Lightning's file is returned as one text."""
-    return _from_plugin(events) or _from_file(folder / FILE)
+def settings_of(content: bytes, folder: Path, faults: list[str], left_out: LeftOut) -> dict[str, str]:
+    """Return hyper-parameters by name; Lightning's file is returned as one text.
+
+    Args:
+        content: What the hparams plugin holds.
+        folder: Folder of the run.
+        faults: Gets a sentence if the file must not be read.
+        left_out: Counts hyper-parameters that are not returned.
+    """
+    return _from_plugin(content, left_out) or _from_file(folder, faults)
 
 
-def _from_plugin(events: Any) -> dict[str, str]:
+def _from_plugin(content: bytes, left_out: LeftOut) -> dict[str, str]:
     try:
-        content = events.PluginTagToContent(metadata.PLUGIN_NAME)[metadata.SESSION_START_INFO_TAG]
         settings = metadata.parse_session_start_info_plugin_data(content).hparams
     # Logs without hyper-parameters, and logs of another version.
-    except (KeyError, DecodeError, error.HParamsError):
+    except (DecodeError, error.HParamsError):
         return {}
-    return {name: _text(settings[name]) for name in sorted(settings)}
+    names = sorted(settings)
+    left_out.add("hyper-parameters", len(names[MOST_SETTINGS:]))
+    return {shortened(name, LONGEST_SETTING): _text(settings[name]) for name in names[:MOST_SETTINGS]}
 
 
 def _text(value: Any) -> str:
@@ -30,12 +43,17 @@ def _text(value: Any) -> str:
         return f"{value.number_value:.15g}"
     if kind == "bool_value":
         return str(value.bool_value)
-    return str(value.string_value)
+    return shortened(str(value.string_value), LONGEST_SETTING)
 
 
-def _from_file(file: Path) -> dict[str, str]:
+def _from_file(folder: Path, faults: list[str]) -> dict[str, str]:
     try:
-        text = file.read_text(encoding="utf-8", errors="replace").strip()
+        with open_plain(folder / FILE, folder) as file:
+            text = file.read(MOST_BYTES).decode("utf-8", errors="replace").strip()
+            text = shortened(text, LONGEST_TEXT) + ("\n\n(The rest of the file was left out.)" if file.read(1) else "")
+    except NoPlainFileError as error:
+        faults.append(f"{error}.")
+        return {}
     except OSError:
         return {}
-    return {file.name: text} if text not in ("", "{}") else {}
+    return {FILE: text} if text not in ("", "{}") else {}

@@ -1,51 +1,68 @@
 """The scores of the last evaluation, image by image, from the tables beside the event files."""
 
 import csv
-from collections.abc import Sequence
+import io
+from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from lightning_saliency.names import SCHEMA, SCORE_COLUMNS, LoggedName, table_file
-from lightning_saliency.report._log import ImageScores
+from lightning_saliency.report._files import NoPlainFileError, open_plain
+from lightning_saliency.report._limits import MOST_ROWS
+from lightning_saliency.report._log import ImageScores, Score
+
+Row = dict[str, str]
 
 
-def last_scores(folder: Path, monitor: str) -> ImageScores:
+def last_scores(folder: Path, monitor: str, faults: list[str]) -> ImageScores:
     """Read the scores of the last evaluation of training, or else of the last one that there is.
 
     Args:
         folder: Log folder of the run.
         monitor: Name of the monitor that wrote the table.
+        faults: Gets a sentence if the table cannot be read.
 
     Returns:
         The scores of every image; none if there is no table, or one of another form.
     """
-    path = folder / table_file(monitor)
+    # A name in a log may be anything, also the path of another folder.
+    name = table_file(monitor)
     try:
-        # A name in a log may be anything, also the path of another folder.
-        if not (path.is_file() and path.resolve().is_relative_to(folder.resolve())):
-            return ImageScores()
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.reader(file))
-        return _scores([dict(zip(SCORE_COLUMNS, row, strict=True)) for row in rows[1:] if rows[0] == [*SCORE_COLUMNS]])
+        with open_plain(folder / name, folder) as file:
+            reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
+            if next(reader, None) != [*SCORE_COLUMNS]:
+                return ImageScores()
+            return _scores(dict(zip(SCORE_COLUMNS, row, strict=True)) for row in reader)
+    except NoPlainFileError as error:
+        faults.append(f"{error}.")
+    except FileNotFoundError:
+        pass
     except (OSError, ValueError, csv.Error):
-        return ImageScores()
+        faults.append(f"`{name}` is damaged or has another form, so there are no scores by class.")
+    return ImageScores()
 
 
-def _scores(rows: Sequence[dict[str, str]]) -> ImageScores:
-    rows = [row for row in rows if row["schema"] == str(SCHEMA)]
-    trained = [row for row in rows if row["stage"] == "fit"]
-    last = (trained or rows)[-1:]
-    rows = [row for row in rows if last and _evaluation(row) == _evaluation(last[0]) and _is_score(row)]
-    return ImageScores(
-        [(int(row["target"]), row["method"], row["metric"], float(row["score"])) for row in rows],
-        {int(row["target"]): row["class_name"] for row in rows if row["class_name"]},
-    )
+def _scores(rows: Iterable[Row]) -> ImageScores:
+    """Keep the last evaluation while reading, since tables of long trainings do not fit into memory."""
+    last, scores, names = ("", "", ""), list[Score](), dict[int, str]()
+    for row in rows:
+        evaluation = row["stage"], row["run"], row["step"]
+        if row["schema"] != str(SCHEMA) or (last[0] == "fit" != row["stage"]):
+            continue
+        if evaluation != last:
+            last, scores, names = evaluation, [], {}
+        if len(scores) >= MOST_ROWS:
+            raise ValueError(f"an evaluation must have at most {MOST_ROWS:,} scores, but got more")
+        if _is_score(row["method"], row["metric"]):
+            target = int(row["target"])
+            scores.append((target, row["method"], row["metric"], float(row["score"])))
+            if row["class_name"]:
+                names[target] = row["class_name"]
+    return ImageScores(scores, names)
 
 
-def _evaluation(row: dict[str, str]) -> tuple[str, ...]:
-    return row["stage"], row["run"], row["step"]
-
-
-def _is_score(row: dict[str, str]) -> bool:
+@lru_cache(1024)
+def _is_score(method: str, metric: str) -> bool:
     """Tell scores from drift."""
-    name = LoggedName.parse(f"-/{row['method']}/{row['metric']}", "-")
+    name = LoggedName.parse(f"-/{method}/{metric}", "-")
     return name is not None and name.kind == "score"

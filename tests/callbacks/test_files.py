@@ -1,6 +1,7 @@
 """The files beside the logs: which run, stage and monitor a row belongs to."""
 
 import csv
+import tracemalloc
 import warnings
 
 import pytest
@@ -132,3 +133,25 @@ def test_a_table_of_other_columns_is_left_alone(tmp_path):
 def test_a_monitor_cannot_be_named_like_the_file_of_all():
     with pytest.raises(ValueError, match=r"`name` must not be .*'evaluations'"):
         SaliencyMonitor([RandomMap()], name="evaluations")
+
+
+def test_a_long_table_is_not_held_in_memory_when_a_run_is_resumed(tmp_path):
+    saving = ModelCheckpoint(tmp_path, filename="{step}", save_top_k=-1)
+    run(tmp_path, monitor(), saving, max_epochs=2)
+    before = table(tmp_path, "saliency")
+    path = tmp_path / "log" / "saliency.csv"
+    first, *rows = path.read_text().splitlines()
+    others = [rows[0].replace(before[0]["run"], "another")] * 60_000
+    path.write_text("\n".join([first, *others, *rows, ""]))
+    tracemalloc.start()
+    resume(tmp_path, tmp_path / "step=6.ckpt", monitor(), saving, max_epochs=2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
+    after = table(tmp_path, "saliency")
+    assert [row["run"] for row in after[: len(others)]] == ["another"] * len(others)
+    assert steps_by_order(after[len(others) :]) == steps_by_order(before) == ["6", "12"]
+
+
+def steps_by_order(rows):
+    return list(dict.fromkeys(row["step"] for row in rows))

@@ -84,7 +84,7 @@ def test_names_that_are_not_valid_text_do_not_spoil_the_page(tmp_path):
     (tmp_path / "run").rename(folder)
     text = page_of(tmp_path).text
     assert "run?" in text
-    assert "Nothing could be read here." in text
+    assert "3 evaluations, the last at epoch 2" in text
 
 
 def test_the_folder_of_a_run_itself_may_be_given(tmp_path):
