@@ -32,16 +32,16 @@ def look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, set
 
 
 def _look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, settings: Settings) -> Preflight | None:
-    loaders, hooks = _loaders_of(data), _hooks_of(pl_module, data)
+    loaders = _loaders_of(data)
 
     def transfer(batch: Any) -> Any:
-        batch = hooks.on_before_batch_transfer(batch, settings.dataloader_idx)
-        batch = hooks.transfer_batch_to_device(batch, pl_module.device, settings.dataloader_idx)
-        return hooks.on_after_batch_transfer(batch, settings.dataloader_idx)
+        batch = _hook("on_before_batch_transfer", pl_module, data)(batch, settings.dataloader_idx)
+        batch = _hook("transfer_batch_to_device", pl_module, data)(batch, pl_module.device, settings.dataloader_idx)
+        return _hook("on_after_batch_transfer", pl_module, data)(batch, settings.dataloader_idx)
 
     source = source_of(data) if loaders is None else find_source(loaders, settings.dataloader_idx)
     subset = choose_subset(source, settings.num_images, settings.seed, lambda indices: indices[:IMAGES_IN_CHECK])
-    owners = (data, pl_module) if isinstance(data, pl.LightningDataModule) else (pl_module,)
+    owners = (pl_module,) if loaders is None else (data, pl_module)
     reading = Reading(transfer, settings.batch, settings.max_batch_size, settings.seed, owners)
     if source.size is None:
         read_stream(subset, reading, replace(settings, num_images=IMAGES_IN_CHECK))
@@ -68,7 +68,7 @@ def _loaders_of(data: Any) -> Any:
     return data.val_dataloader()
 
 
-def _hooks_of(pl_module: pl.LightningModule, data: Any) -> Any:
-    """Return the owner of the batch-transfer hooks, as Lightning chooses it: the data module where it has its own."""
-    is_data = is_kind(data, pl.LightningDataModule)
-    return data if is_data and overrides(data, pl.LightningDataModule, "on_before_batch_transfer") else pl_module
+def _hook(name: str, pl_module: pl.LightningModule, data: Any) -> Any:
+    """Return a batch-transfer hook, as Lightning chooses it: of the data module where it has its own."""
+    is_of_data = is_kind(data, pl.LightningDataModule) and overrides(data, pl.LightningDataModule, name)
+    return getattr(data if is_of_data else pl_module, name)

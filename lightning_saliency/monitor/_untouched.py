@@ -2,10 +2,14 @@
 
 import copy
 import gc
+import itertools
+import operator
 import random
+import warnings
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -20,10 +24,16 @@ LEAVES: Final = (
 )  # fmt: skip
 LIBRARIES: Final = frozenset(("builtins", "lightning", "numpy", "pandas", "PIL", "pytorch_lightning", "torch"))
 MOST_OBJECTS: Final = 500_000
+SEQUENCES: Final = (list, deque)
+TABLES: Final = (dict, OrderedDict, defaultdict, Counter, set)
+# Larger ones are data rather than counters.
+LARGEST_ARRAY: Final = 4096
 
 
 def holders_of(parts: Sequence[Any]) -> list[Any]:
-    """List generators of random numbers, and objects with attributes, that a data set or a function can reach.
+    """List what a data set or a function can reach and reading may change.
+
+    These are generators of random numbers, objects with attributes, containers, and small tensors and arrays.
 
     Looked at are attributes, containers, enclosed variables, and the global generators and functions that functions
     and methods name. Objects of Lightning's classes are looked at no further than their generators, since they reach
@@ -33,20 +43,25 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
     waiting: list[Any] = list(parts)
     while waiting and len(visited) < MOST_OBJECTS:
         one = waiting.pop()
-        if id(one) in visited or issubclass(type(one), LEAVES):
+        if id(one) in visited or (issubclass(type(one), LEAVES) and not _is_small_array(one)):
             continue
         visited[id(one)] = one
-        if not issubclass(type(one), GENERATORS):
+        if not issubclass(type(one), (*GENERATORS, Tensor, np.ndarray)):
             waiting += _referents(one)
-    return [one for one in visited.values() if issubclass(type(one), GENERATORS) or _has_attributes(one)]
+    return [one for one in visited.values() if _can_change(one)]
+
+
+def streams_in(holders: Sequence[Any]) -> list[str]:
+    """Name the generator functions whose runs are held, and which nothing can set back."""
+    values = (value for one in holders for value in _values_of(one))
+    return sorted({value.__qualname__ for value in values if isinstance(value, GeneratorType)})
 
 
 @contextmanager
 def untouched(holders: Sequence[Any]) -> Iterator[None]:
-    """Restore the states of generators, and attributes that are set, afterwards.
+    """Restore afterwards the states of generators, attributes, the contents of containers, and small arrays.
 
-    Nothing is copied: a copy of a data set could close its files when it is collected. Changes in place, such as a
-    list that grows, stay.
+    No object is copied as a whole: a copy of a data set could close its files when it is collected.
     """
     states = [(one, _state_of(one)) for one in holders]
     try:
@@ -54,6 +69,39 @@ def untouched(holders: Sequence[Any]) -> Iterator[None]:
     finally:
         for one, state in states:
             _restore(one, state)
+
+
+def _can_change(one: Any) -> bool:
+    kind = type(one)
+    is_container = kind in SEQUENCES or kind in TABLES
+    return issubclass(kind, GENERATORS) or is_container or _is_small_array(one) or _has_attributes(one)
+
+
+def _is_small_array(one: Any) -> bool:
+    if issubclass(type(one), Tensor):
+        is_plain = one.layout is torch.strided and one.device.type == "cpu" and not one.is_inference()
+        return is_plain and one.numel() <= LARGEST_ARRAY and one.grad_fn is None
+    return issubclass(type(one), np.ndarray) and one.size <= LARGEST_ARRAY and one.flags.writeable
+
+
+def _values_of(one: Any) -> Sequence[Any]:
+    if type(one) in SEQUENCES:
+        return list(one)
+    if type(one) in TABLES:
+        return list(one.values()) if isinstance(one, dict) else list(one)
+    return list(vars(one).values()) if _has_attributes(one) else []
+
+
+def _kept(value: Any) -> Any:
+    """Copy an iterator that counts, whose state is nowhere else; anything else is kept as it is."""
+    if isinstance(value, itertools.count | itertools.cycle):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            try:
+                return copy.copy(value)
+            except TypeError:
+                return value
+    return value
 
 
 def _referents(one: Any) -> list[Any]:
@@ -119,9 +167,47 @@ def _state_of(one: Any) -> Any:
             return one.getstate()
         if isinstance(one, np.random.Generator | np.random.BitGenerator):
             return copy.deepcopy(_bits_of(one).state)
-        return dict(vars(one))
+        return _contents_of(one)
     except (NotImplementedError, TypeError, ReferenceError):
         return None  # a generator without a state, such as the operating system's
+
+
+def _contents_of(one: Any) -> Any:
+    if isinstance(one, Tensor):
+        return one.detach().clone()
+    if isinstance(one, np.ndarray):
+        return one.copy()
+    if type(one) in SEQUENCES:
+        return [_kept(value) for value in one]
+    if type(one) is set:
+        return set(one)
+    return {name: _kept(value) for name, value in (one if type(one) in TABLES else vars(one)).items()}
+
+
+def _restore_contents(one: Any, contents: Any) -> None:
+    """Write contents back where they differ; views and names of the object stay what they are."""
+    if isinstance(one, Tensor):
+        if not torch.equal(one, contents):
+            with torch.no_grad():
+                one.copy_(contents)
+    elif isinstance(one, np.ndarray):
+        if one.tobytes() != contents.tobytes():
+            one[...] = contents
+    elif type(one) in SEQUENCES:
+        if not _are_same(one, contents):
+            one.clear()
+            one.extend(contents)
+    else:
+        table = one if type(one) in TABLES else vars(one)
+        entries, kept = (list(table), list(contents))
+        values = ([], []) if isinstance(table, set) else (table.values(), contents.values())
+        if not (_are_same(entries, kept) and _are_same(*values)):
+            table.clear()
+            table.update(contents)
+
+
+def _are_same(one: Any, other: Any) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _restore(one: Any, state: Any) -> None:
@@ -134,7 +220,4 @@ def _restore(one: Any, state: Any) -> None:
     elif isinstance(one, np.random.Generator | np.random.BitGenerator):
         _bits_of(one).state = state
     else:
-        attributes = vars(one)
-        for name in [name for name in attributes if name not in state]:
-            del attributes[name]
-        attributes.update(state)
+        _restore_contents(one, state)

@@ -9,9 +9,10 @@ from typing import Any, TypeAlias
 import torch
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
+from lightning_saliency._checks import warn_once
 from lightning_saliency._random import keyed_generator, private_random_state
 from lightning_saliency.monitor._samplers import indices_of
-from lightning_saliency.monitor._untouched import holders_of, untouched
+from lightning_saliency.monitor._untouched import holders_of, streams_in, untouched
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
 
 Transfer: TypeAlias = Callable[[Any], Any]
@@ -142,6 +143,7 @@ def _read(source: Source, groups: Sequence[Sequence[int]], reading: Reading) -> 
     loader = source.loader
     # Workers have copies of their own.
     holders = holders_of(reading.owners if loader.num_workers else (loader.dataset, loader.collate_fn, *reading.owners))
+    _mention_streams(holders)
     items = iter(_loader_of(loader, [[index - source.offset for index in group] for group in groups], reading.seed))
     for group in groups:
         with untouched(holders):
@@ -152,6 +154,15 @@ def _read(source: Source, groups: Sequence[Sequence[int]], reading: Reading) -> 
             except Exception as error:  # noqa: BLE001 - whatever an item does wrong, others may be right
                 labelled = error
         yield labelled
+
+
+def _mention_streams(holders: Sequence[Any]) -> None:
+    streams = streams_in(holders)
+    if streams:
+        warn_once(
+            f"The data set or its functions hold a run of the generator {', '.join(streams)}, which reading the "
+            "watched images advances, so that training may differ. Make an iterator for each item, or use workers."
+        )
 
 
 def _labelled(items: Iterator[Any], group: list[int], reading: Reading) -> LabelledImages:

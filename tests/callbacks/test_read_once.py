@@ -1,10 +1,13 @@
 """The watched images are read once a run, and reading them leaves no trace in the user's data set."""
 
+import itertools
 import os
 import random
-from collections import Counter
+from collections import Counter, defaultdict, deque
+from types import SimpleNamespace
 from typing import ClassVar
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
@@ -12,7 +15,7 @@ from torch.utils.data import DataLoader, default_collate, get_worker_info, rando
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.methods import ExpectedGradients, Gradient
-from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace
+from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace, trainer
 
 
 def monitor(methods=None, **options):
@@ -137,6 +140,135 @@ def test_training_is_bit_identical_where_the_data_set_draws_from_generators_of_i
         collate_fn = {"plain": None, "stateful": CountingCollate(), "global generator": jitter}[collate]
         traces.append(trace(*fit(callbacks, Classifier, split_data(kind(48), collate_fn))))
     assert_identical(*traces)
+
+
+class Remembering(Patterns):
+    """Keeps a state of every kind, on which its items depend."""
+
+    def __init__(self, kind):
+        super().__init__(48)
+        self.kind = kind
+        self.state = {
+            "dictionary": {"reads": 0},
+            "default dictionary": defaultdict(int),
+            "counter": Counter(),
+            "list": [0],
+            "deque": deque([0], maxlen=3),
+            "set": set(),
+            "tensor": torch.zeros(1),
+            "array": np.zeros(1),
+            "count": itertools.count(),
+            "cycle": itertools.cycle(range(7)),
+            "nested": {"inside": [SimpleNamespace(reads=0)]},
+            "seldom": np.random.default_rng(3),
+        }[kind]
+
+    def level(self):
+        state = self.state
+        match self.kind:
+            case "dictionary" | "default dictionary" | "counter":
+                state["reads"] += 1
+                return state["reads"]
+            case "list" | "deque":
+                state.append(state[-1] + 1)
+                return state[-1]
+            case "set":
+                state.add(len(state))
+                return len(state)
+            case "tensor" | "array":
+                state += 1
+                return float(state[0])
+            case "count" | "cycle":
+                return next(state)
+            case "nested":
+                state["inside"][0].reads += 1
+                return state["inside"][0].reads
+        return state.random()
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image + 0.001 * self.level(), label
+
+
+STATES = (
+    "dictionary", "default dictionary", "counter", "list", "deque", "set", "tensor", "array", "count", "cycle", "nested",
+    "seldom",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STATES)
+@pytest.mark.parametrize("options", [{}, {"max_kept_bytes": 100}])
+def test_training_is_bit_identical_whatever_state_the_data_set_changes_in_place(kind, options):
+    watched = trace(*fit([monitor(**options)], Classifier, split_data(Remembering(kind), None)))
+    assert_identical(watched, trace(*fit([], Classifier, split_data(Remembering(kind), None))))
+
+
+class Transferring(Classifier):
+    """Draws from a generator of its own in a transfer hook."""
+
+    def __init__(self):
+        super().__init__()
+        self.noise = torch.Generator().manual_seed(7)
+
+    def on_after_batch_transfer(self, batch, dataloader_idx):
+        images, labels = batch
+        return images + 0.01 * torch.rand((), generator=self.noise), labels
+
+
+def test_training_is_bit_identical_where_a_transfer_hook_draws():
+    data = split_data(Patterns(48), None)
+    plain = {"train_dataloaders": data.train_dataloader, "val_dataloaders": data.val_dataloader}
+    traces = []
+    for callbacks in ([monitor()], []):
+        pl.seed_everything(1, verbose=False)
+        module, run = Transferring(), trainer(callbacks)
+        run.fit(module, plain["train_dataloaders"](), plain["val_dataloaders"]())
+        traces.append(trace(run, module))
+    assert_identical(*traces)
+
+
+def forever():
+    level = 0
+    while True:
+        level += 1
+        yield level
+
+
+class Running(Patterns):
+    """Holds a run of a generator function, which nothing can set back."""
+
+    def __init__(self):
+        super().__init__(48)
+        self.levels = forever()
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        return image + 0.001 * next(self.levels), label
+
+
+def test_a_state_that_cannot_be_set_back_is_mentioned():
+    with pytest.warns(UserWarning, match=r"run of the generator forever, which reading the watched images advances"):
+        fit([monitor()], Classifier, split_data(Running(), None), max_epochs=1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_training_is_bit_identical_with_albumentations():
+    albumentations = pytest.importorskip("albumentations")
+
+    class Augmented(Patterns):
+        def __init__(self):
+            super().__init__(48)
+            self.transform = albumentations.Compose(
+                [albumentations.HorizontalFlip(p=0.5), albumentations.GaussNoise(p=1.0)], seed=3
+            )
+
+        def __getitem__(self, index):
+            image, label = super().__getitem__(index)
+            array = image.permute(1, 2, 0).numpy()
+            return torch.from_numpy(self.transform(image=array)["image"].copy()).permute(2, 0, 1).float(), label
+
+    watched = trace(*fit([monitor()], Classifier, split_data(Augmented(), None)))
+    assert_identical(watched, trace(*fit([], Classifier, split_data(Augmented(), None))))
 
 
 class Closing(Patterns):
