@@ -49,7 +49,7 @@ def alone(network, row):
     return evaluate(Bound(), data, methods=METHODS, metrics=METRICS)
 
 
-@pytest.mark.filterwarnings("ignore:.* maps of 'grad_cam' are constant")
+@pytest.mark.filterwarnings("ignore:.* are constant")
 @pytest.mark.parametrize("batch", [(0, 1, None, 2, 3), lambda batch: (batch[0], batch[1], None, *batch[2:])])
 @pytest.mark.parametrize("max_batch_size", [2, 64])
 def test_row_i_of_a_further_argument_belongs_to_image_i(batch, max_batch_size):
