@@ -5,7 +5,7 @@ BIN := .venv/bin
 PARTS := integrations studies documents attack
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(if $(QUICK),-m 'not long')
 
-.PHONY: help demo test lint types imports unit integrations studies docs attack bench clean
+.PHONY: help demo shortcuts test lint types imports unit integrations studies docs attack bench clean
 
 help:  ## List the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -17,6 +17,9 @@ help:  ## List the targets
 
 demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
 	$(BIN)/python examples/digits.py
+
+shortcuts: .venv/.installed  ## Alarms of trained networks with planted signs (needs LIGHTNING_SALIENCY_DATA)
+	$(BIN)/python examples/shortcuts/bundled.py
 
 test: lint types imports unit  ## Style, types, imports, and all tests that are not in a part below
 

@@ -1,8 +1,9 @@
 """Watch, score and gate the explanations of a vision model while PyTorch Lightning trains it."""
 
-from lightning_saliency import methods, metrics
+from lightning_saliency import cues, methods, metrics
 from lightning_saliency.callbacks import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.evaluation import explain, score
+from lightning_saliency.following import alarm, follow
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.without_trainer import evaluate
 from lightning_saliency.passes import normalize
@@ -11,8 +12,11 @@ __all__ = [
     "Evaluation",
     "GatedCheckpoint",
     "SaliencyMonitor",
+    "alarm",
+    "cues",
     "evaluate",
     "explain",
+    "follow",
     "methods",
     "metrics",
     "normalize",

@@ -17,6 +17,7 @@ from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.callbacks._lightning import find_source, network_in
 from lightning_saliency.callbacks._publish import Publication, write_results
 from lightning_saliency.loggers._drafts import draft_of
+from lightning_saliency.monitor.alarms import CONFIRMED, Watch, cues_of, sentence
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated
@@ -43,11 +44,12 @@ class _Checkpoint:
 
 @dataclass
 class _State:
-    """The steps that the output has, and the maps that drift is measured from; a file in the output."""
+    """The steps that the output has, and what the next step is compared with; a file in the output."""
 
     path: Path
     steps: list[int] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
+    watch: Watch = field(default_factory=Watch)
 
     @classmethod
     def of(cls, output: Path, settings: Settings) -> "_State":
@@ -59,7 +61,8 @@ class _State:
         path = output / f"{settings.name}_checkpoints.pt"
         if path.exists():
             content = torch.load(path, weights_only=True)
-            return cls(path, content["steps"], Memory.of_state(content["memory"], settings.best))
+            watch = Watch.of_state(content["watch"]) if "watch" in content else Watch()
+            return cls(path, content["steps"], Memory.of_state(content["memory"], settings.best), watch)
         if (output / table_file(settings.name)).exists():
             raise ValueError(
                 f"`output` must be a folder without results of a training, but got '{output}', which has "
@@ -78,7 +81,7 @@ class _State:
     def save(self) -> None:
         """Write the file at once."""
         with draft_of(self.path) as draft:
-            torch.save({"steps": self.steps, "memory": self.memory.state()}, draft)
+            torch.save({"steps": self.steps, "memory": self.memory.state(), "watch": self.watch.state()}, draft)
 
 
 @dataclass
@@ -98,13 +101,21 @@ class _Evaluator:
         _load_weights(self.module, checkpoint.path)
         network = network_in(self.module, self.settings)
         evaluated = evaluate_in_memory(
-            self.module, network, self.subset, self.reading, self.settings, looks_ahead=not self.state.steps
+            self.module,
+            network,
+            self.subset,
+            self.reading,
+            self.settings,
+            cues=cues_of(self.settings, self.state.watch.decision),
+            looks_ahead=not self.state.steps,
         )
         evaluation, outcome = self._compared(evaluated)
         if outcome.fault is not None:
             raise RuntimeError(outcome.fault.description)
         messages = evaluated.notes | complaints(evaluation, self.settings)
         self._warn(messages | complaints_about_log(outcome.scalars, self.settings))
+        if outcome.alarm is not None:
+            self.state.watch = self.state.watch.after(outcome.alarm, checkpoint.epoch)
         self._log(checkpoint, evaluation, evaluated, outcome)
         if outcome.loss is None:
             self.state.memory.remember(evaluation, outcome.scalars, self.settings)
@@ -119,14 +130,16 @@ class _Evaluator:
             self._warn({"data": "The images changed since the last call. Drift restarts."})
             self.state.memory = memory = Memory()
         evaluation = replace(evaluation, drift=drift_of(evaluation, memory, self.settings.drift))
-        return summarise(evaluation, self.settings, drift_restarts=restarts)
+        previous = self.state.watch.decision
+        return summarise(evaluation, self.settings, drift_restarts=restarts, previous=previous)
 
     def _log(self, checkpoint: _Checkpoint, evaluation: Evaluation, evaluated: Evaluated, outcome: Outcome) -> None:
         settings, step = self.settings, checkpoint.step
         values = logged_values(outcome.scalars, settings)
         self.logger.log_metrics(values | {"epoch": float(checkpoint.epoch)}, step)
-        visible = set(drawn_images(evaluation, evaluated.panels, settings))
-        thumbnails = {index: thumbnail for index, thumbnail in evaluated.thumbnails.items() if index in visible}
+        shown = evaluated.shown(drawn_images(evaluation, evaluated.panels, settings), outcome.alarm)
+        if self.state.watch.decision.state == CONFIRMED:
+            self._warn({f"alarm {self.state.watch.decision.cue}": sentence(self.state.watch)})
         publication = Publication(
             evaluation,
             outcome,
@@ -137,9 +150,10 @@ class _Evaluator:
             resumed=True,  # rows of a call that was killed before it noted the step
             monitors=(settings,),
             introduction=evaluated.preflight,
+            watch=self.state.watch,
         )
         folder = str(self.state.path.parent)
-        write_results([self.logger], folder, checkpoint.epoch, step, thumbnails, publication, settings)
+        write_results([self.logger], folder, checkpoint.epoch, step, shown, publication, settings)
         self.logger.experiment.flush()
 
     def _warn(self, messages: dict[str, str]) -> None:

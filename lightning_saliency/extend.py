@@ -3,12 +3,14 @@
 * A **method** that shares passes is a frozen dataclass derived from `StreamMethod`: its `readings` name points and
   statistics, its `formula` makes maps of them. Any other callable `(model, images, targets) -> maps` is a method, too.
 * A **metric** derives from `ExplanationMetric` and states its changes, each a `Change`; see `examples/own_metric.py`.
+* A **cue** is a frozen dataclass derived from `Cue`, listed in `follow(..., cues=[...])`.
 * A **drift measure** is a `DriftMeasure`, listed in `SaliencyMonitor(drift=...)`.
 * A **rule of relevance** is a `RelevanceRule` made of `Portion`s, for `LRP(rule=...)`.
 * A **target** derives from `Target`.
 * A **logger** is a function registered by `write_picture.register(YourLogger, function)`, and likewise `write_text`.
 """
 
+from lightning_saliency.cues import Cue
 from lightning_saliency.drift import DriftMeasure
 from lightning_saliency.loggers import write_picture, write_text
 from lightning_saliency.methods import SaliencyMethod
@@ -24,6 +26,7 @@ __all__ = [
     "Change",
     "ClassLogit",
     "Clean",
+    "Cue",
     "DriftMeasure",
     "ExplanationMetric",
     "Intact",

@@ -13,13 +13,18 @@ from typing import Final, Literal, TypeAlias
 Stage: TypeAlias = Literal["fit", "validate", "test"]
 Since: TypeAlias = Literal["previous", "first", "best"]
 Part: TypeAlias = Literal["value", "stderr", "low", "high"]
-Kind: TypeAlias = Literal["cost", "count", "score", "margin", "drift"]
+Kind: TypeAlias = Literal["cost", "count", "score", "margin", "drift", "cue", "alarm"]
 
 SINCE: Final[dict[Since, str]] = {"previous": "", "first": "_first", "best": "_best"}
 PARTS: Final[dict[Part, str]] = {"value": "", "stderr": "_stderr", "low": "_low", "high": "_high"}
 COUNTS: Final = ("invalid", "blank")
 COSTS: Final = ("seconds", "fraction_of_epoch", "used", "left_out")
 CURVES: Final = "curves"
+CUES: Final = "cues"
+ALARM: Final = "alarm"
+# What follows the name of a cue for its worst class, and for its lead over the rest of the image.
+WORST: Final = "_worst"
+CONFLICT: Final = "_conflict"
 SCHEMA: Final = 1
 EVALUATIONS: Final = "evaluations"
 # What both files have in front; a reader tells by them training from tests, and one run from another.
@@ -40,7 +45,9 @@ EVALUATION_COLUMNS: Final = (*ORIGIN_COLUMNS, "epoch", "step", "name", "value", 
 TEST: Final = "test_"
 DRIFT: Final = "drift_"
 LONGEST_NAME: Final = 100
-PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# In bytes, of which file systems allow 255 and endings need some.
+LONGEST_FILE: Final = 240
+PLAIN: Final = re.compile(r"\w[\w.-]*")
 VERSUS: Final = "_vs_"
 # What a name of a metric or of a drift measure must not look like, because it could not be parsed back.
 RESERVED: Final = re.compile(
@@ -54,8 +61,9 @@ class LoggedName:
 
     Attributes:
         monitor: Name of the monitor.
-        quantity: A metric, a drift measure, a count or a cost.
-        method: Name of the method or control; empty for the cost of the whole evaluation.
+        quantity: A metric, a drift measure, a count, a cost, or a cue.
+        method: Name of the method or control; `"cues"` for a cue; empty for the cost of the whole evaluation and for
+            the alarm.
         control: The control over which a margin is taken; empty for anything else.
         since: The earlier evaluation that drift is measured from; `None` for anything else.
         part: The value itself, its standard error, or a bound of its band.
@@ -93,7 +101,9 @@ class LoggedName:
     def kind(self) -> Kind:
         """The kind of the value."""
         if not self.method:
-            return "cost"
+            return "alarm" if self.quantity == ALARM else "cost"
+        if self.method == CUES:
+            return "cue"
         if self.since is not None:
             return "drift"
         if self.control:
@@ -112,7 +122,7 @@ class LoggedName:
         """
         if self.part == "stderr" or self.kind == "cost":
             return None
-        if self.kind == "count":
+        if self.kind in ("count", "cue", "alarm"):
             return False
         return True if self.kind == "margin" else directions.get(self.quantity)
 
@@ -183,7 +193,8 @@ def check_name(argument: str, name: object, *, parts: bool = False) -> None:
             `-` or `.`.
     """
     pieces = name.split("/") if isinstance(name, str) and parts else [name]
-    if not all(isinstance(piece, str) and PLAIN.fullmatch(piece) for piece in pieces) or len(str(name)) > LONGEST_NAME:
+    is_plain = all(isinstance(piece, str) and PLAIN.fullmatch(piece) for piece in pieces)
+    if not is_plain or len(str(name)) > LONGEST_NAME or len(str(name).encode()) > LONGEST_FILE:
         shown = repr(name) if len(repr(name)) <= 2 * LONGEST_NAME else f"{name!r:.{LONGEST_NAME}}..."
         raise ValueError(
             f"`{argument}` must be named by at most {LONGEST_NAME} letters, digits, `_`, `-` and `.`, and begin with a "
@@ -214,6 +225,11 @@ def card_name(monitor: str) -> str:
     return f"{monitor}/card"
 
 
+def cue_name(monitor: str, cue: str) -> str:
+    """Name the picture of a cue that the network follows."""
+    return f"{monitor}/{CUES}/{cue}"
+
+
 def curves_name(monitor: str, metric: str) -> str:
     """Name the picture of the curves of a metric."""
     return f"{monitor}/{CURVES}/{metric}"
@@ -232,6 +248,11 @@ def moved_name(monitor: str, method: str, place: int) -> str:
 def worst_name(monitor: str, method: str, place: int) -> str:
     """Name the picture of the image with the worst score (place 0), second worst, ..."""
     return f"{monitor}/{method}/worst_{place}"
+
+
+def alarm_name(monitor: str) -> str:
+    """Name the text about a cue that the network follows."""
+    return f"{monitor}/{ALARM}"
 
 
 def passed_name(gate: str) -> str:

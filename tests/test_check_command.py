@@ -52,7 +52,7 @@ def status(capsys, folder, *gates, stage=None):
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained")
     loggers = [CSVLogger(folder, name="", version="table"), TensorBoardLogger(folder, name="", version="events")]
-    monitor = SaliencyMonitor([Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=5, num_panels=0, log=("*",))
+    monitor = SaliencyMonitor([Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=5, num_panels=0, log=("*",), cues=())
     run, module = fit([monitor], logger=loggers)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Experiment logs directory")

@@ -57,7 +57,8 @@ def watch(**options):
             "best": "gradient/rcap",
             "log": ("*",),
             **options,
-        }
+        },
+        cues=(),
     )
 
 

@@ -9,21 +9,30 @@ from types import ModuleType
 import pytest
 
 import lightning_saliency
-from lightning_saliency import methods, metrics
+from lightning_saliency import cues, following, methods, metrics
 
 # Every public module with its `__all__`. A change of this table is a change for users.
 PUBLIC = {
-    "lightning_saliency": "Evaluation GatedCheckpoint SaliencyMonitor evaluate explain methods metrics normalize score",
+    "lightning_saliency": (
+        "Evaluation GatedCheckpoint SaliencyMonitor alarm cues evaluate explain follow methods metrics normalize score"
+    ),
     "lightning_saliency.callbacks": "GatedCheckpoint SaliencyMonitor",
+    "lightning_saliency.cues": (
+        "Band Cell CoarseShape Colour Contrast Cue DEFAULT FURTHER FineDetail Frame Layout Level Moved Rest Sharpness "
+        "Shift Spectrum Surroundings Texture WideFrame Window Zoom names select"
+    ),
     "lightning_saliency.drift": "DRIFT_MEASURES DriftMeasure",
     "lightning_saliency.checkpoints": "evaluate_checkpoints",
     "lightning_saliency.evaluation": "",
     "lightning_saliency.extend": (
-        "Change ClassLogit Clean DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "
+        "Change ClassLogit Clean Cue DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "
         "Reading RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
     ),
     "lightning_saliency.loggers": (
         "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_text"
+    ),
+    "lightning_saliency.following": (
+        "Alarm Effect Estimate Following alarm explain_donors follow largest_excess place_map refine"
     ),
     "lightning_saliency.methods": (
         "AblationCAM ActiveGradient BlurIntegratedGradients Deconvolution EdgeMap EigenCAM ExpectedGradCAM "
@@ -45,17 +54,19 @@ PUBLIC = {
     "lightning_saliency.passes": "LAST_SPATIAL normalize",
     "lightning_saliency.report": "NoEventFilesError write_report",
     "lightning_saliency.targets": "ClassLogit Detection MultiLabel Region Regression Similarity Target Value",
-    "lightning_saliency.visualization": "Curve change_overlay displayable draw_curves draw_strip overlay",
+    "lightning_saliency.visualization": (
+        "Curve change_overlay displayable draw_curves draw_strip draw_transplant overlay"
+    ),
 }
 
 
 def public() -> dict[str, object]:
     """List the objects that users can import, without modules."""
     members: dict[str, object] = {}
-    for module in (lightning_saliency, methods, metrics):
+    for module in (lightning_saliency, cues, following, methods, metrics):
         for name in module.__all__:
             member = getattr(module, name, None)
-            if member is not None and not isinstance(member, ModuleType):
+            if member is not None and not isinstance(member, ModuleType | tuple):
                 members[f"{module.__name__}.{name}"] = member
     return members
 

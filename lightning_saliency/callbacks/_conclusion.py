@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import publishes
+from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._clock import EpochClock
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
@@ -42,6 +43,7 @@ def conclude(
     *,
     compares_images: bool,
     clock: EpochClock | None,
+    previous: Alarm | None = None,
 ) -> Conclusion:
     """Compare maps where they are, merge, and tell everyone.
 
@@ -52,12 +54,13 @@ def conclude(
         settings: The monitor's settings.
         compares_images: Whether the images may be other ones than those that are remembered.
         clock: Counts the seconds of an epoch, in training.
+        previous: The decision on cues of the evaluation before, in training.
     """
     local = _with_drift(evaluated.evaluation, memory, settings)
     parts = send_to_first((pack(local), evaluated.panels), trainer)
     if not trainer.is_global_zero:
         return Conclusion(tell_everyone(Outcome(), trainer), local, evaluated.panels)
-    conclusion = _of_all(parts, memory, settings, compares_images=compares_images, clock=clock)
+    conclusion = _of_all(parts, memory, settings, compares_images=compares_images, clock=clock, previous=previous)
     # Loggers may differ between processes: the first one decides for all.
     conclusion = replace(conclusion, outcome=replace(conclusion.outcome, publishes=publishes(trainer)))
     tell_everyone(conclusion.outcome, trainer)
@@ -71,12 +74,13 @@ def _of_all(
     *,
     compares_images: bool,
     clock: EpochClock | None,
+    previous: Alarm | None,
 ) -> Conclusion:
     """Conclude on the first process, whatever goes wrong, since the others wait."""
     try:
         merged = merge([unpack(parcel) for parcel, _ in parts])
         restarts = compares_images and bool(memory.maps) and len(merged.indices) > 0 and not memory.is_of(merged)
-        merged, outcome = summarise(merged, settings, drift_restarts=restarts)
+        merged, outcome = summarise(merged, settings, drift_restarts=restarts, previous=previous)
         panels = _panels([indices for _, indices in parts], settings.num_panels)
         pictured = tuple(drawn_images(merged, panels, settings))
         return Conclusion(replace(_with_share(outcome, clock, settings), pictured=pictured), merged, panels)

@@ -14,7 +14,7 @@ from lightning_saliency.monitor._logged_names import values_of_methods
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.selection import is_logged
-from lightning_saliency.names import LoggedName
+from lightning_saliency.names import ALARM, CUES, LoggedName
 
 
 def charts(monitors: Iterable[Settings], asked: Collection[str]) -> dict[str, list[Chart]]:
@@ -25,7 +25,7 @@ def charts(monitors: Iterable[Settings], asked: Collection[str]) -> dict[str, li
         asked: Names that callbacks and schedulers read.
     """
     return {
-        settings.name: [*_scores(settings, asked), *_margins(settings, asked), *_drift(settings)]
+        settings.name: [*_cues(settings), *_scores(settings, asked), *_margins(settings, asked), *_drift(settings)]
         for settings in monitors
     }
 
@@ -102,6 +102,15 @@ def _what_is_explained(monitors: Iterable[Settings]) -> dict[str, Any]:
         entries[f"{settings.name}/methods"] = ", ".join(settings.methods)
         entries[f"{settings.name}/num_images"] = settings.num_images
     return entries
+
+
+def _cues(settings: Settings) -> list[Chart]:
+    """Lay out how much each cue of the arguments is followed, and the alarm."""
+    if not settings.cues:
+        return []
+    names = [LoggedName(settings.name, cue.name, CUES) for cue in settings.cues]
+    alarm = LoggedName(settings.name, ALARM)
+    return [Chart("cues followed", lines=(_any_of(names),)), Chart("alarm", lines=(_any_of([alarm]),))]
 
 
 def _scores(settings: Settings, asked: Collection[str]) -> list[Chart]:

@@ -46,7 +46,15 @@ def _look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, se
     if source.size is None:
         read_stream(subset, reading, replace(settings, num_images=IMAGES_IN_CHECK))
     evaluated = evaluate_subset(
-        pl_module, network, subset, reading, settings, pl_module.device, check=True, looks_ahead=True
+        pl_module,
+        network,
+        subset,
+        reading,
+        settings,
+        pl_module.device,
+        check=True,
+        cues=settings.cues,
+        looks_ahead=True,
     )
     return evaluated.preflight
 

@@ -1,7 +1,7 @@
 """Send results to loggers and files: by the first process, to which the others send the images that are drawn."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import lightning.pytorch as pl
@@ -14,20 +14,24 @@ from lightning_saliency.callbacks._distributed import send_to_first, tell_everyo
 from lightning_saliency.callbacks._lightning import log_folder
 from lightning_saliency.callbacks._table import append_rows
 from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_picture, write_text
+from lightning_saliency.monitor._markup import escaped
+from lightning_saliency.monitor.alarms import Watch, sentence
 from lightning_saliency.monitor.card import card
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips
-from lightning_saliency.monitor.evaluate import Thumbnail
+from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips, draw_transplants
+from lightning_saliency.monitor.evaluate import Shown
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.summary import Outcome, rows, value_rows
+from lightning_saliency.monitor.transplants import strongest
 from lightning_saliency.names import (
     EVALUATION_COLUMNS,
     SCHEMA,
     SCORE_COLUMNS,
     Stage,
+    alarm_name,
     card_name,
     evaluations_file,
     monitor_of,
@@ -49,6 +53,7 @@ class Publication:
         panels: Images that are always drawn.
         resumed: Whether the run has just been resumed, so that rows from this step on are in the table already.
         monitors: The settings of all monitors.
+        watch: The decision on cues.
         introduction: Subject and cost for the card, at the first evaluation of a run.
     """
 
@@ -61,16 +66,15 @@ class Publication:
     resumed: bool
     monitors: Sequence[Settings]
     introduction: Preflight | None
+    watch: Watch = field(default_factory=Watch)
 
 
-def publish(
-    trainer: pl.Trainer, thumbnails: Mapping[int, Thumbnail], publication: Publication | None, settings: Settings
-) -> Fault | None:
+def publish(trainer: pl.Trainer, shown: Shown, publication: Publication | None, settings: Settings) -> Fault | None:
     """Collect the images that are drawn, draw and write.
 
     Args:
         trainer: The trainer.
-        thumbnails: The drawn images that this process has.
+        shown: The drawn images that this process has.
         publication: The results to publish, on the first process.
         settings: The monitor's settings.
 
@@ -78,10 +82,11 @@ def publish(
         The fault of the first process, if there is one; where a fault has to stop training, every process knows.
     """
     fault: Fault | None = None
-    parts = send_to_first(dict(thumbnails), trainer)
+    parts = send_to_first(shown, trainer)
     if publication is not None:
         try:
-            collected = {index: thumbnail for part in parts for index, thumbnail in part.items()}
+            thumbnails = {index: thumbnail for part in parts for index, thumbnail in part.thumbnails.items()}
+            collected = Shown(thumbnails, strongest([part.examples for part in parts]))
             folder, epoch, step = log_folder(trainer), trainer.current_epoch, trainer.global_step
             asked = asked_names(trainer)
             write_results(trainer.loggers, folder, epoch, step, collected, publication, settings, asked)
@@ -95,7 +100,7 @@ def write_results(
     folder: str,
     epoch: int,
     step: int,
-    thumbnails: Mapping[int, Thumbnail],
+    shown: Shown,
     publication: Publication,
     settings: Settings,
     asked: Collection[str] = (),
@@ -107,15 +112,17 @@ def write_results(
         folder: Where the tables lie.
         epoch: Current epoch.
         step: Global step.
-        thumbnails: The drawn images.
+        shown: The drawn images.
         publication: The results.
         settings: The monitor's settings.
         asked: Names that callbacks and schedulers read.
     """
     evaluation = publication.evaluation
     start = staged(settings.name, publication.stage)
-    pictures = draw_strips(evaluation, thumbnails, publication.panels, settings, publication.memory, start)
+    pictures = draw_strips(evaluation, shown.thumbnails, publication.panels, settings, publication.memory, start)
     pictures |= draw_curve_figures(evaluation, settings, start)
+    decision = publication.watch.decision
+    pictures |= draw_transplants(evaluation, shown.examples, decision, start)
     if not any(map(shows_pictures, loggers)):
         if publication.introduction is not None:
             rank_zero_info(
@@ -128,6 +135,8 @@ def write_results(
             write_layout(logger, charts(publication.monitors, asked))
             text = card(evaluation, settings, publication.outcome.scalars, publication.introduction)
             write_text(logger, card_name(start), text, step)
+        if decision.state:
+            write_text(logger, alarm_name(start), escaped(sentence(publication.watch)), step)
         for tag, picture in pictures.items():
             write_picture(logger, tag, picture, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.

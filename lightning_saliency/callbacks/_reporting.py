@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import lightning.pytorch as pl
 
+from lightning_saliency.callbacks._alarm import act
 from lightning_saliency.callbacks._asked_names import asked_names
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
@@ -11,6 +12,7 @@ from lightning_saliency.callbacks._lightning import stage_of
 from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorState
+from lightning_saliency.monitor.alarms import Watch
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Evaluated
 from lightning_saliency.monitor.fault import Fault
@@ -41,6 +43,7 @@ def report(
         state.settings,
         compares_images=run.trains and state.compares_images,
         clock=state.clock if run.trains else None,
+        previous=state.watch.decision if run.trains else None,
     )
     outcome = conclusion.outcome
     if outcome.fault is not None:
@@ -57,13 +60,18 @@ def report(
         conclusion.panels,
     )
     _log(trainer, pl_module, state, outcome)
-    unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors)
+    watch = (
+        Watch() if outcome.alarm is None else (state.watch if run.trains else Watch()).after(outcome.alarm, run.epoch)
+    )
+    unpublished = _publish(trainer, state, run, evaluated, conclusion, monitors, watch)
     if run.trains:
+        state.watch = watch
         _remember(state, conclusion)
     for fault in (outcome.loss, unpublished):
         if fault is not None:
             state.settle(fault, None, INCOMPLETE if fault is unpublished else SKIPPED)
     state.introduced |= unpublished is None
+    act(trainer, state, watch)
 
 
 def _log(trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, outcome: Outcome) -> None:
@@ -94,6 +102,7 @@ def _publish(
     evaluated: Evaluated,
     conclusion: Conclusion,
     monitors: list[Settings],
+    watch: Watch,
 ) -> Fault | None:
     """Send results to loggers, and complain about unhealthy maps."""
     outcome, publication = conclusion.outcome, None
@@ -108,14 +117,14 @@ def _publish(
             run.trains and state.resumed,
             monitors,
             None if state.introduced else state.preflight,
+            watch,
         )
         if outcome.loss is None:
             for key, message in complaints(conclusion.evaluation, state.settings).items():
                 state.warn(key, message)
     if not outcome.publishes:
         return None
-    thumbnails = {index: image for index, image in evaluated.thumbnails.items() if index in outcome.pictured}
-    return publish(trainer, thumbnails, publication, state.settings)
+    return publish(trainer, evaluated.shown(outcome.pictured, outcome.alarm), publication, state.settings)
 
 
 def _remember(state: MonitorState, conclusion: Conclusion) -> None:

@@ -8,6 +8,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.monitor._clock import EpochClock
+from lightning_saliency.monitor.alarms import Watch
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record, new_run
@@ -42,6 +43,7 @@ class MonitorState:
         interrupted: Epoch and step of an evaluation that did not end.
         preflight: The subject and the cost, as the first images have shown them.
         last: The results of the last evaluation.
+        watch: The decision on cues of the last evaluation in training.
         warnings: Keys of what has been said.
     """
 
@@ -61,6 +63,7 @@ class MonitorState:
     interrupted: tuple[int, int] | None = None
     preflight: Preflight | None = None
     last: Evaluation | None = None
+    watch: Watch = field(default_factory=Watch)
     warnings: set[str] = field(default_factory=set)
 
     @property
@@ -89,6 +92,7 @@ class MonitorState:
             "affordable": self.affordable,
             "run": self.run_id,
             "history": [record.state() for record in self.history],
+            "watch": self.watch.state(),
             "interrupted": [run.epoch, run.step] if run is not None and run.trains else None,
         }
 
@@ -97,6 +101,7 @@ class MonitorState:
         self.memory = Memory.of_state(contents["memory"], self.settings.best)
         self.run_id = contents["run"]
         self.records = [Record.of_state(record) for record in contents["history"]]
+        self.watch = Watch.of_state(contents["watch"]) if "watch" in contents else Watch()
         interrupted = contents["interrupted"]
         self.interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
         self.resumed = True

@@ -17,7 +17,9 @@ from lightning_saliency.callbacks._lightning import evaluation_loop, reading_of
 from lightning_saliency.callbacks._progress import showing_progress
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import MonitorState
+from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._buffers import buffers_replaced
+from lightning_saliency.monitor.alarms import cues_of
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
 
 
@@ -43,6 +45,7 @@ def work(
                     state.settings,
                     pl_module.device,
                     check=run.check,
+                    cues=cues_of(state.settings, state.watch.decision if run.trains else Alarm()),
                     looks_ahead=state.preflight is None,
                     progress=partial(showing_progress, trainer),
                 )

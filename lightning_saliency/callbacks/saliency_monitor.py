@@ -21,11 +21,22 @@ from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._sharding import refuse_unshardable
 from lightning_saliency.callbacks._state import INCOMPLETE, MonitorState
 from lightning_saliency.callbacks._working import is_complete, work
+from lightning_saliency.cues import Cue
 from lightning_saliency.drift import DriftMeasure
+from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, read_batch
-from lightning_saliency.monitor.config import Control, OnError, Scale, Settings, drift_measures
+from lightning_saliency.monitor.config import (
+    Control,
+    OnAlarm,
+    OnError,
+    Scale,
+    Settings,
+    allowed_cues,
+    chosen_cues,
+    drift_measures,
+)
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, choose_targets
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
@@ -98,6 +109,13 @@ class SaliencyMonitor(Callback):
         scoring_precision: `"bf16"` predicts changed images for scores in bfloat16, as in `score`; maps stay exact.
         max_kept_bytes: Memory that the watched images may take on the CPU of a process. They are read once a run. More
             images of a data set with indices are read anew each time, and of a stream as many are kept as fit.
+        cues: Cues that are put from the images into others, to find out which of them the network follows, or their
+            names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes, and
+            a network from images alone to their logits.
+        allow: Names of cues that may decide, such as `"colour"`. They raise no alarm.
+        on_alarm: What to do besides when an alarm is confirmed: `"warn"` only warns, `"stop"` ends training, and a
+            function gets the `Alarm`, on every process.
+        num_hosts: Into how many images each cue of an image is put.
 
     Raises:
         TypeError: If an argument is not of the kind expected; in `setup`, under FSDP1 and DeepSpeed.
@@ -142,6 +160,10 @@ class SaliencyMonitor(Callback):
         on_error: OnError = "warn",
         scoring_precision: ScoringPrecision = "exact",
         max_kept_bytes: int = 2**30,
+        cues: Sequence[str | Cue] | None = None,
+        allow: Sequence[str] = (),
+        on_alarm: OnAlarm = "warn",
+        num_hosts: int = 4,
     ) -> None:
         self._arguments = Settings(
             methods=methods_by_name(methods),
@@ -174,6 +196,10 @@ class SaliencyMonitor(Callback):
             on_error=on_error,
             scoring_precision=scoring_precision,
             max_kept_bytes=max_kept_bytes,
+            cues=chosen_cues(cues, target),
+            allow=allowed_cues(allow),
+            on_alarm=on_alarm,
+            num_hosts=num_hosts,
         )
         self._reader, self._target = batch, target
         self._arguments = replace(self._arguments, **self._overrides())
@@ -210,6 +236,11 @@ class SaliencyMonitor(Callback):
         `None` before there is one, in a process that launched others, and after a checkpoint was loaded.
         """
         return self._state.last
+
+    @property
+    def alarm(self) -> Alarm:
+        """The decision of the last evaluation in training on the cues that predictions follow."""
+        return self._state.watch.decision
 
     def check(self, pl_module: pl.LightningModule, data: Any) -> Preflight:
         """Try the arguments on two images, and return what will be explained, where, and at which cost.

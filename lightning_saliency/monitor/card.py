@@ -13,7 +13,7 @@ from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation, fingerprint_of
 from lightning_saliency.monitor.preflight import Preflight, versions
-from lightning_saliency.names import LoggedName
+from lightning_saliency.names import CUES, WORST, LoggedName
 from lightning_saliency.targets import Target
 
 
@@ -42,6 +42,7 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         "## Methods",
         "\n".join(_method_line(name, method) for name, method in settings.all_methods.items()),
         *_readings(settings),
+        *_cue_lines(settings, values),
         "## Beside the scores",
         *_drift_lines(settings),
         "`blank` counts constant maps, `invalid` maps that are not finite. "
@@ -52,6 +53,26 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         f"Fingerprint of these images: {fingerprint_of(evaluation)}. Computed by {versions()}.",
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _cue_lines(settings: Settings, values: Mapping[str, Scalar]) -> list[str]:
+    """Explain the cues, with how much each is followed, in the mean and by its worst class."""
+    names = [cue.name for cue in settings.cues if str(LoggedName(settings.name, cue.name, CUES)) in values]
+    if not names:
+        return []
+    sentence = (
+        "A cue of one image is put into images of other classes. The value is the share of them that go over to the "
+        "class of the donor, less the share with donors of other classes; beside it is that of the worst class. "
+        "`alarm` is 1 where a cue is over its bound, and 2 where the next evaluation confirms it."
+    )
+    return ["## What the network follows", sentence, "\n".join(_cue_line(name, settings, values) for name in names)]
+
+
+def _cue_line(cue: str, settings: Settings, values: Mapping[str, Scalar]) -> str:
+    mean = _with_error(values, LoggedName(settings.name, cue, CUES))
+    worst = _with_error(values, LoggedName(settings.name, cue + WORST, CUES))
+    allowed = ", allowed" if cue in settings.allow else ""
+    return _item(cue, f"{mean}{f', worst class {worst}' if worst else ''}{allowed}.")
 
 
 def _colours_line(evaluation: Evaluation) -> str:

@@ -1,27 +1,55 @@
 """The monitor's arguments, checked where they are given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
 from lightning_saliency._checks import check_choice, check_integer, check_number
+from lightning_saliency.cues import DEFAULT, Cue, select
+from lightning_saliency.cues import names as cue_names
 from lightning_saliency.drift import DRIFT_MEASURES, DriftMeasure
 from lightning_saliency.methods import EdgeMap, Method, RandomMap
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._display import Display, check_display
 from lightning_saliency.monitor.batches import BatchReader
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
-from lightning_saliency.names import CURVES, EVALUATIONS, VERSUS, check_name, check_quantity
+from lightning_saliency.names import CUES, CURVES, EVALUATIONS, VERSUS, check_name, check_quantity
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision
 from lightning_saliency.targets import Activation, Target
 
+# Not described more closely, since configuration tools would refuse functions without equal annotations.
+OnAlarm: TypeAlias = Literal["warn", "stop"] | Callable[..., Any]
 OnError: TypeAlias = Literal["warn", "raise"]
 Control: TypeAlias = Literal["random", "edges"]
 Scale: TypeAlias = Literal["image", "common"]
 # What `CSVLogger` calls its table.
 METRICS: Final = "metrics"
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
+
+
+def chosen_cues(choice: Sequence[str | Cue] | None, target: TargetChoice = None) -> tuple[Cue, ...]:
+    """Replace names of cues by the cues; `None` is the default set, empty for a target that is no class.
+
+    Raises:
+        TypeError: If there is something else among them.
+        ValueError: If there is no cue of a name, or one comes twice.
+    """
+    if choice is None:
+        return () if isinstance(target, Target) else DEFAULT
+    return select(choice)
+
+
+def allowed_cues(choice: Sequence[str]) -> tuple[str, ...]:
+    """Check the argument `allow`.
+
+    Raises:
+        TypeError: If it is no sequence of texts.
+    """
+    is_sequence = isinstance(choice, Sequence) and not isinstance(choice, str)
+    if not (is_sequence and all(isinstance(name, str) for name in choice)):
+        raise TypeError(f"`allow` must be a sequence of names of cues, but got {choice!r}.  Put them in a list.")
+    return tuple(choice)
 
 
 def drift_measures(choice: Sequence[str | DriftMeasure]) -> tuple[DriftMeasure, ...]:
@@ -85,10 +113,14 @@ class Settings:
     on_error: OnError
     scoring_precision: ScoringPrecision
     max_kept_bytes: int = 2**30
+    cues: tuple[Cue, ...] = ()
+    allow: tuple[str, ...] = ()
+    on_alarm: OnAlarm = "warn"
+    num_hosts: int = 4
 
     def __post_init__(self) -> None:
         """Refuse what cannot work whatever the data are."""
-        for argument in ("num_images", "every_n_epochs", "max_batch_size"):
+        for argument in ("num_images", "every_n_epochs", "max_batch_size", "num_hosts"):
             check_integer(argument, getattr(self, argument), minimum=1)
         for argument in ("num_panels", "num_drifted", "num_worst", "dataloader_idx", "seed", "max_kept_bytes"):
             check_integer(argument, getattr(self, argument), minimum=0)
@@ -101,6 +133,13 @@ class Settings:
             check_number("max_seconds", self.max_seconds)
             if self.max_seconds <= 0:
                 raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
+        if not callable(self.on_alarm):
+            check_choice("on_alarm", self.on_alarm, ("warn", "stop"))
+        unknown = [name for name in self.allow if name not in {*cue_names(), *(cue.name for cue in self.cues)}]
+        if unknown:
+            raise ValueError(
+                f"`allow` must hold names of cues such as {', '.join(cue_names()[:6])}, but got {unknown}."
+            )
         check_choice("on_error", self.on_error, get_args(OnError))
         check_choice("scale", self.scale, get_args(Scale))
         check_display(self.display)
@@ -140,16 +179,23 @@ class Settings:
         for name, metric in self.metrics.items():
             for offer in metric.reads:
                 target.require(offer, name)
+        for cue in self.cues:
+            target.require("classes", cue.name)
 
     def _check_names(self) -> None:
-        if CURVES in self.methods:
-            raise ValueError(
-                f"`methods` must not be named like the pictures of curves, but got {CURVES!r}.  Rename it."
-            )
+        for name in (CURVES, CUES):
+            if name in self.methods:
+                raise ValueError(f"`methods` must not be named like other values, but got {name!r}.  Rename it.")
         measures = [measure.name for measure in self.drift]
         for metric in self.metrics:
             check_quantity("metrics", metric)
-        for argument, names in (("methods", self.methods), ("metrics", self.metrics), ("drift", measures)):
+        cues = [cue.name for cue in self.cues]
+        for argument, names in {
+            "methods": self.methods,
+            "metrics": self.metrics,
+            "drift": measures,
+            "cues": cues,
+        }.items():
             for name in names:
                 check_name(argument, name)
         repeated = sorted({name for name in measures if measures.count(name) > 1})

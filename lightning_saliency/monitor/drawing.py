@@ -7,17 +7,21 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._statistics import Sums
+from lightning_saliency.cues import select
+from lightning_saliency.following import Alarm, place_map
 from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.monitor._compact import SmallMap
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.memory import Memory
-from lightning_saliency.names import curves_name, image_name, moved_name, worst_name
-from lightning_saliency.visualization import Curve, draw_curves, draw_strip
+from lightning_saliency.monitor.transplants import Example
+from lightning_saliency.names import cue_name, curves_name, image_name, moved_name, worst_name
+from lightning_saliency.visualization import Curve, draw_curves, draw_strip, draw_transplant
 from lightning_saliency.visualization._strip import FONTS_PER_WIDTH, SMALLEST_FONT, text_image
 
 Tiles = dict[str, SmallMap]
+NUM_CELLS: Final = len(select(["cell"]))
 SLICES: Final = 3
 
 
@@ -99,6 +103,24 @@ def draw_curve_figures(evaluation: Evaluation, settings: Settings, start: str) -
                     metric, specification.curve_axes, specification.points, curves
                 )
     return figures
+
+
+def draw_transplants(
+    evaluation: Evaluation, examples: Mapping[str, Example], decision: Alarm, start: str
+) -> dict[str, Tensor]:
+    """Draw what happens to a host that gets the cue of an alarm, with the map of places where that was measured."""
+    pictures = {}
+    for name, example in examples.items():
+        places = _place_map(evaluation, decision)
+        pictures[cue_name(start, name)] = draw_transplant(example.images / 255, example.captions, places)
+    return pictures
+
+
+def _place_map(evaluation: Evaluation, decision: Alarm) -> Tensor | None:
+    cells = {name for name in evaluation.followings if name.startswith("cell_")}
+    if len(cells) < NUM_CELLS:
+        return None
+    return place_map(evaluation.followings, decision.target_class if decision.by_class else None)
 
 
 def _curve(curves: Tensor | None, is_control: bool) -> Curve | None:

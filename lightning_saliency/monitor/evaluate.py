@@ -2,18 +2,20 @@
 
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
-from lightning_saliency._types import Images, Logits, Maps, Masks
+from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
+from lightning_saliency.cues import Cue
 from lightning_saliency.evaluation import explain, measure
+from lightning_saliency.following import Alarm
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
@@ -32,10 +34,28 @@ from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Subset
 from lightning_saliency.monitor.suitability import suitable_methods
+from lightning_saliency.monitor.transplants import Example, Hosts, Transplants, strongest
 from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.targets import Activation, ClassLogit, MultiLabel, Target, as_target, class_logits
+
+WITHOUT_CUES: Final = (
+    "Cues are left out, because they need labels that are classes, and a network from images alone to their logits. "
+    "Pass `cues=()`."
+)
+
+
+class Shown(NamedTuple):
+    """The images that are drawn.
+
+    Attributes:
+        thumbnails: Watched images by index.
+        examples: Transplants by name of the cue.
+    """
+
+    thumbnails: dict[int, "Thumbnail"]
+    examples: dict[str, Example]
 
 
 class Thumbnail(NamedTuple):
@@ -61,6 +81,7 @@ class Task:
         controls: Names of the methods that are controls, and never drawn.
         class_names: Names of the classes, where the data set has them.
         scoring_precision: How changed images are predicted.
+        transplants: Cues that are put into hosts, if there are any.
         methods_are_default: Whether methods that cannot explain the network are left out.
     """
 
@@ -75,6 +96,7 @@ class Task:
     controls: frozenset[str]
     class_names: list[str] | None
     scoring_precision: ScoringPrecision = "exact"
+    transplants: Transplants | None = None
     methods_are_default: bool = False
     display: Display = None
 
@@ -105,6 +127,7 @@ class Evaluated:
         evaluation: Results, to be merged with those of other processes.
         thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
         panels: Indices of the images that are always drawn.
+        examples: An image of each cue, by name of the cue; only what is drawn is sent anywhere.
         preflight: The subject and the cost, if they were asked for.
         notes: Messages for the user, by a key that lets each be said once.
     """
@@ -112,8 +135,19 @@ class Evaluated:
     evaluation: Evaluation = field(default_factory=Evaluation)
     thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
     panels: list[int] = field(default_factory=list)
+    examples: dict[str, Example] = field(default_factory=dict)
     preflight: Preflight | None = None
     notes: dict[str, str] = field(default_factory=dict)
+
+    def shown(self, indices: Collection[int], decision: Alarm | None) -> Shown:
+        """Pick what is drawn: some images, and the cue of an alarm, where the donor is that hosts follow most."""
+        cue, strongest_donors = ("", ()) if decision is None else (decision.cue, decision.donors[:1])
+        following = self.evaluation.followings.get(cue)
+        has_donor = following is not None and any(index in following.indices for index in strongest_donors)
+        return Shown(
+            {index: thumbnail for index, thumbnail in self.thumbnails.items() if index in indices},
+            {name: example for name, example in self.examples.items() if has_donor and name == cue},
+        )
 
 
 def evaluate_subset(
@@ -125,6 +159,7 @@ def evaluate_subset(
     device: torch.device,
     *,
     check: bool = False,
+    cues: tuple[Cue, ...] = (),
     looks_ahead: bool = False,
     progress: Progress = no_progress,
 ) -> Evaluated:
@@ -138,6 +173,7 @@ def evaluate_subset(
         settings: What to do.
         device: The device of the module.
         check: Whether to take only the first images, the same on every process.
+        cues: Cues that are put from the images into hosts.
         looks_ahead: Whether to return a preflight.
         progress: Shows how many images are done.
     """
@@ -170,9 +206,16 @@ def evaluate_subset(
             frozenset(settings.controls),
             names,
             settings.scoring_precision,
-            settings.methods_are_default,
-            settings.display,
+            methods_are_default=settings.methods_are_default,
+            display=settings.display,
         )
+        # Hosts are predicted without further arguments.
+        follows = cues and head.has_classes and not first.extras
+        hosts = (first if check else subset.hosts(reading, device)) if follows else None
+        if hosts is not None and are_classes(hosts.labels):
+            task = replace(task, transplants=_transplants(cues, hosts.images, hosts.labels, settings, task))
+        elif cues:
+            notes = notes | {"cues": WITHOUT_CUES}
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
@@ -233,6 +276,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     """Explain and score; the network is borrowed by the caller."""
     parts: list[Evaluation] = []
     thumbnails: dict[int, Thumbnail] = {}
+    examples: list[dict[str, Example]] = []
     strange: list[Tensor] = []
     num_classes = 0
     notes: dict[str, str] = {}
@@ -256,6 +300,11 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             target.require("probability", "min_confidence")
             batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
+        if task.transplants is not None and are_classes(labels) and logits is not None:
+            num_classes = logits.shape[1]
+            followings, shown = task.transplants.follow(network, indices, images, labels, num_classes)
+            parts.append(Evaluation(followings=followings))
+            examples.append(shown)
         if batch.indices:
             try:
                 parts.append(_evaluate_batch(model, batch, task))
@@ -271,7 +320,21 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     evaluation = merge(parts)
     if not evaluation.num_read and any(bool((targets >= num_classes).any()) for targets in strange):
         check_classes(torch.cat(strange), num_classes)
-    return Evaluated(evaluation, thumbnails, notes=notes)
+    return Evaluated(evaluation, thumbnails, examples=strongest(examples), notes=notes)
+
+
+def _transplants(cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings: Settings, task: Task) -> Transplants:
+    return Transplants(
+        cues,
+        Hosts(hosts, labels),
+        settings.num_hosts,
+        settings.seed,
+        task.activation,
+        task.max_batch_size,
+        task.scoring_precision,
+        lambda images: _pictures(images, task.normalization, task.display) if images.ndim == 4 else None,
+        task.class_names,
+    )
 
 
 def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[LabelledImages]:
@@ -361,14 +424,19 @@ def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]
 
 def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
     """Keep the images as they can be shown; what is neither a picture nor a volume is not drawn."""
-    if batch.images.ndim not in (4, 5):
+    pictures = _pictures(batch.images, task.normalization, task.display)
+    if pictures is None:
         return {}
-    raw = (task.normalization.to_raw(batch.images) if task.normalization else batch.images).float().cpu()
-    captions = _captions(batch, task)
-    return {
-        index: Thumbnail(shown(image, task.display), caption)
-        for index, image, caption in zip(batch.indices, raw, captions, strict=True)
-    }
+    rows = zip(batch.indices, pictures, _captions(batch, task), strict=True)
+    return {index: Thumbnail(picture, caption) for index, picture, caption in rows}
+
+
+def _pictures(images: Images, normalization: Normalization | None, display: Display) -> Tensor | None:
+    """Return images as they can be shown, (B, 3, *S) uint8; `None` for what is neither a picture nor a volume."""
+    if images.ndim not in (4, 5):
+        return None
+    raw = (normalization.to_raw(images) if normalization else images).float().cpu()
+    return torch.stack([shown(image, display) for image in raw])
 
 
 def _names_of(batch: _Batch, task: Task) -> dict[int, str]:

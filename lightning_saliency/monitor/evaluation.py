@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_saliency.cues import Cue
+from lightning_saliency.following import Following
 from lightning_saliency.monitor._compact import MapsByMethod, SmallMap
 from lightning_saliency.monitor._normalization import Colours
 from lightning_saliency.monitor.fault import Fault, first_fault
@@ -37,6 +39,7 @@ class Evaluation:
         drift: Similarity to earlier maps (N,) by (method, measure, since); NaN where there is nothing to compare.
         invalid: Whether a map was not finite, (N,) by method.
         blank: Whether a map was constant, (N,) by method.
+        followings: Records of cues that were put from these images into hosts, by name of the cue.
         targets: Class explained, or a negative number for what is no class, (N,).
         predicted: Class predicted, or -1, (N,).
         class_names: Names of the targets by number: classes where the data set has names, and what is no class.
@@ -56,6 +59,7 @@ class Evaluation:
     drift: DriftColumn = field(default_factory=dict)
     invalid: dict[str, Tensor] = field(default_factory=dict)
     blank: dict[str, Tensor] = field(default_factory=dict)
+    followings: dict[str, Following] = field(default_factory=dict)
     targets: Tensor = field(default_factory=_no_rows)
     predicted: Tensor = field(default_factory=_no_rows)
     class_names: dict[int, str] = field(default_factory=dict)
@@ -70,6 +74,11 @@ class Evaluation:
     def num_read(self) -> int:
         """Number of images that were read."""
         return len(self.indices) + len(self.unused)
+
+    @property
+    def num_donors(self) -> int:
+        """Number of images whose cues were put into hosts."""
+        return max((len(following.indices) for following in self.followings.values()), default=0)
 
     def count(self, flags: Mapping[str, Tensor], method: str) -> int:
         """Return for how many images a flag of a method is set."""
@@ -111,6 +120,7 @@ def merge(parts: Sequence[Evaluation]) -> Evaluation:
         left_out=left_out,
         class_names={number: name for part in parts for number, name in part.class_names.items()},
         maps=maps,
+        followings=_merged_followings(parts, left_out),
         seconds=max((part.seconds for part in parts), default=0.0),
         batch_size=min((part.batch_size for part in parts), default=sys.maxsize),
         colours=next((part.colours for part in parts if part.colours is not None), None),
@@ -120,8 +130,19 @@ def merge(parts: Sequence[Evaluation]) -> Evaluation:
     )
 
 
+def _merged_followings(parts: Sequence[Evaluation], left_out: Mapping[int, str]) -> dict[str, Following]:
+    names = dict.fromkeys(name for part in parts for name in part.followings)
+    records = {name: [part.followings[name] for part in parts if name in part.followings] for name in names}
+    merged = {name: Following.merge(of_cue) for name, of_cue in records.items()}
+    return {name: one.take((~_among(one.indices, left_out)).nonzero().flatten()) for name, one in merged.items()}
+
+
 def _without(indices: Tensor, left_out: Mapping[int, str]) -> Tensor:
-    return indices[~torch.isin(indices, torch.tensor(list(left_out), dtype=torch.int64))]
+    return indices[~_among(indices, left_out)]
+
+
+def _among(indices: Tensor, left_out: Mapping[int, str]) -> Tensor:
+    return torch.isin(indices, torch.tensor(list(left_out), dtype=torch.int64))
 
 
 def _merged_columns(tables: Sequence[dict[Any, Tensor]], sizes: Sequence[int], order: Tensor) -> dict[Any, Tensor]:
@@ -147,6 +168,7 @@ class Parcel(NamedTuple):
         vectors: Indices, unused, targets, predicted and fingerprints.
         columns: By name of an attribute: the keys, and the columns one below the other.
         curves: Curves by (method, metric).
+        followings: Cues, their records and why one does not apply.
         maps: By method: the images, all values in a row, shapes (N, D) and ranges (N, 2).
         rest: By name of an attribute: what goes as it is.
     """
@@ -154,6 +176,7 @@ class Parcel(NamedTuple):
     vectors: tuple[np.ndarray, ...]
     columns: dict[str, tuple[list[Any], np.ndarray]]
     curves: dict[Key, np.ndarray]
+    followings: list[tuple[Cue, np.ndarray, str]]
     maps: dict[str, tuple[np.ndarray, ...]]
     rest: dict[str, Any]
 
@@ -170,6 +193,7 @@ def pack(evaluation: Evaluation) -> Parcel:
         tuple(getattr(evaluation, name).numpy() for name in VECTORS),
         {name: (list(table), torch.stack(list(table.values())).numpy()) for name, table in columns.items() if table},
         {key: curves.numpy() for key, curves in evaluation.curves.items()},
+        [(each.cue, each.pack().to(torch.int32).numpy(), each.misfit) for each in evaluation.followings.values()],
         {method: _packed_maps(by_image) for method, by_image in evaluation.maps.items() if by_image},
         {name: getattr(evaluation, name) for name in REST},
     )
@@ -183,6 +207,10 @@ def unpack(parcel: Parcel) -> Evaluation:
     }
     return Evaluation(
         curves={key: torch.from_numpy(curves) for key, curves in parcel.curves.items()},
+        followings={
+            cue.name: Following.unpack(cue, torch.from_numpy(rows).long(), misfit)
+            for cue, rows, misfit in parcel.followings
+        },
         maps={method: _unpacked_maps(*arrays) for method, arrays in parcel.maps.items()},
         **parcel.rest,
         **vectors,

@@ -25,11 +25,13 @@ class Head:
         network: The network, with logits for its output.
         activation: The function that ends the network itself and makes probabilities; `None` where it returns logits.
         notes: Messages for the user, by a key that lets each be said once.
+        has_classes: Whether the output is logits of classes.
     """
 
     network: nn.Module
     activation: Activation | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    has_classes: bool = True
 
 
 def look_at_head(
@@ -53,7 +55,7 @@ def look_at_head(
     with torch.no_grad(), Ending() as ending, calls_noted(_heads(module, num_classes)) as unused:
         output = with_extras(network, tuple(extra[:MOST_IMAGES] for extra in batch.extras))(some.clone())
     if not _reads_classes(choice, output, labels):
-        return Head(network)
+        return Head(network, has_classes=False)
     class_logits(output, len(some))
     notes = _check_number(output, labels, num_classes, is_linear=ending.is_linear(output), unused=unused())
     activation = ending.activation(output)

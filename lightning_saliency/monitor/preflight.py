@@ -47,14 +47,14 @@ class Preflight:
         class_names: Names of the classes, where the data set has them.
         forwards: Forwards an image, those for scores included.
         backwards: Backwards an image.
-        seconds: Estimated time of an evaluation on one process.
+        seconds: Estimated time of an evaluation on one process; fuller batches take less.
         num_images: Number of images of an evaluation.
 
     Example:
         >>> preflight = Preflight("ResNet", {"grad_cam": ("layer4",)}, None, "", "label", None, 43.0, 21.0, 3.2, 64)
         >>> print(preflight)
         Explains label of ResNet; grad_cam reads layer4; normalization unknown; class names unknown; 43 forwards and \
-21 backwards an image, about 3.2 s for 64 images on one process.
+21 backwards an image, at most about 3.2 s for 64 images on one process.
     """
 
     network: str
@@ -83,7 +83,7 @@ class Preflight:
         """Say what an evaluation takes."""
         return (
             f"{self.forwards:.3g} forwards and {self.backwards:.3g} backwards an image, "
-            f"about {self.seconds:.2g} s for {self.num_images} images on one process"
+            f"at most about {self.seconds:.2g} s for {self.num_images} images on one process"
         )
 
     @property

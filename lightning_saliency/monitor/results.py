@@ -10,8 +10,11 @@ from PIL import Image
 from torch import Tensor
 
 import lightning_saliency.monitor.evaluation as records
+from lightning_saliency.following import Alarm, Following
 from lightning_saliency.monitor._scalars import Scalar, scalars
+from lightning_saliency.monitor.alarms import decide
 from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.cue_values import alarm_scalar, cue_scalars
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips
 from lightning_saliency.monitor.evaluate import Thumbnail
 from lightning_saliency.monitor.memory import Memory
@@ -69,7 +72,7 @@ class Evaluation:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out arguments that are of no use any more, since functions often cannot be pickled."""
-        settings = replace(self.settings, target=None, model=None, output=None, batch=None)
+        settings = replace(self.settings, target=None, model=None, output=None, batch=None, on_alarm="warn")
         return {**self.__dict__, "settings": settings}
 
     @property
@@ -93,6 +96,16 @@ class Evaluation:
         return self.record.scores
 
     @property
+    def followings(self) -> dict[str, Following]:
+        """Records of what predictions do when other images get a cue of these, by name of the cue."""
+        return self.record.followings
+
+    @property
+    def alarm(self) -> Alarm:
+        """Whether predictions follow a cue: suspected (1) or, if two halves of the images show it, confirmed (2)."""
+        return decide(self.record, self.settings, None) if self.record.followings else Alarm()
+
+    @property
     def maps(self) -> dict[str, dict[int, Tensor]]:
         """Maps by method and image, with raw values, averaged down to at most 64 positions a side."""
         return {
@@ -102,7 +115,10 @@ class Evaluation:
 
     def summary(self) -> Summary:
         """Return the values that `SaliencyMonitor` computes, with standard errors and numbers of images."""
-        return Summary(scalars(self.record, self.settings))
+        values = scalars(self.record, self.settings) | cue_scalars(self.record, self.settings)
+        if self.record.followings:
+            values |= alarm_scalar(self.alarm, self.settings, self.record.num_donors)
+        return Summary(values)
 
     def rows(self, *, epoch: int = 0, step: int = 0) -> list[dict[str, Any]]:
         """Return every score of every image as in `saliency.csv`, ready for a table of pandas or polars.

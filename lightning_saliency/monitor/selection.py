@@ -58,7 +58,9 @@ def log_patterns(choice: Sequence[str]) -> tuple[str, ...]:
 def _is_default(text: str, settings: Settings) -> bool:
     """Take values of methods and of the evaluation, without errors and without the controls' own scores."""
     name = LoggedName.parse(text, settings.name)
-    return name is not None and name.part == "value" and name.method not in settings.controls
+    if name is None or name.part != "value" or name.method in settings.controls:
+        return False
+    return name.kind != "cue" or name.quantity in {cue.name for cue in settings.cues}
 
 
 def _matches(pattern: str, text: str, settings: Settings) -> bool:

@@ -15,6 +15,7 @@ from lightning_saliency.monitor.items import Reading, Source, Transfer, read_ite
 
 CPU: Final = torch.device("cpu")
 IMAGES_IN_CHECK: Final = 2
+NUM_HOSTS: Final = 32
 # So many images are tried where the first ones cannot be read.
 MOST_TRIED: Final = 16
 LONGEST_REASON: Final = 200
@@ -31,6 +32,7 @@ class Subset:
         batches: Images on the CPU as they came out of the transfer hooks; empty until they are read.
         first: The first images of all processes, on the CPU; of a stream the first of this process.
         references: Other images that methods compare with, on the CPU by their number.
+        pool: Other images into which cues are put, on the CPU.
         is_kept: Whether images stay in memory between evaluations.
         is_even: Whether all processes must have equally many images, of one size.
         left_out: Why images are left out, by index.
@@ -43,6 +45,7 @@ class Subset:
     batches: list[LabelledImages] = field(default_factory=list)
     first: LabelledImages | None = None
     references: dict[int, Tensor] = field(default_factory=dict)
+    pool: LabelledImages | None = None
     is_kept: bool = True
     is_even: bool = False
     left_out: dict[int, str] = field(default_factory=dict)
@@ -147,6 +150,25 @@ class Subset:
         if number not in self.references:
             self.references[number] = self._read_references(number, reading).cpu()
         return self.references[number].to(device)
+
+    def hosts(self, reading: Reading, device: torch.device) -> LabelledImages | None:
+        """Return other images than those watched, where there are enough, the same on every process, of one size.
+
+        Of a stream they are the first images of this process. `None` if there are none.
+        """
+        if self.pool is None:
+            rows = list(_rows_of(self.batches if self.source.indices is None else self._read_hosts(reading)))
+            alike = [row for row in rows if _kind_of(row) == _kind_of(rows[0])]
+            self.pool = to_device(join(alike[:NUM_HOSTS]), CPU) if alike else None
+        return None if self.pool is None else to_device(self.pool, device)
+
+    def _read_hosts(self, reading: Reading) -> Iterator[LabelledImages]:
+        indices = self.source.indices or ()
+        order = choose_indices(self.source.dataset, indices, len(indices), reading.seed + 1)
+        everything = [self.source.offset + index for index in order]
+        watched = set(self.indices)
+        candidates = [*(index for index in everything if index not in watched), *self.indices]
+        return self._items(candidates[:NUM_HOSTS], reading)
 
     def _items(self, indices: Sequence[int], reading: Reading) -> Iterator[LabelledImages]:
         readable = [index for index in indices if index not in self.left_out]

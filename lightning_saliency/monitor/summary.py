@@ -4,8 +4,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._scalars import Scalar, scalars
+from lightning_saliency.monitor.alarms import decide
 from lightning_saliency.monitor.config import Settings
+from lightning_saliency.monitor.cue_values import alarm_scalar, cue_scalars
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.names import LoggedName
@@ -28,6 +31,7 @@ class Outcome:
         drift_restarts: Whether the images are other ones than those that are remembered.
         fault: Why nothing is logged.
         loss: Why there is nothing to remember: not a single map was finite.
+        alarm: The decision on the cues that the network follows, where cues were put into hosts.
     """
 
     scalars: dict[str, Scalar] = field(default_factory=dict)
@@ -39,10 +43,20 @@ class Outcome:
     drift_restarts: bool = False
     fault: Fault | None = None
     loss: Fault | None = None
+    alarm: Alarm | None = None
 
 
-def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: bool) -> tuple[Evaluation, Outcome]:
-    """Compute the values of the evaluation of all processes, and leave out drift where it restarts."""
+def summarise(
+    evaluation: Evaluation, settings: Settings, *, drift_restarts: bool, previous: Alarm | None = None
+) -> tuple[Evaluation, Outcome]:
+    """Compute the values of the evaluation of all processes, and leave out drift where it restarts.
+
+    Args:
+        evaluation: The results of all processes.
+        settings: The monitor's settings.
+        drift_restarts: Whether the images are other ones than those that are remembered.
+        previous: The decision on cues of the evaluation before, in training.
+    """
     if evaluation.fault is not None:
         return evaluation, Outcome(fault=evaluation.fault)
     if not evaluation.num_read:
@@ -51,7 +65,10 @@ def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: boo
     if drift_restarts:
         evaluation = replace(evaluation, drift={})
     try:
-        named = scalars(evaluation, settings)
+        named = scalars(evaluation, settings) | cue_scalars(evaluation, settings)
+        decision = decide(evaluation, settings, previous) if evaluation.followings else None
+        if decision is not None:
+            named |= alarm_scalar(decision, settings, evaluation.num_donors)
     except Exception as error:  # noqa: BLE001 - a score that cannot be averaged must not stop training
         return evaluation, Outcome(fault=Fault.of(error))
     return evaluation, Outcome(
@@ -61,6 +78,7 @@ def summarise(evaluation: Evaluation, settings: Settings, *, drift_restarts: boo
         batch_size=evaluation.batch_size,
         drift_restarts=drift_restarts,
         loss=total_loss(evaluation, settings),
+        alarm=decision,
     )
 
 

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_saliency.cues import Cue
 from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
-from lightning_saliency.monitor.config import Control, Scale, Settings
+from lightning_saliency.monitor.config import Control, Scale, Settings, allowed_cues, chosen_cues
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, network_of
 from lightning_saliency.monitor.drawing import drawn_images
 from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
@@ -37,6 +38,9 @@ def evaluate(
     methods: MethodChoice = None,
     metrics: MetricChoice = None,
     controls: Sequence[Control] = ("random",),
+    cues: Sequence[str | Cue] | None = None,
+    allow: Sequence[str] = (),
+    num_hosts: int = 4,
     num_images: int = 64,
     num_panels: int = 4,
     num_worst: int = 1,
@@ -71,6 +75,11 @@ def evaluate(
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
         metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
+        cues: Cues that are put from the images into others, to find out which of them the network follows, or their
+            names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes, and
+            a network from images alone to their logits.
+        allow: Names of cues that may decide, such as `"colour"`. They raise no alarm.
+        num_hosts: Into how many images each cue of an image is put.
         num_images: Most images that are explained, balanced over classes where labels are cheap.
         num_panels: How many of these images `Evaluation.pictures` draws.
         num_worst: How many images with the worst score of the first metric it draws besides, for each method.
@@ -150,6 +159,9 @@ def evaluate(
         on_error="raise",
         scoring_precision=scoring_precision,
         max_kept_bytes=max_kept_bytes,
+        cues=chosen_cues(cues, target),
+        allow=allowed_cues(allow),
+        num_hosts=num_hosts,
     )
     rank, world_size = _checked_share(share)
     module = _unwrapped(network)
@@ -157,7 +169,7 @@ def evaluate(
     transfer = partial(_moved, reader=settings.batch, device=device_of(module))
     reading = Reading(transfer, _parts_of, settings.max_batch_size, seed)
     evaluated = evaluate_in_memory(
-        module, network_of(module, model, output), subset, reading, settings, (rank, world_size)
+        module, network_of(module, model, output), subset, reading, settings, (rank, world_size), cues=settings.cues
     )
     record = evaluated.evaluation
     if not record.num_read and world_size == 1:
@@ -177,6 +189,7 @@ def evaluate_in_memory(
     settings: Settings,
     share: tuple[int, int] = (0, 1),
     *,
+    cues: tuple[Cue, ...] = (),
     looks_ahead: bool = False,
 ) -> Evaluated:
     """Explain and score a process's share, in batches that fit where they are automatic; scores do not depend on it.
@@ -188,6 +201,7 @@ def evaluate_in_memory(
         reading: How they are read.
         settings: What to do.
         share: (rank, number of processes).
+        cues: Cues that are put from the images into hosts.
         looks_ahead: Whether to return a preflight.
     """
     started = time.perf_counter()
@@ -198,7 +212,9 @@ def evaluate_in_memory(
                 if subset.source.size is None and not subset.share:
                     read_stream(subset, reading, settings, *share)
                 device = device_of(module)
-                evaluated = evaluate_subset(module, network, subset, reading, settings, device, looks_ahead=looks_ahead)
+                evaluated = evaluate_subset(
+                    module, network, subset, reading, settings, device, cues=cues, looks_ahead=looks_ahead
+                )
         except torch.OutOfMemoryError:
             if not settings.halves_batches or settings.max_batch_size == 1:
                 raise

@@ -49,17 +49,17 @@ def draw_strip(
         >>> draw_strip(torch.rand(1, 8, 8), {"now": torch.rand(8, 8)}, ["image 0"]).shape
         torch.Size([3, 246, 330])
     """
-    coloured = _shrunk(displayable(image))
+    coloured = shrunk(displayable(image))
     factor = -(-SHORTEST_SIDE // min(coloured.shape[1:]))
     tiles = {"input": coloured}
     signed = limits[0] < 0 if limits else any(bool((saliency < 0).any()) for saliency in maps.values())
-    sized = {label: _to_size(saliency, coloured) for label, saliency in maps.items()}
+    sized = {label: to_size(saliency, coloured) for label, saliency in maps.items()}
     tiles |= {label: overlay(coloured, saliency, limits, signed=signed) for label, saliency in sized.items()}
     if change is not None:
-        tiles["change"] = change_overlay(coloured, *(_to_size(saliency, coloured) for saliency in change))
+        tiles["change"] = change_overlay(coloured, *(to_size(saliency, coloured) for saliency in change))
     width = len(tiles) * coloured.shape[2] * factor + (len(tiles) - 1) * GAP
     font_size = max(SMALLEST_FONT, width // FONTS_PER_WIDTH)
-    columns = [_labelled(label, _enlarged(tile, factor), font_size) for label, tile in tiles.items()]
+    columns = [_labelled(label, enlarged(tile, factor), font_size) for label, tile in tiles.items()]
     gap = torch.full((3, columns[0].shape[1], GAP), 255, dtype=torch.uint8)
     picture = torch.cat([part for column in columns for part in (column, gap)][:-1], dim=2)
     lines = [*caption, _scale_line(limits, signed=signed)]
@@ -90,7 +90,8 @@ def _labelled(label: str, tile: Tensor, font_size: int) -> Tensor:
     return torch.cat([text_image([label], tile.shape[2], font_size), tile], dim=1)
 
 
-def _shrunk(image: Tensor) -> Tensor:
+def shrunk(image: Tensor) -> Tensor:
+    """Shrink a large image (C, H, W)."""
     scale = LONGEST_SIDE / max(image.shape[1:])
     if scale >= 1:
         return image
@@ -98,14 +99,17 @@ def _shrunk(image: Tensor) -> Tensor:
     return functional.interpolate(image[None], size=size, mode="bilinear", antialias=True)[0]
 
 
-def _enlarged(tile: Tensor, factor: int) -> Tensor:
+def enlarged(tile: Tensor, factor: int) -> Tensor:
+    """Enlarge a small image (C, H, W) without interpolation, to uint8."""
     pixels = (tile * 255).round().to(torch.uint8)
     return pixels.repeat_interleave(factor, dim=1).repeat_interleave(factor, dim=2)
 
 
-def _to_size(saliency: Tensor, image: Tensor) -> Tensor:
+def to_size(saliency: Tensor, image: Tensor, mode: str = "bilinear") -> Tensor:
+    """Resize a map (h, w) to the size of an image (C, H, W)."""
     saliency = saliency.float()
     if saliency.shape == image.shape[1:]:
         return saliency
     size = (image.shape[1], image.shape[2])
-    return functional.interpolate(saliency[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+    align_corners = False if mode == "bilinear" else None
+    return functional.interpolate(saliency[None, None], size=size, mode=mode, align_corners=align_corners)[0, 0]

@@ -64,7 +64,7 @@ class Third:
 
 def run(folder, point=None, ckpt_path=None):
     watcher = SaliencyMonitor(
-        {"gradient": Gradient(), "mean": Third(point)}, num_images=6, num_panels=1, mean=MEAN, std=STD
+        {"gradient": Gradient(), "mean": Third(point)}, num_images=6, num_panels=1, mean=MEAN, std=STD, cues=()
     )
     gate = GatedCheckpoint(folder / "gate", gates={"saliency/gradient/rcap": ">= 0"})
     last = ModelCheckpoint(folder / "last", save_last=True)

@@ -49,7 +49,7 @@ class Meter(Callback):
 def test_memory_hooks_and_file_handles_stay_where_they_are(tmp_path, steps):
     meter = Meter()
     methods = [GuidedAbsoluteGrad(num_samples=2), GradCAM()]
-    monitor = SaliencyMonitor(methods, num_images=3, num_panels=1, num_drifted=0, mean=MEAN, std=STD)
+    monitor = SaliencyMonitor(methods, num_images=3, num_panels=1, num_drifted=0, mean=MEAN, std=STD, cues=())
     fit(
         [monitor, meter],
         wide,

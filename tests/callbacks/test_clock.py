@@ -34,7 +34,7 @@ def slow_method(model, images, targets):
 
 
 def watched():
-    return SaliencyMonitor({"slow": slow_method}, num_images=6, mean=MEAN, std=STD)
+    return SaliencyMonitor({"slow": slow_method}, num_images=6, mean=MEAN, std=STD, cues=())
 
 
 def test_the_share_is_that_of_all_evaluations_in_the_epoch_so_far():

@@ -24,7 +24,7 @@ def data():
 def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=4), GradCAM()]
     everything = {"drift": [*DRIFT_MEASURES], "best": "grad_cam/rcap", "log": ("*",)}
-    return SaliencyMonitor(methods, **{"num_images": ODD, "mean": MEAN, "std": STD, **everything, **options})
+    return SaliencyMonitor(methods, **{"num_images": ODD, "mean": MEAN, "std": STD, **everything, **options}, cues=())
 
 
 def validated(**options):
@@ -62,7 +62,7 @@ def scenario(folder):
         "watched": trace(*fit([monitor()], data=data(), **DDP)),
         "scores": validated(**DDP),
         "few": SaliencyMonitor(
-            {"mean": lambda model, images, targets: images.mean(dim=1)}, num_images=1, mean=MEAN, std=STD
+            {"mean": lambda model, images, targets: images.mean(dim=1)}, num_images=1, mean=MEAN, std=STD, cues=()
         ),
     }
     few, _ = fit([results.pop("few")], data=data(), **DDP)

@@ -21,7 +21,7 @@ DIFFERENCE = DriftMeasure("difference", mean_difference, 0.0, False, "mean absol
 
 def monitor(*drift):
     options = {"num_images": 6, "mean": MEAN, "std": STD, "best": "gradient/rcap"}
-    return SaliencyMonitor([Gradient()], ["rcap"], drift=drift, **options)
+    return SaliencyMonitor([Gradient()], ["rcap"], drift=drift, **options, cues=())
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_of_equal_maps_every_measure_says_so():
 )
 def test_what_is_no_measure_is_refused(drift, error, value):
     with pytest.raises(error, match=f"`drift`.*{value}"):
-        SaliencyMonitor(drift=drift)
+        SaliencyMonitor(drift=drift, cues=())
 
 
 def test_no_measure_means_no_drift():

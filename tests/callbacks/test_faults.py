@@ -15,7 +15,7 @@ from tests.callbacks.training import MEAN, STD, Data, Patterns, assert_identical
 
 def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=2), GradCAM()]
-    return SaliencyMonitor(methods, **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor(methods, **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
 
 
 def ours(warnings):

@@ -19,7 +19,9 @@ RCAP_NAME = "saliency/gradient/rcap"
 
 
 def monitor(name="saliency", **options):
-    return SaliencyMonitor([Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=5, num_panels=0, name=name, **options)
+    return SaliencyMonitor(
+        [Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=5, num_panels=0, name=name, **options, cues=()
+    )
 
 
 def logger(folder):

@@ -61,9 +61,9 @@ def second_likeliest(logits: Tensor, labels: Tensor | None) -> Tensor:
 def test_a_method_of_a_subclass_does_what_the_argument_does(kind, argument, module):
     overriding = kind([Gradient()], **OPTIONS)
     fit([overriding], module)
-    told = SaliencyMonitor([Gradient()], **argument, **OPTIONS)
+    told = SaliencyMonitor([Gradient()], **argument, **OPTIONS, cues=())
     fit([told], module)
-    plain = SaliencyMonitor([Gradient()], **{**OPTIONS, "model": "network"})
+    plain = SaliencyMonitor([Gradient()], **{**OPTIONS, "model": "network"}, cues=())
     fit([plain], module)
     name = "saliency/gradient/rcap"
     assert [record.value(name) for record in overriding.history] == [record.value(name) for record in told.history]

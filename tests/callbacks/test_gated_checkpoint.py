@@ -178,7 +178,7 @@ def test_a_relative_gate_allows_a_share_of_the_best_to_be_lost():
 
 
 def watched(**options):
-    return SaliencyMonitor([Gradient()], [RCAP()], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor([Gradient()], [RCAP()], **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
 
 
 def test_a_relative_gate_knows_direction_and_best_of_a_monitors_score(tmp_path):
@@ -218,7 +218,7 @@ def test_what_a_monitor_logs_is_what_gates_may_name():
     run, _ = fit([watched(**options)])
     logged = {name for name in run.callback_metrics if name.startswith("saliency")}
     names = set(logged_names(watched(**options).settings))
-    # Bands are for charts. The share of confident images is not there, nor the number of those left out, if all are used.
+    # Bands are for charts. Where all images are used, no number says how many are not.
     bands = {name for name in logged if name.endswith(("_low", "_high"))}
     assert bands == {"saliency/gradient/rcap_vs_random_low", "saliency/gradient/rcap_vs_random_high"}
     assert logged - bands == names - {"saliency/used", "saliency/left_out"}

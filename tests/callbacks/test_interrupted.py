@@ -44,7 +44,7 @@ class AtTheEnd(Classifier):
 
 def monitor(method):
     methods = {"gradient": Gradient(), "mean": method}
-    return SaliencyMonitor(methods, [ParameterRandomization()], num_images=4, mean=MEAN, std=STD)
+    return SaliencyMonitor(methods, [ParameterRandomization()], num_images=4, mean=MEAN, std=STD, cues=())
 
 
 def slurm(monkeypatch):

@@ -23,7 +23,7 @@ ERROR = f"{SCORE}_stderr"
 
 def monitor(methods: Any = None, **options: Any) -> SaliencyMonitor:
     options = {"num_images": 6, "mean": MEAN, "std": STD, "every_n_epochs": 2, **options}
-    return SaliencyMonitor(methods or [Gradient()], ["rcap"], **options)
+    return SaliencyMonitor(methods or [Gradient()], ["rcap"], **options, cues=())
 
 
 class Viewer(Callback):

@@ -10,7 +10,7 @@ from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 
-from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency import GatedCheckpoint, SaliencyMonitor, cues
 from lightning_saliency.methods import Gradient
 from lightning_saliency.report._reading import read_run
 from tests.callbacks.training import MEAN, STD, Classifier, Data, fit
@@ -20,7 +20,7 @@ ERROR = f"{SCORE}_stderr"
 
 
 def monitor(**options: Any) -> SaliencyMonitor:
-    return SaliencyMonitor([Gradient()], ["rcap"], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor([Gradient()], ["rcap"], **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
 
 
 def logged_by(run: Any, name: str = "saliency") -> set[str]:
@@ -38,14 +38,17 @@ def by_rule(methods: list[str], metrics: list[str]) -> set[str]:
 DEFAULT = by_rule(["gradient"], ["rcap"])
 
 
-def test_the_default_monitor_logs_at_most_twenty_values(tmp_path):
+def test_the_default_monitor_logs_at_most_thirty_values(tmp_path):
     logger = TensorBoardLogger(tmp_path, name="")
     watcher = SaliencyMonitor(num_images=6, mean=MEAN, std=STD)
     run, _ = fit([watcher], max_epochs=3, logger=logger, log_every_n_steps=1)
     in_tensorboard = {tag for tag in read_run(Path(logger.log_dir), "run").scalars if tag.startswith("saliency/")}
+    # The images have one channel, and so no colour.
+    applicable = [cue.name for cue in cues.DEFAULT if cue.name != "colour"]
     expected = by_rule(["guided_absolute_grad", "grad_cam"], ["rcap", "allegiance"])
+    expected |= {"saliency/alarm"} | {f"saliency/cues/{name}" for name in applicable}
     assert logged_by(run) == expected
-    assert len(expected) <= 20
+    assert len(expected) < 30
     # The report has more of them than TensorBoard.
     assert expected < in_tensorboard
 
@@ -144,7 +147,11 @@ def test_a_star_logs_everything():
 
 def test_a_method_named_like_a_pattern_is_matched_by_its_name():
     run, _ = fit(
-        [SaliencyMonitor({"a[b]*": Gradient()}, ["rcap"], num_images=6, mean=MEAN, std=STD, log=["a[b]*/rcap_stderr"])]
+        [
+            SaliencyMonitor(
+                {"a[b]*": Gradient()}, ["rcap"], num_images=6, mean=MEAN, std=STD, log=["a[b]*/rcap_stderr"], cues=()
+            )
+        ]
     )
     assert "saliency/a[b]*/rcap_stderr" in logged_by(run)
 

@@ -35,7 +35,7 @@ def data(num_val=18):
 def monitor(methods=None, **options):
     everything = {"drift": [*DRIFT_MEASURES], "log": ("*",)}
     options = {"num_images": 7, "mean": MEAN, "std": STD, **everything, **options}
-    return SaliencyMonitor(methods or [Gradient(), GradCAM()], **options)
+    return SaliencyMonitor(methods or [Gradient(), GradCAM()], **options, cues=())
 
 
 def scores_of(run, prefix="saliency/"):

@@ -20,7 +20,7 @@ def spying(**options):
         received.append((images.clone(), targets.clone(), model(images).detach()))
         return images.mean(dim=1)
 
-    return received, SaliencyMonitor({"spy": spy}, **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return received, SaliencyMonitor({"spy": spy}, **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
 
 
 class Binary(Classifier):
@@ -74,7 +74,7 @@ def test_the_binary_scores_are_those_of_the_network_with_two_logits():
     scores = []
     for model in (None, lambda module, images: Two(module.network)(images)):
         torch.manual_seed(5)
-        run = trainer([SaliencyMonitor([Gradient()], num_images=18, mean=MEAN, std=STD, model=model)])
+        run = trainer([SaliencyMonitor([Gradient()], num_images=18, mean=MEAN, std=STD, model=model, cues=())])
         run.validate(Binary(), labelled(labels), verbose=False)
         scores.append({name: v.item() for name, v in run.callback_metrics.items() if not name.endswith("seconds")})
     assert scores[0] == pytest.approx(scores[1], rel=1e-5)

@@ -58,7 +58,9 @@ class OtherData(pytorch_lightning.LightningDataModule):
 
 
 def monitor(**options):
-    return SaliencyMonitor([Gradient()], **{"num_images": 6, "num_panels": 1, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor(
+        [Gradient()], **{"num_images": 6, "num_panels": 1, "mean": MEAN, "std": STD, **options}, cues=()
+    )
 
 
 def fit_other(folder, callbacks, **options):

@@ -151,7 +151,7 @@ def exported_methods():
 
 def test_all_methods_leave_no_trace():
     watched = [method() for method in exported_methods()]
-    run, module = fit([monitor(watched)])
+    run, module = fit([monitor(watched, cues=())])
     assert len(watched) > 30
     assert all(f"saliency/{method.name}/rcap" in run.callback_metrics for method in watched)
     assert_identical(trace(run, module), untouched("plain"))

@@ -73,7 +73,7 @@ def warnings_of(**options):
 @pytest.mark.parametrize("kind", [FullyConnected, Recurrent])
 def test_a_default_method_without_a_layer_is_left_out_with_one_warning(kind, sanity_steps):
     messages, run, module = warnings_of(
-        callbacks=[SaliencyMonitor(num_images=6, **COLOURS)], make=kind, num_sanity_val_steps=sanity_steps
+        callbacks=[SaliencyMonitor(num_images=6, **COLOURS, cues=())], make=kind, num_sanity_val_steps=sanity_steps
     )
     assert len(messages) == 1
     assert "Left out default methods" in messages[0]
@@ -87,7 +87,7 @@ def test_a_default_method_without_a_layer_is_left_out_with_one_warning(kind, san
 
 
 def test_where_no_default_method_fits_training_goes_on_with_one_warning():
-    messages, run, module = warnings_of(callbacks=[SaliencyMonitor(num_images=6, **COLOURS)], make=Frozen)
+    messages, run, module = warnings_of(callbacks=[SaliencyMonitor(num_images=6, **COLOURS, cues=())], make=Frozen)
     assert len(messages) == 1
     assert "Skipped the explanations" in messages[0]
     assert "outside of `no_grad`" in messages[0]
@@ -99,7 +99,7 @@ def test_the_remedy_for_a_frozen_backbone_works():
         return module.head(module.network(images))
 
     messages, run, _ = warnings_of(
-        callbacks=[SaliencyMonitor(num_images=6, model=forward, **COLOURS)], make=Frozen, max_epochs=1
+        callbacks=[SaliencyMonitor(num_images=6, model=forward, **COLOURS, cues=())], make=Frozen, max_epochs=1
     )
     assert not messages
     assert "saliency/grad_cam/rcap" in run.callback_metrics
@@ -107,9 +107,9 @@ def test_the_remedy_for_a_frozen_backbone_works():
 
 def test_a_method_that_was_named_raises_with_a_remedy_that_works():
     with pytest.raises(ValueError, match=r"needs no layer, such as `Gradient`") as refusal:
-        fit([SaliencyMonitor(["grad_cam"], num_images=6, **COLOURS)], FullyConnected)
+        fit([SaliencyMonitor(["grad_cam"], num_images=6, **COLOURS, cues=())], FullyConnected)
     assert "`GuidedAbsoluteGrad`" in str(refusal.value)
-    run, _ = fit([SaliencyMonitor(["gradient"], num_images=6, **COLOURS)], FullyConnected, max_epochs=1)
+    run, _ = fit([SaliencyMonitor(["gradient"], num_images=6, **COLOURS, cues=())], FullyConnected, max_epochs=1)
     assert "saliency/gradient/rcap" in run.callback_metrics
 
 
@@ -143,16 +143,16 @@ def options_of(metric):
 
 
 def test_probabilities_of_a_softmax_are_noticed_and_scored_as_such():
-    monitor = SaliencyMonitor(**options_of(Insertion()))
+    monitor = SaliencyMonitor(**options_of(Insertion()), cues=())
     messages, _, _ = warnings_of(callbacks=[monitor], make=Probable)
     assert len(messages) == 1
     assert "returns probabilities, those of a softmax" in messages[0]
-    scores = scores_of(SaliencyMonitor(**options_of(Insertion())), Probable)
+    scores = scores_of(SaliencyMonitor(**options_of(Insertion()), cues=()), Probable)
     for remedy in ({"output": torch.log}, {"model": lambda module, images: module.network(images)}):
-        monitor = SaliencyMonitor(**options_of(Insertion()), **remedy)
+        monitor = SaliencyMonitor(**options_of(Insertion()), **remedy, cues=())
         messages, _, _ = warnings_of(callbacks=[monitor], make=Probable, max_epochs=1)
         assert not messages
-        repaired = scores_of(SaliencyMonitor(**options_of(Insertion()), **remedy), Probable)
+        repaired = scores_of(SaliencyMonitor(**options_of(Insertion()), **remedy, cues=()), Probable)
         # Maps of the logit itself differ, but not the scores of maps that ignore the network.
         for name in scores if "output" in remedy else ("saliency/random/insertion",):
             assert scores[name] == pytest.approx(repaired[name], abs=1e-5)
@@ -162,13 +162,13 @@ def test_probabilities_of_a_sigmoid_are_noticed_and_scored_by_themselves():
     def make():
         return Probable(nn.Sigmoid())
 
-    messages, _, _ = warnings_of(callbacks=[SaliencyMonitor(num_images=12, **COLOURS)], make=make)
+    messages, _, _ = warnings_of(callbacks=[SaliencyMonitor(num_images=12, **COLOURS, cues=())], make=make)
     assert len(messages) == 1
     assert "those of a sigmoid" in messages[0]
     assert "output=torch.logit" in messages[0]
-    scores = scores_of(SaliencyMonitor(methods=["gradient"], num_images=12, **COLOURS), make)
+    scores = scores_of(SaliencyMonitor(methods=["gradient"], num_images=12, **COLOURS, cues=()), make)
     remedy = SaliencyMonitor(
-        ["gradient"], [RCAP(activation="sigmoid"), "allegiance"], num_images=12, output=torch.logit, **COLOURS
+        ["gradient"], [RCAP(activation="sigmoid"), "allegiance"], num_images=12, output=torch.logit, **COLOURS, cues=()
     )
     assert scores == pytest.approx(scores_of(remedy, make), abs=1e-4)
 
@@ -180,7 +180,9 @@ def test_logits_are_not_taken_for_probabilities():
         def forward(self, images):
             return self.network(images).clamp(0, 1)
 
-    messages, _, _ = warnings_of(callbacks=[SaliencyMonitor(num_images=12, **COLOURS)], make=Bounded, max_epochs=1)
+    messages, _, _ = warnings_of(
+        callbacks=[SaliencyMonitor(num_images=12, **COLOURS, cues=())], make=Bounded, max_epochs=1
+    )
     assert not any("probabilities" in message for message in messages)
 
 
@@ -213,8 +215,8 @@ def test_features_are_not_taken_for_logits():
     with pytest.raises(
         ValueError, match=r"data's 3 classes, but got 8 outputs.*features, while a layer with 3 outputs"
     ):
-        fit([SaliencyMonitor(num_images=6, **COLOURS)], Wide, named_data())
-    remedy = SaliencyMonitor(num_images=6, model=lambda module, images: module.head(module(images)), **COLOURS)
+        fit([SaliencyMonitor(num_images=6, **COLOURS, cues=())], Wide, named_data())
+    remedy = SaliencyMonitor(num_images=6, model=lambda module, images: module.head(module(images)), **COLOURS, cues=())
     messages, run, _ = warnings_of(callbacks=[remedy], make=Wide, data=named_data(), max_epochs=1)
     assert not messages
     assert "saliency/grad_cam/rcap" in run.callback_metrics
@@ -224,7 +226,7 @@ def test_features_without_a_head_are_refused_too():
     with pytest.raises(
         ValueError, match=r"data's 3 classes, but got 8 outputs, which seem to be features: pass `model`"
     ):
-        fit([SaliencyMonitor(num_images=6, **COLOURS)], lambda: Classifier(features()), named_data())
+        fit([SaliencyMonitor(num_images=6, **COLOURS, cues=())], lambda: Classifier(features()), named_data())
 
 
 def test_a_head_of_more_classes_than_the_data_have_is_only_mentioned():
@@ -236,7 +238,7 @@ def test_a_head_of_more_classes_than_the_data_have_is_only_mentioned():
         return Classifier(network)
 
     messages, run, _ = warnings_of(
-        callbacks=[SaliencyMonitor(num_images=6, **COLOURS)], make=make, data=named_data(), max_epochs=1
+        callbacks=[SaliencyMonitor(num_images=6, **COLOURS, cues=())], make=make, data=named_data(), max_epochs=1
     )
     assert len(messages) == 1
     assert "10 outputs and the data have 3 classes" in messages[0]
@@ -254,7 +256,7 @@ def test_labels_of_several_classes_lead_to_sigmoids():
             """Validate nothing."""
 
     def scores(metrics):
-        monitor = SaliencyMonitor(["gradient"], metrics, target=1, num_images=6, **COLOURS)
+        monitor = SaliencyMonitor(["gradient"], metrics, target=1, num_images=6, **COLOURS, cues=())
         messages, run, _ = warnings_of(callbacks=[monitor], make=Several, data=data, max_epochs=1)
         return messages, run.callback_metrics["saliency/gradient/rcap"].item()
 

@@ -40,7 +40,7 @@ class Counter(nn.Module):
 
 
 def monitor(methods: Any = None, metrics: Any = ("rcap",), **options: Any) -> SaliencyMonitor:
-    return SaliencyMonitor(methods or [Gradient(), GradCAM()], list(metrics), **{**OPTIONS, **options})
+    return SaliencyMonitor(methods or [Gradient(), GradCAM()], list(metrics), **{**OPTIONS, **options}, cues=())
 
 
 def test_it_tells_layer_normalization_target_and_classes():
@@ -87,6 +87,7 @@ def test_passes_are_those_that_an_evaluation_makes():
         mean=MEAN,
         std=STD,
         num_images=6,
+        cues=(),
     )
     assert preflight.forwards * 6 == module.network.images
     assert counted == 2 * preflight.forwards

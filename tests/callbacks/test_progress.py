@@ -18,7 +18,7 @@ class Terminal(io.StringIO):
 
 def monitor(method=None, **options):
     methods = [Gradient()] if method is None else {"method": method}
-    return SaliencyMonitor(methods, num_images=6, max_batch_size=2, mean=MEAN, std=STD, **options)
+    return SaliencyMonitor(methods, num_images=6, max_batch_size=2, mean=MEAN, std=STD, **options, cues=())
 
 
 def screen_of(callbacks, stage="fit", **options):

@@ -16,7 +16,7 @@ from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, asse
 
 
 def monitor(methods=None, **options):
-    return SaliencyMonitor(methods or [Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **options})
+    return SaliencyMonitor(methods or [Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **options}, cues=())
 
 
 class Counting(Patterns):

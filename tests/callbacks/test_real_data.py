@@ -33,7 +33,8 @@ TWO = {"rcap": "rcap", "allegiance": "allegiance"}
 
 def monitor(methods=None, **options):
     return SaliencyMonitor(
-        methods or [Gradient()], **{"num_images": 18, "mean": MEAN, "std": STD, "metrics": ["rcap"], **options}
+        methods or [Gradient()],
+        **{"num_images": 18, "mean": MEAN, "std": STD, "metrics": ["rcap"], "cues": (), **options},
     )
 
 

@@ -27,7 +27,7 @@ def remote(tmp_path, monkeypatch):
 
 
 def monitor(**options):
-    return SaliencyMonitor([Gradient()], num_images=6, num_panels=1, mean=MEAN, std=STD, **options)
+    return SaliencyMonitor([Gradient()], num_images=6, num_panels=1, mean=MEAN, std=STD, **options, cues=())
 
 
 def rows_of(files, path):

@@ -53,6 +53,7 @@ def monitor(**options):
             "log": ("*",),
             **options,
         },
+        cues=(),
     )
 
 
@@ -168,10 +169,10 @@ def test_a_budget_stays_what_it_was(tmp_path):
         sizes.append(len(images))
         return images.mean(dim=1)
 
-    first = SaliencyMonitor({"mean": sized}, num_images=18, max_seconds=1e-6, mean=MEAN, std=STD)
+    first = SaliencyMonitor({"mean": sized}, num_images=18, max_seconds=1e-6, mean=MEAN, std=STD, cues=())
     with pytest.warns(UserWarning, match=r"Using 1 image\(s\)"):
         run([first, saving(tmp_path)])
-    second = SaliencyMonitor({"mean": sized}, num_images=18, max_seconds=1e3, mean=MEAN, std=STD)
+    second = SaliencyMonitor({"mean": sized}, num_images=18, max_seconds=1e3, mean=MEAN, std=STD, cues=())
     run([second, saving(tmp_path)], ckpt_path=tmp_path / "step=12.ckpt", max_epochs=4)
     assert sizes == [2, 18, 1, 1, 1]
 
@@ -198,7 +199,7 @@ def test_the_best_evaluation_is_never_one_without_a_value():
             return images.mean(dim=1) * (torch.nan if self.calls == 1 else 1)
 
     options = {"num_images": 6, "mean": MEAN, "std": STD, "best": "late/rcap"}
-    watcher = SaliencyMonitor({"late": FirstWithoutMap(), "gradient": Gradient()}, **options)
+    watcher = SaliencyMonitor({"late": FirstWithoutMap(), "gradient": Gradient()}, **options, cues=())
     with pytest.warns(UserWarning, match="6 of 6 maps of 'late'"):
         fit([watcher], num_sanity_val_steps=0, max_epochs=3)
     first, second, third = watcher.history

@@ -19,7 +19,7 @@ from tests.callbacks.training import CLASSES, MEAN, STD, Classifier, Data, Netwo
 
 def quick(*args, **options):
     return SaliencyMonitor(
-        *args or [[Gradient()]], **{"num_images": 6, "mean": MEAN, "std": STD, "log": ("*",), **options}
+        *args or [[Gradient()]], **{"num_images": 6, "mean": MEAN, "std": STD, "log": ("*",), **options}, cues=()
     )
 
 
@@ -28,7 +28,7 @@ def scores_of(run, prefix="saliency/"):
 
 
 def test_the_default_monitor_scores_a_network_on_normalised_images():
-    monitor = SaliencyMonitor(mean=MEAN, std=STD, num_images=12)
+    monitor = SaliencyMonitor(mean=MEAN, std=STD, num_images=12, cues=())
     run, _ = fit([monitor])
     scores = scores_of(run)
     for method in ("guided_absolute_grad", "grad_cam"):
@@ -209,18 +209,18 @@ def test_blank_maps_are_counted_and_explained_once():
 
 def test_images_outside_raw_space_raise_for_a_metric_that_the_user_named():
     with pytest.raises(ValueError, match=r"normalised for metric 'rcap'.*pass `mean` and `std`"):
-        fit([SaliencyMonitor([Gradient()], [RCAP()])])
+        fit([SaliencyMonitor([Gradient()], [RCAP()], cues=())])
 
 
 def test_images_outside_raw_space_leave_the_default_metrics_out_with_a_warning():
     with pytest.warns(UserWarning, match=r"Metrics \['rcap', 'allegiance'\] are left out"):
-        run, _ = fit([SaliencyMonitor([Gradient()], num_images=6)])
+        run, _ = fit([SaliencyMonitor([Gradient()], num_images=6, cues=())])
     assert not any("rcap" in name or "allegiance" in name for name in scores_of(run))
     assert scores_of(run)["saliency/gradient/blank"] == 0
 
 
 def test_a_metric_that_knows_its_colours_is_asked_as_it_is():
-    run, _ = fit([SaliencyMonitor([Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=6)])
+    run, _ = fit([SaliencyMonitor([Gradient()], [RCAP(mean=MEAN, std=STD)], num_images=6, cues=())])
     assert "saliency/gradient/rcap" in scores_of(run)
 
 
@@ -469,4 +469,4 @@ def test_a_fault_late_in_training_is_survived_with_one_warning():
 )
 def test_wrong_arguments_are_refused_at_once(options, error, message):
     with pytest.raises(error, match=message):
-        SaliencyMonitor(**{"mean": MEAN, "std": STD, **options})
+        SaliencyMonitor(**{"mean": MEAN, "std": STD, **options}, cues=())

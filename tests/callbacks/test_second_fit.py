@@ -18,7 +18,9 @@ RELATIVE = {"saliency/gradient/rcap": "worsens <= 0%"}
 
 def monitor(**options):
     everything = {"drift": [*DRIFT_MEASURES], "best": "gradient/rcap", "log": ("*",)}
-    return SaliencyMonitor([Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **everything, **options})
+    return SaliencyMonitor(
+        [Gradient()], **{"num_images": 6, "mean": MEAN, "std": STD, **everything, **options}, cues=()
+    )
 
 
 def scores_of(run):
@@ -78,7 +80,7 @@ def test_a_budget_of_another_training_is_not_kept(tmp_path):
         sizes.append(len(images))
         return images.mean(dim=1)
 
-    watcher = SaliencyMonitor({"mean": sized}, num_images=18, max_seconds=1e3, mean=MEAN, std=STD)
+    watcher = SaliencyMonitor({"mean": sized}, num_images=18, max_seconds=1e3, mean=MEAN, std=STD, cues=())
     fit([watcher], max_epochs=1, num_sanity_val_steps=0)
     fit([watcher], max_epochs=1, num_sanity_val_steps=0)
     assert sizes == [18, 18]

@@ -45,7 +45,7 @@ def monitor(**options):
     methods = [GuidedAbsoluteGrad(num_samples=4), GradCAM(), IntegratedGradients(num_steps=3)]
     everything = {"drift": [*DRIFT_MEASURES], "best": "grad_cam/rcap", "log": ("*",)}
     options = {"num_images": ODD, "max_batch_size": 3, "mean": MEAN, "std": STD, **everything, **options}
-    return SaliencyMonitor(methods, **options)
+    return SaliencyMonitor(methods, **options, cues=())
 
 
 class Stream(IterableDataset):
@@ -188,7 +188,7 @@ def test_what_makes_numbers_of_passes_differ_is_refused_by_name_on_all_processes
     ],
 )
 def test_what_changes_parameters_or_gradients_is_refused_by_name(options, culprit):
-    settings = SaliencyMonitor(**{"mean": MEAN, "std": STD, **options}).settings
+    settings = SaliencyMonitor(**{"mean": MEAN, "std": STD, **options}, cues=()).settings
     with pytest.raises(ValueError, match=culprit):
         refuse_unshardable(SimpleNamespace(strategy=ModelParallelStrategy()), settings)
 

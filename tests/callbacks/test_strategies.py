@@ -130,7 +130,7 @@ def data():
 def monitor(method=None):
     methods = {"gradient": Gradient(), "grad_cam": GradCAM(), "mean": method or Signalling()}
     everything = {"drift": [*DRIFT_MEASURES], "best": "gradient/rcap", "log": ("*",)}
-    return SaliencyMonitor(methods, num_images=7, mean=MEAN, std=STD, **everything)
+    return SaliencyMonitor(methods, num_images=7, mean=MEAN, std=STD, **everything, cues=())
 
 
 def watched(folder, make=Steady, method=None, callbacks=(), **options):

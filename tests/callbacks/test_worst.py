@@ -32,7 +32,7 @@ class Equal(ExplanationMetric):
 def validate(folder, metrics, *, devices=1, **options):
     """Watch a network of fixed weights."""
     options = {"num_images": SIZE, "num_panels": SIZE, "mean": MEAN, "std": STD, **options}
-    monitor = SaliencyMonitor([Gradient(), GradCAM()], metrics, **options)
+    monitor = SaliencyMonitor([Gradient(), GradCAM()], metrics, **options, cues=())
     strategy = {"strategy": "ddp", "devices": devices} if devices > 1 else {}
     run = trainer([monitor], logger=CSVLogger(folder, name="", version="log"), **strategy)
     seed_everything(3, verbose=False)
@@ -87,7 +87,7 @@ def test_an_image_without_a_score_is_not_the_worst(tmp_path):
         maps[0] = torch.nan
         return maps
 
-    monitor = SaliencyMonitor({"odd": odd}, METRICS, num_images=1, num_panels=1)
+    monitor = SaliencyMonitor({"odd": odd}, METRICS, num_images=1, num_panels=1, cues=())
     with pytest.warns(UserWarning, match="not finite"):
         trainer([monitor], logger=CSVLogger(tmp_path, name="", version="log")).validate(
             Classifier(), Data(SIZE), verbose=False
@@ -109,8 +109,8 @@ def test_the_same_images_are_drawn_by_three_processes(tmp_path):
 def test_evaluate_draws_them_from_the_shares_of_all_processes():
     data, model = Data(SIZE).val_dataloader(), Network().eval()
     options = {"methods": [Gradient()], "metrics": METRICS, "num_images": SIZE, "num_panels": 0, "num_worst": 2}
-    together = evaluate(model, data, **options)
-    parts = Evaluation.merge([evaluate(model, data, share=(rank, 3), **options) for rank in range(3)])
+    together = evaluate(model, data, **options, cues=())
+    parts = Evaluation.merge([evaluate(model, data, share=(rank, 3), **options, cues=()) for rank in range(3)])
     names = ["saliency/gradient/worst_0", "saliency/gradient/worst_1"]
     assert [name for name in together.pictures() if "curves" not in name] == names
     for name in names:

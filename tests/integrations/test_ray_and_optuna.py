@@ -101,7 +101,7 @@ def scores_of(module, meet):
         meet()
         return images.mean(dim=1)
 
-    monitor = SaliencyMonitor([*methods, waiting], num_images=4, mean=MEAN, std=STD, log=("*",))
+    monitor = SaliencyMonitor([*methods, waiting], num_images=4, mean=MEAN, std=STD, log=("*",), cues=())
     run = trainer([monitor])
     run.validate(module, DataLoader(Patterns(18), 6), verbose=False)
     metrics = {name: value.item() for name, value in run.callback_metrics.items() if name.startswith("saliency")}

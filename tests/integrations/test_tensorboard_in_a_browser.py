@@ -59,7 +59,9 @@ def dashboard(tmp_path_factory):
         "cam": GradCAM(),
         "expected": ExpectedGradCAM(num_samples=2),
     }
-    watcher = SaliencyMonitor(methods, num_images=6, num_panels=1, mean=MEAN, std=STD, scale="common", log=("*",))
+    watcher = SaliencyMonitor(
+        methods, num_images=6, num_panels=1, mean=MEAN, std=STD, scale="common", log=("*",), cues=()
+    )
     gate = GatedCheckpoint(gates={"saliency/cam/rcap": ">= 0.9"})
     with browser() as driver:
         fit([watcher, gate], make=Saving, logger=TensorBoardLogger(folder, name=""), log_every_n_steps=1, max_epochs=3)

@@ -116,7 +116,7 @@ def test_several_loggers_at_once_get_pictures_scores_and_one_table(tmp_path):
     files = CSVLogger(tmp_path / "files", name="", version="run")
     loggers = [local(tmp_path / "mlflow"), offline(tmp_path / "wandb"), files, TensorBoardLogger(tmp_path / "board")]
     (tmp_path / "wandb").mkdir()
-    watcher = SaliencyMonitor([Gradient()], num_images=6, num_panels=2, num_drifted=0, mean=MEAN, std=STD)
+    watcher = SaliencyMonitor([Gradient()], num_images=6, num_panels=2, num_drifted=0, mean=MEAN, std=STD, cues=())
     fit([watcher], logger=loggers, log_every_n_steps=1, max_epochs=1)
     loggers[1].experiment.finish()
     for name in ("mlflow", "wandb", "files"):

@@ -40,7 +40,9 @@ def names_of(dataset, network=None, **options):
     """Return the names by number, as every row of the table has them."""
     module = Classifier() if network is None else network
     loader = DataLoader(dataset, 4)
-    evaluation = evaluate(module, loader, methods=["gradient"], metrics=["rcap"], mean=MEAN, std=STD, **options)
+    evaluation = evaluate(
+        module, loader, methods=["gradient"], metrics=["rcap"], mean=MEAN, std=STD, **options, cues=()
+    )
     return {row["target"]: row["class_name"] for row in evaluation.rows()}
 
 
@@ -89,7 +91,7 @@ def test_several_names_of_a_class_and_equal_names_of_several_are_told_apart():
 def test_captions_have_the_names():
     data = DataLoader(named(ANIMALS), 4)
     options = {"methods": ["gradient"], "metrics": ["rcap"], "mean": MEAN, "std": STD}
-    evaluation = evaluate(Classifier(), data, num_panels=SIZE, **options)
+    evaluation = evaluate(Classifier(), data, num_panels=SIZE, **options, cues=())
     captions = {index: " ".join(thumbnail.caption) for index, thumbnail in evaluation.thumbnails.items()}
     assert len(captions) == SIZE
     for index, caption in captions.items():
@@ -99,19 +101,19 @@ def test_captions_have_the_names():
 def test_shares_keep_the_names_of_all_classes():
     data = DataLoader(named(ANIMALS), 4)
     options = {"methods": ["gradient"], "metrics": ["rcap"], "mean": MEAN, "std": STD}
-    parts = [evaluate(Classifier(), data, share=(rank, 3), **options) for rank in range(3)]
+    parts = [evaluate(Classifier(), data, share=(rank, 3), **options, cues=()) for rank in range(3)]
     assert {row["class_name"] for row in Evaluation.merge(parts).rows()} == set(ANIMALS)
 
 
 def test_tensors_have_no_names():
     images, labels = torch.rand(6, 3, 8, 8), torch.arange(6) % 3
-    evaluation = evaluate(small_cnn(), DataLoader(TensorDataset(images, labels), 2), methods=["gradient"])
+    evaluation = evaluate(small_cnn(), DataLoader(TensorDataset(images, labels), 2), methods=["gradient"], cues=())
     assert {row["class_name"] for row in evaluation.rows()} == {""}
 
 
 def test_the_card_has_them_as_text(tmp_path):
     dataset = named(["a cat", "a|b *dog*", "<owl>"])
-    monitor = SaliencyMonitor(["gradient"], ["rcap"], num_images=SIZE, num_panels=0, mean=MEAN, std=STD)
+    monitor = SaliencyMonitor(["gradient"], ["rcap"], num_images=SIZE, num_panels=0, mean=MEAN, std=STD, cues=())
     run = trainer([monitor], logger=TensorBoardLogger(tmp_path, name="", version="log"))
     run.validate(Classifier(), DataLoader(dataset, 4), verbose=False)
     events = EventAccumulator(str(tmp_path / "log")).Reload()

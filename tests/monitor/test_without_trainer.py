@@ -57,10 +57,10 @@ def network():
 def test_the_values_are_those_that_validate_logs(options, size):
     module = Classifier(network())
     options = {"num_images": 16, **COLOURS, **options}
-    monitor = SaliencyMonitor(**options)
+    monitor = SaliencyMonitor(**options, cues=())
     run = trainer([monitor])
     run.validate(module, Data(num_val=size), verbose=False)
-    summary = evaluate(module, Data(num_val=size).val_dataloader(), **options).summary()
+    summary = evaluate(module, Data(num_val=size).val_dataloader(), **options, cues=()).summary()
     (record,) = monitor.history
     timeless = {name for name in record.values if not name.endswith("/seconds")}
     assert timeless == {name for name in summary if not name.endswith("/seconds")}
@@ -84,8 +84,8 @@ def test_the_network_and_the_random_state_stay_as_they_were():
     model = mixed_modes(small_cnn())
     before = trace_of(model)
     images, labels = pictures(6)
-    evaluate(model, (images, labels), methods=["guided_absolute_grad", SmoothGrad(num_samples=2)])
-    evaluate(model, DataLoader(Stream(images, labels), 2), methods=["gradient"])
+    evaluate(model, (images, labels), methods=["guided_absolute_grad", SmoothGrad(num_samples=2)], cues=())
+    evaluate(model, DataLoader(Stream(images, labels), 2), methods=["gradient"], cues=())
     assert_no_trace(model, before)
 
 
@@ -96,7 +96,7 @@ def test_a_fault_leaves_no_trace_either():
     model = mixed_modes(small_cnn())
     before = trace_of(model)
     with pytest.raises(RuntimeError, match="broken on purpose"):
-        evaluate(model, pictures(6), methods={"broken": broken})
+        evaluate(model, pictures(6), methods={"broken": broken}, cues=())
     assert_no_trace(model, before)
 
 
@@ -111,7 +111,7 @@ def test_tensors_a_loader_and_a_stream_of_the_same_images_have_the_same_scores()
         [(images[:4], labels[:4]), (images[4:], labels[4:])],
         [{"image": images, "label": labels}],
     ]
-    first, *others = [evaluate(small_cnn(), data, methods=["gradient"]) for data in sources]
+    first, *others = [evaluate(small_cnn(), data, methods=["gradient"], cues=()) for data in sources]
     assert len(first.indices) == 6
     for other in others:
         assert torch.equal(other.indices, first.indices)
@@ -123,10 +123,10 @@ def test_tensors_a_loader_and_a_stream_of_the_same_images_have_the_same_scores()
 def test_images_and_labels_may_come_from_inference_mode():
     images, labels = pictures(4)
     model = small_cnn()
-    expected = evaluate(model, (images, labels), methods=["gradient"])
+    expected = evaluate(model, (images, labels), methods=["gradient"], cues=())
     with torch.inference_mode():
         for data in [(images + 0, labels + 0), DataLoader(Stream(images + 0, labels + 0), 4)]:
-            evaluation = evaluate(model, data, methods=["gradient"])
+            evaluation = evaluate(model, data, methods=["gradient"], cues=())
             assert torch.equal(evaluation.scores["gradient", "rcap"], expected.scores["gradient", "rcap"])
 
 
@@ -134,7 +134,9 @@ def test_masks_are_the_third_tensor():
     images, labels = pictures(4)
     masks = torch.zeros(4, 8, 8, dtype=torch.bool)
     masks[:2] = True  # the whole image: nobody can miss it
-    scores = evaluate(small_cnn(), (images, labels, masks), methods=["gradient"], metrics=[PointingGame()]).scores
+    scores = evaluate(
+        small_cnn(), (images, labels, masks), methods=["gradient"], metrics=[PointingGame()], cues=()
+    ).scores
     column = scores["gradient", "pointing_game"]
     assert column[:2].tolist() == [1, 1]
     assert not (column[2:] == 1).any()
@@ -148,18 +150,20 @@ def test_a_stream_is_read_no_further_than_needed_and_no_further_than_memory_allo
             assert start <= 10, "read too far"
             yield images[start : start + 5], labels[start : start + 5]
 
-    assert len(evaluate(small_cnn(), batches(), methods=["gradient"], num_images=12).indices) == 12
+    assert len(evaluate(small_cnn(), batches(), methods=["gradient"], num_images=12, cues=()).indices) == 12
     size = 4 * images[0].numel()
-    few = evaluate(small_cnn(), batches(), methods=["gradient"], max_kept_bytes=6 * size)
+    few = evaluate(small_cnn(), batches(), methods=["gradient"], max_kept_bytes=6 * size, cues=())
     assert few.indices.tolist() == list(range(10))
 
 
 def test_shares_merge_into_the_evaluation_of_one_process():
     data = pictures(11)
     options = {"methods": [SmoothGrad(num_samples=3), Gradient()], "num_images": 9, "controls": ("random", "edges")}
-    alone = evaluate(small_cnn(), data, **options)
+    alone = evaluate(small_cnn(), data, **options, cues=())
     for world_size in (2, 4):
-        parts = [evaluate(small_cnn(), data, share=(rank, world_size), **options) for rank in range(world_size)]
+        parts = [
+            evaluate(small_cnn(), data, share=(rank, world_size), **options, cues=()) for rank in range(world_size)
+        ]
         assert [len(part.indices) for part in parts] == [len(range(rank, 9, world_size)) for rank in range(world_size)]
         merged = Evaluation.merge([pickle.loads(pickle.dumps(part)) for part in parts])
         assert_same(merged, alone)
@@ -168,7 +172,7 @@ def test_shares_merge_into_the_evaluation_of_one_process():
 
 def test_shares_of_streams_merge_too():
     images, labels = pictures(9)
-    alone = evaluate(small_cnn(), DataLoader(Stream(images, labels), 4), methods=["gradient"], num_images=7)
+    alone = evaluate(small_cnn(), DataLoader(Stream(images, labels), 4), methods=["gradient"], num_images=7, cues=())
     parts = [
         evaluate(
             small_cnn(),
@@ -176,6 +180,7 @@ def test_shares_of_streams_merge_too():
             methods=["gradient"],
             num_images=7,
             share=(rank, 2),
+            cues=(),
         )
         for rank in (1, 0)
     ]
@@ -184,9 +189,9 @@ def test_shares_of_streams_merge_too():
 
 def test_more_processes_than_images_leave_some_without_any():
     data = pictures(2)
-    parts = [evaluate(small_cnn(), data, methods=["gradient"], share=(rank, 3)) for rank in range(3)]
+    parts = [evaluate(small_cnn(), data, methods=["gradient"], share=(rank, 3), cues=()) for rank in range(3)]
     assert [len(part.indices) for part in parts] == [1, 1, 0]
-    assert_same(Evaluation.merge(parts), evaluate(small_cnn(), data, methods=["gradient"]))
+    assert_same(Evaluation.merge(parts), evaluate(small_cnn(), data, methods=["gradient"], cues=()))
 
 
 def test_evaluations_travel_although_functions_among_the_arguments_cannot():
@@ -198,6 +203,7 @@ def test_evaluations_travel_although_functions_among_the_arguments_cannot():
         model=lambda model, images: model(images),
         output=lambda logits: logits,
         batch=lambda batch: batch,
+        cues=(),
     )
     assert_same(pickle.loads(pickle.dumps(evaluation)), evaluation)
 
@@ -220,7 +226,7 @@ def plain_ddp():
     distributed.init_process_group("gloo", rank=rank, world_size=world_size)
     model = DistributedDataParallel(small_cnn())
     # The first process has one image more, so that a collective in a pass would wait forever.
-    part = evaluate(model, pictures(7), methods=[Gradient()], share=(rank, world_size))
+    part = evaluate(model, pictures(7), methods=[Gradient()], share=(rank, world_size), cues=())
     parts = [None] * world_size
     distributed.all_gather_object(parts, part)
     return Evaluation.merge(parts)
@@ -230,7 +236,7 @@ def fabric():
     run = Fabric(accelerator="cpu", devices=2, strategy="ddp", num_nodes=1)
     run.launch()
     model = run.setup(small_cnn())
-    part = evaluate(model, pictures(7), methods=[Gradient()], share=(run.global_rank, run.world_size))
+    part = evaluate(model, pictures(7), methods=[Gradient()], share=(run.global_rank, run.world_size), cues=())
     parts = [None] * run.world_size
     distributed.all_gather_object(parts, part)
     return Evaluation.merge(parts)
@@ -267,12 +273,12 @@ def test_the_block_of_the_page_runs_in_several_processes(tmp_path):
 @pytest.mark.parametrize("scenario", [plain_ddp, fabric])
 def test_processes_of_ddp_and_fabric_have_the_results_of_one(scenario, tmp_path):
     for merged in spawn(scenario, tmp_path):
-        assert_same(merged, evaluate(small_cnn(), pictures(7), methods=[Gradient()]))
+        assert_same(merged, evaluate(small_cnn(), pictures(7), methods=[Gradient()], cues=()))
 
 
 def test_a_module_of_fabric_alone_is_evaluated_without_its_wrapper():
     model = Fabric(accelerator="cpu", devices=1).setup(small_cnn())
-    assert_same(evaluate(model, pictures(4)), evaluate(small_cnn(), pictures(4)))
+    assert_same(evaluate(model, pictures(4), cues=()), evaluate(small_cnn(), pictures(4), cues=()))
 
 
 @pytest.mark.parametrize("room", [1, 3, 17])
@@ -288,15 +294,15 @@ def test_automatic_batches_halve_until_they_fit(room):
             return self.network(images)
 
     data = pictures(6)
-    evaluation = evaluate(Tight(), data, methods=["gradient"], max_batch_size="auto")
-    expected = evaluate(small_cnn(), data, methods=["gradient"])
+    evaluation = evaluate(Tight(), data, methods=["gradient"], max_batch_size="auto", cues=())
+    expected = evaluate(small_cnn(), data, methods=["gradient"], cues=())
     assert torch.allclose(evaluation.scores["gradient", "rcap"], expected.scores["gradient", "rcap"], atol=1e-6)
     with pytest.raises(torch.OutOfMemoryError):
-        evaluate(Tight(), pictures(20), methods=["gradient"])
+        evaluate(Tight(), pictures(20), methods=["gradient"], cues=())
 
 
 def test_the_summary_has_means_errors_and_counts_and_prints_a_line_each():
-    evaluation = evaluate(small_cnn(), pictures(6), methods=["gradient"], metrics=[RCAP()])
+    evaluation = evaluate(small_cnn(), pictures(6), methods=["gradient"], metrics=[RCAP()], cues=())
     summary = evaluation.summary()
     column = evaluation.scores["gradient", "rcap"].numpy()
     scalar = summary["saliency/gradient/rcap"]
@@ -312,10 +318,10 @@ def test_the_summary_has_means_errors_and_counts_and_prints_a_line_each():
 def test_rows_data_frames_and_the_saved_table_agree_with_the_monitors(tmp_path):
     module = Classifier(network())
     options = {"methods": [Gradient(), EigenCAM()], "num_images": 5, **COLOURS}
-    run = trainer([SaliencyMonitor(**options)], logger=True, default_root_dir=tmp_path / "logs")
+    run = trainer([SaliencyMonitor(**options, cues=())], logger=True, default_root_dir=tmp_path / "logs")
     run.validate(module, Data(), verbose=False)
     (table,) = (tmp_path / "logs").rglob("saliency.csv")
-    evaluation = evaluate(module, Data().val_dataloader(), **options)
+    evaluation = evaluate(module, Data().val_dataloader(), **options, cues=())
     evaluation.save(tmp_path / "here")
     evaluation.save(tmp_path / "here")  # an earlier call does not matter
     theirs, ours = read(table), read(tmp_path / "here" / "saliency.csv")
@@ -330,7 +336,7 @@ def test_rows_data_frames_and_the_saved_table_agree_with_the_monitors(tmp_path):
 
 
 def test_strips_are_saved_as_pictures(tmp_path):
-    evaluation = evaluate(small_cnn(), pictures(6), methods=["gradient"], num_panels=2)
+    evaluation = evaluate(small_cnn(), pictures(6), methods=["gradient"], num_panels=2, cues=())
     evaluation.save(tmp_path)
     files = sorted(path.relative_to(tmp_path / "pictures").as_posix() for path in tmp_path.rglob("*.png"))
     drawings = evaluation.pictures()
@@ -343,21 +349,21 @@ def test_strips_are_saved_as_pictures(tmp_path):
 
 def test_without_pandas_the_way_out_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
-    evaluation = evaluate(small_cnn(), pictures(2), methods=["gradient"])
+    evaluation = evaluate(small_cnn(), pictures(2), methods=["gradient"], cues=())
     with pytest.raises(ImportError, match=r"pandas, but it is not installed\.  Install it, or use `rows\(\)`"):
         evaluation.to_pandas()
     assert evaluation.rows()
 
 
 def test_an_evaluation_without_scores_has_the_columns_of_a_table():
-    evaluation = evaluate(small_cnn(), pictures(2), methods=["gradient"], min_confidence=0.999999)
+    evaluation = evaluate(small_cnn(), pictures(2), methods=["gradient"], min_confidence=0.999999, cues=())
     assert evaluation.to_pandas().columns.tolist()[-3:] == ["method", "metric", "score"]
     assert evaluation.summary()["saliency/used"].value == 0
 
 
 def test_maps_have_the_values_that_the_method_returned():
     images, labels = pictures(3)
-    maps = evaluate(small_cnn(), (images, labels), methods=["gradient"]).maps["gradient"]
+    maps = evaluate(small_cnn(), (images, labels), methods=["gradient"], cues=()).maps["gradient"]
     expected = Gradient()(small_cnn(), images, labels)
     for index, single in maps.items():
         assert torch.allclose(single, expected[index], atol=2e-3 * float(expected[index].abs().max()))
@@ -395,11 +401,13 @@ IMAGES, LABELS = pictures(4)
 )
 def test_wrong_arguments_are_refused_with_the_value(arguments, options, error, message):
     with pytest.raises(error, match=message):
-        evaluate(*arguments, **options)
+        evaluate(*arguments, **options, cues=())
 
 
 def test_only_evaluations_of_the_same_methods_merge():
-    one, other = (evaluate(small_cnn(), (IMAGES, LABELS), methods=[method]) for method in ("gradient", "square_grad"))
+    one, other = (
+        evaluate(small_cnn(), (IMAGES, LABELS), methods=[method], cues=()) for method in ("gradient", "square_grad")
+    )
     with pytest.raises(ValueError, match=r"equal methods and metrics, but got .*gradient.* and .*square_grad"):
         Evaluation.merge([one, other])
     with pytest.raises(ValueError, match="`parts` must hold an evaluation, but got none"):
@@ -408,9 +416,9 @@ def test_only_evaluations_of_the_same_methods_merge():
 
 def test_a_default_metric_that_needs_unknown_colours_is_left_out_with_a_warning():
     with pytest.warns(UserWarning, match=r"pass `mean` and `std`"):
-        evaluation = evaluate(small_cnn(), (IMAGES * 4 - 2, LABELS), methods=["gradient"])
+        evaluation = evaluate(small_cnn(), (IMAGES * 4 - 2, LABELS), methods=["gradient"], cues=())
     colours = {"mean": 0.5, "std": 0.25}
-    complete = evaluate(small_cnn(), (IMAGES * 4 - 2, LABELS), methods=["gradient"], **colours)
+    complete = evaluate(small_cnn(), (IMAGES * 4 - 2, LABELS), methods=["gradient"], **colours, cues=())
     assert len(complete.scores) > len(evaluation.scores)
 
 
@@ -426,5 +434,7 @@ def without_score(row):
 def test_data_sets_with_transforms_are_read_by_index_whatever_the_sampler():
     data = Patterns(18, augment=True)
     loaders = [DataLoader(data, 8, shuffle=shuffle, drop_last=shuffle) for shuffle in (False, True)]
-    first, second = (evaluate(network(), loader, methods=["gradient"], num_images=6, **COLOURS) for loader in loaders)
+    first, second = (
+        evaluate(network(), loader, methods=["gradient"], num_images=6, **COLOURS, cues=()) for loader in loaders
+    )
     assert_same(first, second)

@@ -38,6 +38,7 @@ def folder(request, tmp_path_factory):
         drift=MEASURES,
         best="gradient/rcap",
         log=log,
+        cues=(),
     )
     gate = GatedCheckpoint(folder / "checkpoints", gates={"saliency/gradient/drift_spearman": ">= -1"})
     fit([watch, gate], logger=TensorBoardLogger(folder, name="run"), log_every_n_steps=every_n_steps, max_epochs=3)
