@@ -1,16 +1,16 @@
 """Satellite images of thirteen bands in dictionaries, as torchgeo has them.
 
-python -m examples.recipes.bands
+python examples/recipes/bands.py
 """
 
 from typing import Any
 
 import timm
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 ITEMS = [{"image": torch.randn(13, 32, 32), "label": index % 3} for index in range(4)]

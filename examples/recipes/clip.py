@@ -1,17 +1,17 @@
 """The image encoder of a CLIP: what in the image is similar to a text?
 
-python -m examples.recipes.clip
+python examples/recipes/clip.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.targets import Similarity
 

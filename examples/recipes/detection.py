@@ -1,15 +1,15 @@
 """A detector of torchvision: why is there this object, at this place?
 
-python -m examples.recipes.detection
+python examples/recipes/detection.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torchvision.models.detection import fasterrcnn_mobilenet_v3_large_320_fpn as detector
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.targets import Detection
 

@@ -1,15 +1,15 @@
 """DINOv2 with registers of Hugging Face, fine-tuned for classes.
 
-python -m examples.recipes.dinov2
+python examples/recipes/dinov2.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from transformers import Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 ITEMS = [{"pixel_values": torch.rand(3, 32, 32), "labels": index % 3} for index in range(4)]

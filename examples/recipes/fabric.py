@@ -1,6 +1,6 @@
 """A loop of Fabric, which has no callbacks: `evaluate` does in it what the monitor does.
 
-python -m examples.recipes.fabric
+python examples/recipes/fabric.py
 """
 
 from typing import Any

@@ -1,17 +1,17 @@
 """A network whose images have several labels.
 
-python -m examples.recipes.multi_label
+python examples/recipes/multi_label.py
 """
 
 from typing import Any
 
 import timm
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.targets import MultiLabel
 

@@ -1,17 +1,17 @@
 """A segmentation of torchvision: what lets the network find the region of a class?
 
-python -m examples.recipes.segmentation
+python examples/recipes/segmentation.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 from torchvision.models.segmentation import lraspp_mobilenet_v3_large as segmenter
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.targets import Region
 

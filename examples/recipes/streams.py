@@ -1,6 +1,6 @@
 """Images from tar files by webdataset, which can only be read from their beginning.
 
-python -m examples.recipes.streams FOLDER
+python examples/recipes/streams.py FOLDER
 """
 
 import sys
@@ -10,10 +10,10 @@ from typing import Any
 import timm
 import torch
 import webdataset
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 

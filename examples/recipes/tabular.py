@@ -1,16 +1,16 @@
 """A network of an image and a row of a table.
 
-python -m examples.recipes.tabular
+python examples/recipes/tabular.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 ITEMS = TensorDataset(torch.rand(4, 3, 32, 32), torch.tensor([0, 1, 0, 1]), torch.rand(4, 5))

@@ -1,17 +1,17 @@
 """A 3-D ResNet of torchvision for video: strips show the frames with most relevance.
 
-python -m examples.recipes.video
+python examples/recipes/video.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import TensorDataset
 from torchvision.models.video import mc3_18
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 ITEMS = TensorDataset(torch.rand(4, 3, 8, 32, 32), torch.tensor([0, 1, 2, 0]))

@@ -1,15 +1,15 @@
 """A vision transformer of Hugging Face, which returns its logits in an object.
 
-python -m examples.recipes.vit
+python examples/recipes/vit.py
 """
 
 from typing import Any
 
 import torch
+from task import Task, fit
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTForImageClassification
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 ITEMS = [{"pixel_values": torch.rand(3, 32, 32), "labels": index % 3} for index in range(4)]

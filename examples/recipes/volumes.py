@@ -1,16 +1,16 @@
 """A 3-D network of MONAI: strips show the slices with most relevance.
 
-python -m examples.recipes.volumes
+python examples/recipes/volumes.py
 """
 
 from typing import Any
 
 import torch
 from monai.networks.nets import resnet10
+from task import Task, fit
 from torch import Tensor, nn
 from torch.nn import functional
 
-from examples.recipes.task import Task, fit
 from lightning_saliency import SaliencyMonitor
 
 ITEMS = [{"image": torch.rand(1, 16, 32, 32), "label": index % 2} for index in range(4)]

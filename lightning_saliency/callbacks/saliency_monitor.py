@@ -100,7 +100,8 @@ class SaliencyMonitor(EvaluationHooks):
         max_kept_bytes: Memory that the watched images may take on the CPU of a process. They are read once a run. More
             images of a data set with indices are read anew each time, and of a stream as many are kept as fit.
         cues: Cues that are put from the images into others, to find out which of them the network follows, or their
-            names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes.
+            names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes, and
+            a network from images alone to their logits.
         allow: Names of cues that may decide, such as `"colour"`. They raise no alarm.
         on_alarm: What to do besides when an alarm is confirmed: `"warn"` only warns, `"stop"` ends training, and a
             function gets the `Alarm`, on every process.
@@ -185,7 +186,7 @@ class SaliencyMonitor(EvaluationHooks):
             on_error=on_error,
             scoring_precision=scoring_precision,
             max_kept_bytes=max_kept_bytes,
-            cues=chosen_cues(cues),
+            cues=chosen_cues(cues, target),
             allow=allowed_cues(allow),
             on_alarm=on_alarm,
             num_hosts=num_hosts,

@@ -28,14 +28,16 @@ METRICS: Final = "metrics"
 CONTROLS: Final[dict[str, Method]] = {"random": RandomMap(), "edges": EdgeMap()}
 
 
-def chosen_cues(choice: Sequence[str | Cue] | None) -> tuple[Cue, ...]:
-    """Replace names of cues by the cues; `None` is the default set.
+def chosen_cues(choice: Sequence[str | Cue] | None, target: TargetChoice = None) -> tuple[Cue, ...]:
+    """Replace names of cues by the cues; `None` is the default set, empty for a target that is no class.
 
     Raises:
         TypeError: If there is something else among them.
         ValueError: If there is no cue of a name, or one comes twice.
     """
-    return DEFAULT if choice is None else select(choice)
+    if choice is None:
+        return () if isinstance(target, Target) else DEFAULT
+    return select(choice)
 
 
 def allowed_cues(choice: Sequence[str]) -> tuple[str, ...]:
@@ -177,6 +179,8 @@ class Settings:
         for name, metric in self.metrics.items():
             for offer in metric.reads:
                 target.require(offer, name)
+        for cue in self.cues:
+            target.require("classes", cue.name)
 
     def _check_names(self) -> None:
         for name in (CURVES, CUES):

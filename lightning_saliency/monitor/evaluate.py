@@ -41,7 +41,10 @@ from lightning_saliency.passes.normalization import Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.targets import Activation, ClassLogit, MultiLabel, Target, as_target, class_logits
 
-NO_CLASSES: Final = "Cues are left out, because they need labels that are classes. Pass `cues=()`."
+WITHOUT_CUES: Final = (
+    "Cues are left out, because they need labels that are classes, and a network from images alone to their logits. "
+    "Pass `cues=()`."
+)
 
 
 class Shown(NamedTuple):
@@ -208,14 +211,13 @@ def evaluate_subset(
             methods_are_default=settings.methods_are_default,
             display=settings.display,
         )
-        if cues and first.extras:
-            notes = notes | {"cues": "Cues are left out, because the network has further arguments. Pass `cues=()`."}
+        # Hosts are predicted without further arguments.
+        follows = cues and head.has_classes and not first.extras
+        hosts = (first if check else subset.hosts(reading, device)) if follows else None
+        if hosts is not None and are_classes(hosts.labels):
+            task = replace(task, transplants=_transplants(cues, hosts.images, hosts.labels, settings, task))
         elif cues:
-            hosts = first if check else subset.hosts(reading, device)
-            if hosts is not None and are_classes(hosts.labels):
-                task = replace(task, transplants=_transplants(cues, hosts.images, hosts.labels, settings, task))
-            else:
-                notes = notes | {"cues": NO_CLASSES}
+            notes = notes | {"cues": WITHOUT_CUES}
         watched = subset.watched(settings.num_images)
         share = [index for index in subset.share if index in set(watched)]
         batches = [first] if check else subset.images(share, reading, device)
@@ -315,7 +317,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     if not evaluation.num_read:
         _refuse_all(outside)
     if task.transplants is not None and evaluation.num_read and not examples:
-        notes = {**notes, "cues": NO_CLASSES}
+        notes = {**notes, "cues": WITHOUT_CUES}
     return Evaluated(evaluation, thumbnails, examples=strongest(examples), notes=notes)
 
 

@@ -23,11 +23,13 @@ class Head:
         network: The network, with logits for its output.
         activation: The function that ends the network itself and makes probabilities; `None` where it returns logits.
         notes: Messages for the user, by a key that lets each be said once.
+        has_classes: Whether the output is logits of classes.
     """
 
     network: nn.Module
     activation: Activation | None = None
     notes: dict[str, str] = field(default_factory=dict)
+    has_classes: bool = True
 
 
 def look_at_head(
@@ -60,7 +62,7 @@ def look_at_head(
             with Ending() as ending:
                 output = call_network(supplied, batch.images[part])
             if not _reads_classes(choice, output, None if batch.labels is None else batch.labels[part]):
-                return Head(network)
+                return Head(network, has_classes=False)
             class_logits(output, len(batch.images[part]))  # refuses what is none
             outputs.append(output)
             is_linear, is_sigmoid = is_linear and ending.is_linear(output), is_sigmoid and ending.is_sigmoid(output)

@@ -76,7 +76,8 @@ def evaluate(
         metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         cues: Cues that are put from the images into others, to find out which of them the network follows, or their
-            names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes.
+            names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes, and
+            a network from images alone to their logits.
         allow: Names of cues that may decide, such as `"colour"`. They raise no alarm.
         num_hosts: Into how many images each cue of an image is put.
         num_images: Most images that are explained, balanced over classes where labels are cheap.
@@ -158,7 +159,7 @@ def evaluate(
         on_error="raise",
         scoring_precision=scoring_precision,
         max_kept_bytes=max_kept_bytes,
-        cues=chosen_cues(cues),
+        cues=chosen_cues(cues, target),
         allow=allowed_cues(allow),
         num_hosts=num_hosts,
     )

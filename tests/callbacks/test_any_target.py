@@ -15,7 +15,7 @@ from lightning_saliency.metrics import RCAP, Deletion, Insertion
 from lightning_saliency.targets import MultiLabel, Region, Regression, Similarity, Value
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Network, Patterns, assert_identical, fit, trace
 
-OPTIONS = {"num_images": 6, "mean": MEAN, "std": STD, "log": ["*"]}
+OPTIONS = {"num_images": 6, "cues": (), "mean": MEAN, "std": STD, "log": ["*"]}
 
 
 class Brightness(Classifier):

@@ -46,16 +46,16 @@ def alone(network, row):
             return self.inner(images, ages.expand(len(images), -1), noise.expand(len(images), -1, -1))
 
     data = (IMAGES[row : row + 1], LABELS[row : row + 1])
-    return evaluate(Bound(), data, methods=METHODS, metrics=METRICS)
+    return evaluate(Bound(), data, methods=METHODS, metrics=METRICS, cues=())
 
 
-@pytest.mark.filterwarnings("ignore:.* maps of 'grad_cam' are constant")
+@pytest.mark.filterwarnings("ignore:.* are constant")
 @pytest.mark.parametrize("batch", [(0, 1, None, 2, 3), lambda batch: (batch[0], batch[1], None, *batch[2:])])
 @pytest.mark.parametrize("max_batch_size", [2, 64])
 def test_row_i_of_a_further_argument_belongs_to_image_i(batch, max_batch_size):
     network = WithAge().eval()
     loader = DataLoader(TensorDataset(IMAGES, LABELS, AGES, NOISE), 4)
-    options = {"methods": METHODS, "metrics": METRICS, "max_batch_size": max_batch_size}
+    options = {"methods": METHODS, "metrics": METRICS, "max_batch_size": max_batch_size, "cues": ()}
     evaluation = evaluate(network, loader, batch=batch, **options)
     assert sorted(evaluation.indices.tolist()) == list(range(6))
     for place, row in enumerate(evaluation.indices.tolist()):
@@ -92,7 +92,7 @@ def tabular():
 
 
 def test_training_with_further_arguments_is_bit_identical():
-    monitor = SaliencyMonitor(["gradient", "eigen_cam"], num_images=5, batch=(0, 1, None, 2, 3))
+    monitor = SaliencyMonitor(["gradient", "eigen_cam"], num_images=5, batch=(0, 1, None, 2, 3), cues=())
     run, module = fit([monitor], Tabular, tabular())
     assert 0 < run.callback_metrics["saliency/gradient/rcap"] < 1
     assert_identical(trace(run, module), trace(*fit(make=Tabular, data=tabular())))

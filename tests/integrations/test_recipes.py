@@ -1,8 +1,10 @@
 """Recipes for other kinds of networks and data: they train as without the monitor, and draw."""
 
-import importlib
 import random
+import runpy
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import lightning.pytorch as pl
@@ -15,6 +17,7 @@ from torch.utils.data import DataLoader
 from lightning_saliency import SaliencyMonitor
 from tests.callbacks.training import assert_identical
 
+FOLDER = Path(__file__).parents[2] / "examples" / "recipes"
 # The library that each recipe needs, and what its rows of `saliency.csv` say is explained.
 RECIPES = {
     "bands": ("timm", {"0", "1", "2"}),
@@ -34,11 +37,17 @@ RECIPES = {
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 
-def recipe(name: str) -> Any:
-    library = RECIPES[name][0] if name in RECIPES else "timm"
-    pytest.importorskip(library)
-    torch.manual_seed(0)
-    return importlib.import_module(f"examples.recipes.{name}")
+@pytest.fixture
+def recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Return a function that runs the file of a recipe, and skips where a library is missing."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def run(name: str) -> Any:
+        pytest.importorskip(RECIPES[name][0] if name in RECIPES else "timm")
+        torch.manual_seed(0)
+        return SimpleNamespace(**runpy.run_path(str(FOLDER / f"{name}.py"), run_name=name))
+
+    return run
 
 
 def items_of(module: Any, folder: Path) -> Any:
@@ -84,7 +93,9 @@ def trace(network: Any, optimizer: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_trains_as_without_its_monitor_and_draws(name: str, tmp_path: Path) -> None:
+def test_a_recipe_trains_as_without_its_monitor_and_draws(
+    recipe: Callable[[str], Any], name: str, tmp_path: Path
+) -> None:
     module = recipe(name)
     monitor = module.monitor()
     with_monitor, trainer = trained(module, tmp_path, [monitor])
@@ -100,14 +111,14 @@ def test_a_recipe_trains_as_without_its_monitor_and_draws(name: str, tmp_path: P
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_a_recipe_has_at_most_three_lines_more_than_the_plain_monitor(name: str) -> None:
-    source = (Path(__file__).parents[2] / "examples" / "recipes" / f"{name}.py").read_text()
+def test_a_recipe_has_at_most_three_lines_more_than_the_plain_monitor(recipe: Callable[[str], Any], name: str) -> None:
+    source = (FOLDER / f"{name}.py").read_text()
     call = source.split("return SaliencyMonitor(")[1].split("\n\n")[0].strip().strip("()")
     assert len([line for line in call.splitlines() if line.strip(" ()")]) <= 4
     assert isinstance(recipe(name).monitor(), SaliencyMonitor)
 
 
-def test_a_loop_of_fabric_trains_as_without_evaluations() -> None:
+def test_a_loop_of_fabric_trains_as_without_evaluations(recipe: Callable[[str], Any]) -> None:
     module = recipe("fabric")
     results = []
     for watched in (True, False):
