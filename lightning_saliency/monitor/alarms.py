@@ -82,5 +82,4 @@ def sentence(watch: Watch) -> str:
 
 
 def _is_conflict(name: str) -> bool:
-    known = {cue.name: cue.evidence for cue in (*DEFAULT, *FURTHER)}
-    return known.get(name) == "conflict"
+    return any(cue.name == name and cue.evidence == "conflict" for cue in (*DEFAULT, *FURTHER))
