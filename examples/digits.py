@@ -19,6 +19,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
+from lightning_saliency.following import Alarm
 
 MEAN, STD = 0.3, 0.35
 
@@ -89,8 +90,8 @@ class History(pl.Callback):
             self.rows.append({name: value.item() for name, value in trainer.callback_metrics.items()})
 
 
-def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
-    """Print scores and decisions by epoch, and the command that shows the pictures."""
+def print_report(history: History, gate: GatedCheckpoint, alarm: Alarm, log_dir: str) -> None:
+    """Print scores and decisions by epoch, which cue is followed, and the command that shows the pictures."""
     names = [
         f"{method}/{metric}" for method in ("guided_absolute_grad", "grad_cam") for metric in ("rcap", "allegiance")
     ]
@@ -99,8 +100,9 @@ def print_report(history: History, gate: GatedCheckpoint, log_dir: str) -> None:
         scores = "  ".join(f"{row['saliency/' + name]:{len(name)}.3f}" for name in names)
         outcome = "kept" if decision.passed else "refused: " + "; ".join(decision.reasons)
         print(f"{decision.epoch:5}  {row['val_accuracy']:8.3f}  {scores}  {outcome}")
+    print(f"\nPredictions follow {f'the {alarm.cue}' if alarm.state else 'none of the cues: no shortcut was found'}.")
     names = sorted(Path(path).name for path in gate.best_k_models)
-    print(f"\nCheckpoints on disk: {', '.join(names) or 'none'} in {gate.dirpath}")
+    print(f"Checkpoints on disk: {', '.join(names) or 'none'} in {gate.dirpath}")
     print(f"Look at the explanations: tensorboard --logdir {log_dir}")
 
 
@@ -135,7 +137,7 @@ def main() -> None:
     logger = TensorBoardLogger(options.log_dir, name="")
     monitor = SaliencyMonitor(num_images=options.num_images, mean=MEAN, std=STD, best="guided_absolute_grad/rcap")
     gate = GatedCheckpoint(
-        gates={"saliency/guided_absolute_grad/rcap": options.gate},
+        gates={"saliency/guided_absolute_grad/rcap": options.gate, "saliency/alarm": "<= 0"},
         filename="epoch={epoch}-accuracy={val_accuracy:.3f}",
         monitor="val_accuracy",
         mode="max",
@@ -151,7 +153,7 @@ def main() -> None:
         enable_model_summary=False,
     )
     trainer.fit(Classifier(options.network, options.learning_rate), Digits(options.batch_size))
-    print_report(history, gate, logger.log_dir)
+    print_report(history, gate, monitor.alarm, logger.log_dir)
     if options.picture:
         save_strips(logger.log_dir, options.picture)
 

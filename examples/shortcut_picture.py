@@ -1,4 +1,4 @@
-"""Draw the result of `shortcut.py`: accuracy, the share of relevance on the mark, and a strip."""
+"""Draw the result of `shortcut.py`: accuracy, the cues that predictions follow, and what the network saw."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from strips import last_strips
+from strips import last_picture, last_strips
 
-MASS = "saliency/guided_absolute_grad/relevance_mass"
+CUES = "saliency/cues/"
+FRAME = f"{CUES}wide_frame"
 
 
 class Run(NamedTuple):
@@ -27,17 +28,19 @@ class Run(NamedTuple):
     log_dir: str
 
 
-def save_picture(runs: Sequence[Run], bound: float, path: Path) -> None:
-    """Draw a row per run: accuracy, relevance on the mark with the gate's bound, and the last strip of an image."""
-    figure = Figure(figsize=(12, 2.9 * len(runs)), layout="constrained")
-    axes = figure.subplots(len(runs), 3, squeeze=False, width_ratios=(1, 1, 2.6))
-    highest = max(bound, *(row[MASS] for run in runs for row in run.rows))
-    for run, (accuracy, relevance, picture) in zip(runs, axes, strict=True):
+def save_picture(runs: Sequence[Run], path: Path) -> None:
+    """Draw a row per run: accuracy, all cues with the gate's decisions, and the transplant of an alarm or a strip."""
+    figure = Figure(figsize=(13, 3.1 * len(runs)), layout="constrained")
+    axes = figure.subplots(len(runs), 3, squeeze=False, width_ratios=(1, 1.1, 2.6))
+    for run, (accuracy, followed, picture) in zip(runs, axes, strict=True):
         _draw_accuracy(run, accuracy)
-        _draw_relevance(run, relevance, bound, highest)
-        picture.imshow(last_strips(run.log_dir)["guided_absolute_grad"])
+        _draw_cues(run, followed)
+        transplant = last_picture(run.log_dir, FRAME)
+        picture.imshow(last_strips(run.log_dir)["guided_absolute_grad"] if transplant is None else transplant)
         picture.axis("off")
-        picture.set_title(f"{run.title}: Guided AbsoluteGrad")
+        picture.set_title(
+            f"{run.title}: {'explained' if transplant is None else 'the wide frame of one image in another'}"
+        )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
 
@@ -49,13 +52,19 @@ def _draw_accuracy(run: Run, axes: Axes) -> None:
     axes.legend(loc="center right", fontsize="small")
 
 
-def _draw_relevance(run: Run, axes: Axes, bound: float, highest: float) -> None:
-    means, errors = ([row[name] for row in run.rows] for name in (MASS, f"{MASS}_stderr"))
-    axes.errorbar(range(len(means)), means, errors, color="tab:red", capsize=3, label="relevance on the mark")
+def _draw_cues(run: Run, axes: Axes) -> None:
+    names = [name for name in run.rows[-1] if name.startswith(CUES) and not name.endswith("_stderr")]
+    for name in names:
+        values = [row[name] for row in run.rows]
+        if name == FRAME:
+            errors = [row[f"{name}_stderr"] for row in run.rows]
+            axes.errorbar(range(len(values)), values, errors, color="tab:red", capsize=3, label="wide frame", zorder=3)
+        else:
+            axes.plot(values, color="0.75", label="other cues" if name == names[-1] else None)
     for passed, marker, outcome in ((False, "x", "refused"), (True, "o", "kept")):
         epochs = [epoch for epoch, was_kept in enumerate(run.passed) if was_kept is passed]
         if epochs:
-            axes.plot(epochs, [means[epoch] for epoch in epochs], marker, color="tab:red", label=outcome)
-    axes.axhline(bound, color="0.4", linestyle=":", label="the gate's bound")
-    axes.set(title="explanations", xlabel="epoch", ylim=(-0.03 * highest, 1.1 * highest))
+            values = [run.rows[epoch][FRAME] for epoch in epochs]
+            axes.plot(epochs, values, marker, color="tab:red", label=f"checkpoint {outcome}", zorder=4)
+    axes.set(title="cues that predictions follow", xlabel="epoch", ylim=(-0.15, 1.05))
     axes.legend(loc="center right", fontsize="small")

@@ -13,8 +13,7 @@ def last_strips(log_dir: str, place: int = 0) -> dict[str, Image.Image]:
         log_dir: The run's folder.
         place: Position among the images that are always drawn, in the order of their indices.
     """
-    events = EventAccumulator(log_dir, size_guidance={"images": 0})
-    events.Reload()
+    events = _events_of(log_dir)
     strips = [tag.rsplit("/image_") for tag in events.Tags()["images"] if "/image_" in tag]
     index = sorted({index for _, index in strips}, key=int)[place]
     return {
@@ -22,3 +21,22 @@ def last_strips(log_dir: str, place: int = 0) -> dict[str, Image.Image]:
         for method, other in strips
         if other == index
     }
+
+
+def last_picture(log_dir: str, tag: str) -> Image.Image | None:
+    """Return the last picture of a tag, if there is one.
+
+    Args:
+        log_dir: The run's folder.
+        tag: Name of the picture.
+    """
+    events = _events_of(log_dir)
+    if tag not in events.Tags()["images"]:
+        return None
+    return Image.open(io.BytesIO(events.Images(tag)[-1].encoded_image_string))
+
+
+def _events_of(log_dir: str) -> EventAccumulator:
+    events = EventAccumulator(log_dir, size_guidance={"images": 0})
+    events.Reload()
+    return events

@@ -13,7 +13,8 @@ from lightning_saliency._verdicts import NoRunsError, WrongGateError, judge, rea
 from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.checkpoints import evaluate_checkpoints
 from lightning_saliency.names import Stage
-from lightning_saliency.report import NoEventFilesError, is_replaced, write_report
+from lightning_saliency.report import NoEventFilesError, write_report
+from lightning_saliency.report._output import is_replaced
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

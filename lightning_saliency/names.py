@@ -45,7 +45,9 @@ EVALUATION_COLUMNS: Final = (*ORIGIN_COLUMNS, "epoch", "step", "name", "value", 
 TEST: Final = "test_"
 DRIFT: Final = "drift_"
 LONGEST_NAME: Final = 100
-PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# In bytes, of which file systems allow 255 and endings need some.
+LONGEST_FILE: Final = 240
+PLAIN: Final = re.compile(r"\w[\w.-]*")
 VERSUS: Final = "_vs_"
 # What a name of a metric or of a drift measure must not look like, because it could not be parsed back.
 RESERVED: Final = re.compile(
@@ -191,7 +193,8 @@ def check_name(argument: str, name: object, *, parts: bool = False) -> None:
             `-` or `.`.
     """
     pieces = name.split("/") if isinstance(name, str) and parts else [name]
-    if not all(isinstance(piece, str) and PLAIN.fullmatch(piece) for piece in pieces) or len(str(name)) > LONGEST_NAME:
+    is_plain = all(isinstance(piece, str) and PLAIN.fullmatch(piece) for piece in pieces)
+    if not is_plain or len(str(name)) > LONGEST_NAME or len(str(name).encode()) > LONGEST_FILE:
         shown = repr(name) if len(repr(name)) <= 2 * LONGEST_NAME else f"{name!r:.{LONGEST_NAME}}..."
         raise ValueError(
             f"`{argument}` must be named by at most {LONGEST_NAME} letters, digits, `_`, `-` and `.`, and begin with a "

@@ -41,8 +41,9 @@ class GuidedBackprop(ReluMethod):
 
     Signals pass where both the activation and the signal are positive. The maps are sharp and hardly depend on the
     class or the parameters: see `ClassSensitivity` and `ParameterRandomization`. The rule applies to ReLUs in modules
-    and in functions, in place or not; ReLU6 and other activations keep their gradient. Cost: one forward and one
-    backward per image.
+    and in functions, in place or not, and to clipped ones (ReLU6, hard-tanh, a clamp from 0), where nothing passes
+    units that are cut off. At a leaky ReLU positive signals pass times its slope. Other activations keep their
+    gradient. Cost: one forward and one backward per image.
 
     Args:
         name: Key in results and logs.

@@ -61,8 +61,7 @@ def compact(maps: Maps) -> list[SmallMap]:
 def within_bound(maps: MapsByMethod, num_maps: int) -> MapsByMethod:
     """Make maps smaller, and keep those of fewer images if they would be too small, to bound what is remembered.
 
-    What is kept depends on the index of an image and the numbers of images and methods only, so that all processes keep
-    the same.
+    The choice depends only on the index of an image and the numbers of images and methods, so that all processes agree.
 
     Args:
         maps: Small maps.

@@ -10,6 +10,7 @@ MARKS: Final = re.compile(r"[\\`*\[\]#]|(?<![^\W_])_|_(?![^\W_])")
 
 def escaped(text: object) -> str:
     """Take from a text what Markdown or HTML would read as marks."""
-    plain = "".join(ENTITIES.get(letter, letter) for letter in " ".join(str(text).split()))
+    valid = str(text).encode("utf-8", "backslashreplace").decode("utf-8")
+    plain = "".join(ENTITIES.get(letter, letter) for letter in " ".join(valid.split()))
     # Entities are made of marks, too.
     return re.sub(r"(&#?\w+;)|(" + MARKS.pattern + ")", lambda match: match[1] or f"\\{match[2]}", plain)

@@ -1,16 +1,59 @@
 """Rules other than the gradient's for what flows back through ReLUs."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._checks import UnsuitableModelError
-from lightning_saliency.passes.propagation import Operation, Watching, apply_to_copy, with_rule, write_back
+from lightning_saliency.passes.propagation import (
+    Operation,
+    Watching,
+    apply_to_copy,
+    carries_gradient,
+    with_rule,
+    write_back,
+)
 from lightning_saliency.passes.quantiles import quantile
 
 Kind: TypeAlias = Literal["guided", "deconvolution", "rectified", "rectified_magnitude"]
+
+
+CLAMPS: Final = frozenset({"clamp", "clip", "clamp_min"})
+ARGUMENTS: Final = {
+    "leaky_relu": ("negative_slope",),
+    "hardtanh": ("min_val", "max_val"),
+    "clamp": ("min", "max"),
+    "clip": ("min", "max"),
+    "clamp_min": ("min",),
+}
+OTHERS: Final = frozenset(
+    {"celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "rrelu"}
+    | {"selu", "sigmoid", "silu", "softplus", "softsign", "tanh"}
+)
+
+
+class Rectifier(NamedTuple):
+    """A piecewise linear activation: from `low` to `high` its slope is 1, below it is `slope`, above it is 0."""
+
+    low: float = 0.0
+    high: float = math.inf
+    slope: float = 0.0
+
+    def derivative(self, activation: Tensor) -> Tensor:
+        """Return the slope where the output is this."""
+        inside = (activation > self.low) & (activation < self.high)
+        return torch.where(inside, 1.0, torch.where(activation < self.high, self.slope, 0.0)).to(activation)
+
+    def is_below_its_top(self, activation: Tensor) -> Tensor:
+        """Whether the output is not cut at the top."""
+        return activation < self.high
+
+
+RELU: Final = Rectifier()
 
 
 @dataclass(frozen=True)
@@ -19,6 +62,8 @@ class ReluRule:
 
     Guided: where the activation and the signal are positive. Deconvolution: where the signal is positive.
     Rectified: where activation times signal, or times its magnitude, exceeds a quantile over the layer.
+    At a clipped ReLU nothing passes units at the top, except for deconvolution, which ignores activations. At a leaky
+    ReLU what passes is multiplied by the slope; deconvolution applies the leaky ReLU itself to the signal.
     """
 
     kind: Kind
@@ -28,13 +73,17 @@ class ReluRule:
         """Start to watch the ReLUs of one forward."""
         return _WatchingReLUs(self)
 
-    def passing(self, signal: Tensor, activation: Tensor) -> Tensor:
+    def passing(self, signal: Tensor, activation: Tensor, rectifier: Rectifier = RELU) -> Tensor:
         """Return the part of a signal that passes; signal and activation are (B, ...)."""
-        if self.kind in ("guided", "deconvolution"):
-            positive = signal > 0
-            return torch.where(positive & (activation > 0) if self.kind == "guided" else positive, signal, 0.0)
+        if self.kind == "guided":
+            return signal.clamp(min=0) * rectifier.derivative(activation)
+        if self.kind == "deconvolution":
+            return torch.where(signal > 0, signal, rectifier.slope * signal)
         size = signal.abs() if self.kind == "rectified_magnitude" else signal
-        return beyond(signal, activation * size, quantile(activation * size, self.percentile))
+        passed = beyond(signal, activation * size, quantile(activation * size, self.percentile))
+        if rectifier.slope:
+            return passed * rectifier.derivative(activation)
+        return torch.where(rectifier.is_below_its_top(activation), passed, 0.0)
 
 
 def beyond(signal: Tensor, importance: Tensor, threshold: Tensor | float) -> Tensor:
@@ -47,22 +96,51 @@ class _WatchingReLUs(Watching):
         super().__init__()
         self.rule = rule
         self.count = 0
+        self.others: set[str] = set()
 
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-        if name != "relu":
+        if not args and "input" in options:
+            args = (options.pop("input"),)
+        rectifier = _rectifier(name, args[1:], options) if args else None
+        if name in CLAMPS and rectifier is not None and not carries_gradient(args[0]):
+            rectifier = None  # it bounds a number and is no activation
+        if rectifier is None:
+            self.others |= {name} & OTHERS
             return operation(*args, **options)
         self.count += 1
-        images, rest = args[0] if args else options.pop("input"), args[1:]
-        output, wrote = apply_to_copy(operation, (images, *rest), options)
+        output, wrote = apply_to_copy(operation, args, options)
         rule = self.rule
-        return write_back(
-            images, with_rule(output, (images,), lambda signal: (rule.passing(signal, output),)), wrote=wrote
-        )
+        passed = with_rule(output, (args[0],), lambda signal: (rule.passing(signal, output, rectifier),))
+        return write_back(args[0], passed, wrote=wrote)
 
     def finish(self) -> None:
         """Refuse a model without ReLUs."""
         if not self.count:
+            others = f" of them, only {', '.join(sorted(self.others))}" if self.others else ""
             raise UnsuitableModelError(
-                "Expected a model with ReLUs, but its forward ran none: the rule changes nothing but ReLUs, so that "
-                "the map would silently be the plain gradient. Use a method for any activation, such as Gradient."
+                f"Expected a model with ReLUs, but its forward ran none{others}: the rule changes nothing but ReLUs "
+                "(plain, clipped or leaky), so that the map would silently be the plain gradient. "
+                "Use a method for any activation, such as Gradient."
             )
+
+
+def _rectifier(name: str, rest: tuple[Any, ...], options: Mapping[str, Any]) -> Rectifier | None:
+    """Describe an operation with these arguments after the input, or return `None` if it is no ReLU."""
+    given = dict(zip(ARGUMENTS.get(name, ()), rest, strict=False)) | dict(options)
+    if name == "relu":
+        return RELU
+    if name == "relu6":
+        return Rectifier(high=6.0)
+    if name == "leaky_relu":
+        return Rectifier(slope=float(given.get("negative_slope", 0.01)))
+    if name == "hardtanh":
+        return _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0))
+    # A bound above 0 keeps values from a division or a logarithm.
+    return _clipped(given.get("min"), given.get("max")) if name in CLAMPS and given.get("min") == 0 else None
+
+
+def _clipped(low: Any, high: Any) -> Rectifier | None:
+    """Describe a clipped ReLU with bounds that are numbers."""
+    if not isinstance(low, int | float) or not isinstance(high, int | float | None):
+        return None
+    return Rectifier(float(low), math.inf if high is None else float(high))

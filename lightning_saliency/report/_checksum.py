@@ -23,7 +23,7 @@ def masked_checksums(records: Sequence[bytes]) -> list[int]:
 
     Example:
         >>> [hex(checksum) for checksum in masked_checksums([b"123456789"])]
-        ['0xc83ac8ff']
+        ['0xc78ab0e5']
     """
     places: dict[int, list[int]] = {}
     for place, record in enumerate(records):

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.plugins.hparams import metadata as hparams
 from tensorboard.plugins.scalar import metadata as scalars
 
-from lightning_saliency.names import card_name, decisions_name
+from lightning_saliency.names import alarm_name, card_name, decisions_name
 from lightning_saliency.report._files import open_plain
 from lightning_saliency.report._limits import (
     LONGEST_TAG,
@@ -32,7 +32,7 @@ from lightning_saliency.report._records import DamagedFileError, Record, read_re
 
 Entry = TypeVar("Entry")
 TEXT: Final = "/text_summary"
-TEXTS: Final = (card_name(""), decisions_name(""))
+TEXTS: Final = (card_name(""), alarm_name(""), decisions_name(""))
 # What a series is thinned to if there are very many values, and Lightning's counter, which others need.
 FEWEST: Final = 100
 EPOCH: Final = "epoch"
@@ -74,7 +74,7 @@ class Events:
         return self._first if math.isfinite(self._first) else None
 
     def read(self, path: Path, advance: Callable[[int], object]) -> None:
-        """Read a file to its end, or as far as it can be read.
+        """Read a file to its end, or up to the damage that ends it.
 
         Args:
             path: An event file.

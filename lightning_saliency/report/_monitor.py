@@ -4,7 +4,19 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from lightning_saliency.names import CURVES, SINCE, LoggedName, Since, card_name, monitors_in, passed_name
+from lightning_saliency.names import (
+    CONFLICT,
+    CUES,
+    CURVES,
+    SINCE,
+    WORST,
+    LoggedName,
+    Since,
+    alarm_name,
+    card_name,
+    monitors_in,
+    passed_name,
+)
 from lightning_saliency.report._log import Log, Pictures, Scalars
 
 Entry = TypeVar("Entry")
@@ -39,6 +51,10 @@ class Monitor:
         margins: Lines by (metric, control) and method.
         drift: Lines by (measure, earlier evaluation) and method.
         counts: Lines of invalid and blank maps, by kind and method.
+        cues: Lines by cue.
+        alarms: The line of the alarm's states, by its name.
+        transplants: Pictures by cue.
+        alarm: The last sentence about an alarm.
         strips: Pictures by place and method.
         curves: Pictures by metric.
         card: Markdown that explains it.
@@ -51,6 +67,10 @@ class Monitor:
     margins: dict[tuple[str, str], Lines] = field(default_factory=dict)
     drift: dict[tuple[str, str], Lines] = field(default_factory=dict)
     counts: dict[str, Lines] = field(default_factory=dict)
+    cues: Lines = field(default_factory=dict)
+    alarms: Lines = field(default_factory=dict)
+    transplants: dict[str, Pictures] = field(default_factory=dict)
+    alarm: str = ""
     strips: dict[str, dict[str, Pictures]] = field(default_factory=dict)
     curves: dict[str, Pictures] = field(default_factory=dict)
     card: str = ""
@@ -89,7 +109,12 @@ def other_scalars(log: Log, monitors: list[Monitor], gates: Iterable[str]) -> Li
 
 def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
     seconds = log.scalars[str(LoggedName(name, "seconds"))]
-    monitor = Monitor(name, tuple(seconds), card=_last(log.texts.get(card_name(name), {})))
+    monitor = Monitor(
+        name,
+        tuple(seconds),
+        card=_last(log.texts.get(card_name(name), {})),
+        alarm=_last(log.texts.get(alarm_name(name), {})),
+    )
     for tag, values in _of_monitor(name, log.scalars, inside):
         value = LoggedName.parse(tag, name)
         if value is not None and value.stage == "fit" and value.part == "value":
@@ -98,6 +123,8 @@ def _monitor(name: str, log: Log, inside: tuple[str, ...]) -> Monitor:
         group, _, place = tag.removeprefix(f"{name}/").rpartition("/")
         if group == CURVES:
             monitor.curves[place] = pictures
+        elif group == CUES:
+            monitor.transplants[place] = pictures
         elif group:
             monitor.strips.setdefault(place, {})[group] = pictures
     return monitor
@@ -113,6 +140,12 @@ def _of_monitor(name: str, tags: Mapping[str, Entry], inside: tuple[str, ...]) -
 def _add(monitor: Monitor, name: LoggedName, line: Line) -> None:
     if name.kind == "cost":
         monitor.costs[name.quantity] = line
+    elif name.kind == "alarm":
+        monitor.alarms[name.quantity] = line
+    elif name.kind == "cue":
+        # The cells of the grid are a picture.
+        if not (name.quantity.endswith((WORST, CONFLICT)) or name.quantity.startswith("cell_")):
+            monitor.cues[name.quantity] = line
     elif name.kind == "count":
         monitor.counts.setdefault(name.quantity, {})[name.method] = line
     elif name.kind == "margin":

@@ -54,7 +54,7 @@ def size_of(folders: Iterable[Path]) -> int:
 
 
 def read_run(folder: Path, name: str, advance: Callable[[int], object] = lambda count: None) -> Log:
-    """Read one run and its tables, as far as they can be read.
+    """Read one run and its tables, without the parts that are damaged.
 
     Args:
         folder: Folder of the run.

@@ -35,6 +35,10 @@ class Details:
         scores: A chart by metric.
         margins: A chart by metric and control.
         drift: A chart by measure and earlier evaluation.
+        alarm: The last sentence about a cue that the network follows.
+        followed: A chart of the alarm, and one of all cues.
+        cues: Style classes by cue.
+        transplants: A stepper by cue.
         curves: A stepper by metric.
         strips: A stepper by image.
         classes: A table by metric.
@@ -48,6 +52,10 @@ class Details:
     scores: Sequence[Chart]
     margins: Sequence[Chart]
     drift: Sequence[Chart]
+    alarm: Markup | None
+    followed: Sequence[Chart]
+    cues: Mapping[str, str]
+    transplants: Sequence[Stepper]
     curves: Sequence[Stepper]
     strips: Sequence[Stepper]
     classes: Sequence[ClassTable]
@@ -128,11 +136,23 @@ def _details(monitor: Monitor, scores: ImageScores, marks: Sequence[Mark], clock
             for (metric, control), lines in monitor.margins.items()
         ],
         drift=_drift(monitor, clock, styles),
+        alarm=markdown(monitor.alarm) if monitor.alarm else None,
+        followed=_followed(monitor, clock, marks),
+        cues=styles_of(monitor.cues, ()),
+        transplants=[stepper(cue, {"": pictures}, clock, room) for cue, pictures in monitor.transplants.items()],
         curves=[stepper(metric, {"": pictures}, clock, room) for metric, pictures in monitor.curves.items()],
         strips=[stepper(title, by_method, clock, room) for title, by_method in monitor.strips.items()],
         classes=class_tables(monitor, scores),
         card=markdown(monitor.card) if monitor.card else None,
     )
+
+
+def _followed(monitor: Monitor, clock: Clock, marks: Sequence[Mark]) -> list[Chart]:
+    """Lay out the alarm, and how much each cue is followed."""
+    charts = [chart("alarm", monitor.alarms, clock, {}, marks=marks, zero=True, width=WIDTH)] if monitor.alarms else []
+    if monitor.cues:
+        charts.append(chart("cues followed", monitor.cues, clock, styles_of(monitor.cues, ()), zero=True, width=WIDTH))
+    return charts
 
 
 def _drift(monitor: Monitor, clock: Clock, styles: Mapping[str, str]) -> list[Chart]:

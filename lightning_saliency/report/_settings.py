@@ -18,7 +18,7 @@ def settings_of(content: bytes, folder: Path, faults: list[str], left_out: LeftO
     """Return hyper-parameters by name; Lightning's file is returned as one text.
 
     Args:
-        content: What the hparams plugin holds.
+        content: Contents of the hparams plugin.
         folder: Folder of the run.
         faults: Gets a sentence if the file must not be read.
         left_out: Counts hyper-parameters that are not returned.

@@ -28,6 +28,7 @@ HOSTILE = [
     "a b",
     "",
     "x" * 101,
+    "日" * 90,
     "a,b",
     '"',
 ]
@@ -74,12 +75,12 @@ def test_the_parts_of_a_name_are_plain_words_too(name):
         monitor(name=name)
 
 
-@pytest.mark.parametrize("name", ["grad_cam", "GradCAM-2.layer4", "_x", "7", "x" * 100])
+@pytest.mark.parametrize("name", ["grad_cam", "GradCAM-2.layer4", "_x", "7", "größe", "日本", "x" * 100])
 def test_plain_words_are_names(name):
     assert list(monitor(methods={name: Gradient()}, name=name).settings.methods) == [name]
 
 
-@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+a", "-a", "@a", "\ta", "plain", "a\udc80"])
+@pytest.mark.parametrize("name", ["=HYPERLINK(1)", "+a", "-a", "@a", "\ta", "plain", "a\udc80"], ids=ascii)
 def test_classes_are_no_formulas_in_tables(tmp_path, name):
     data = Data()
     loader = data.val_dataloader()

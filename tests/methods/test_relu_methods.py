@@ -1,6 +1,8 @@
 """Guided backpropagation, deconvolution and RectGrad: other libraries, closed forms, ReLUs in all disguises."""
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import ClassVar
 
 import pytest
 import torch
@@ -71,7 +73,7 @@ def test_relus_are_caught_wherever_they_are(way: str) -> None:
 def test_a_model_without_relus_is_refused(method: GuidedBackprop) -> None:
     images, targets = pictures(2, size=32)
     for model in (tiny_vit(), nn.Sequential(nn.Conv2d(3, 4, 3), nn.SiLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())):
-        with pytest.raises(ValueError, match=r"ReLUs.*none"):
+        with pytest.raises(ValueError, match=r"ReLUs, but its forward ran none of them, only (gelu|silu):"):
             method(model, images, targets)
 
 
@@ -163,3 +165,76 @@ def test_equal_rules_share_a_pass() -> None:
     kinds = {"a": RectGrad(0.9), "b": RectGrad(0.9, name="other"), "c": RectGrad(0.9, magnitude=True)}
     explain(model, *pictures(3), kinds)
     assert len(calls) == 2
+
+
+class Clipped(nn.Module):
+    """One network of clipped ReLUs, written in a different way each time."""
+
+    WAYS: ClassVar[dict[str, Callable[[Tensor], Tensor]]] = {
+        "relu6": functional.relu6,
+        "module": nn.ReLU6(),
+        "module in place": nn.ReLU6(inplace=True),
+        "hard-tanh": lambda features: functional.hardtanh(features, 0.0, 6.0),
+        "hard-tanh module": nn.Hardtanh(0, 6),
+        "clamp": lambda features: features.clamp(0, 6),
+        "clamp by name": lambda features: torch.clamp(features, min=0, max=6),
+        "clamp in place": lambda features: features.clamp_(0, 6),
+        "clip": lambda features: features.clip(0, 6),
+    }
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.way = nn.Linear(192, 30), nn.Linear(30, 4), way
+        with torch.no_grad():
+            self.first.weight.mul_(60)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.WAYS[self.way](self.first(images.flatten(1))))
+
+
+@pytest.mark.parametrize("way", Clipped.WAYS)
+def test_clipped_relus_pass_nothing_where_they_are_cut_off(way: str) -> None:
+    model, (images, targets) = Clipped(way), pictures(4)
+    features = model.first(images.flatten(1))
+    signal = model.second.weight[targets]
+    inside = (features > 0) & (features < 6)
+    assert (features >= 6).any()
+    importance = features.clamp(0, 6) * signal
+    important = importance > importance.amin(dim=1, keepdim=True)
+    expected = {
+        "guided_backprop": torch.where(inside & (signal > 0), signal, 0.0),
+        "deconvolution": signal.clamp(min=0),
+        "rect_grad": torch.where((features < 6) & important, signal, 0.0),
+    }
+    maps = explain(model, images, targets, [GuidedBackprop(), Deconvolution(), RectGrad(0.0)])
+    for name, passed in expected.items():
+        at_image = (passed @ model.first.weight).reshape(images.shape).detach()
+        by_hand = (images * at_image).abs().sum(dim=1) if name == "rect_grad" else at_image.abs().amax(dim=1)
+        torch.testing.assert_close(maps[name], by_hand)
+        assert by_hand.any()
+
+
+def test_leaky_relus_pass_positive_signals_times_their_slope() -> None:
+    model, (images, targets) = multilayer(), pictures(4)
+    leaky = nn.Sequential(
+        *[nn.LeakyReLU(0.2) if isinstance(layer, nn.ReLU) else layer for layer in model][:3], model[-1]
+    )
+    leaky[-1] = nn.Linear(40, 4)
+    features, signal = leaky[1](images.flatten(1)), leaky[-1].weight[targets]
+    guided = signal.clamp(min=0) * torch.where(features > 0, 1.0, 0.2)
+    deconvolved = torch.where(signal > 0, signal, 0.2 * signal)
+    for method, passed in ((GuidedBackprop(), guided), (Deconvolution(), deconvolved)):
+        at_image = (passed @ leaky[1].weight).reshape(images.shape).detach()
+        torch.testing.assert_close(method(leaky, images, targets), at_image.abs().amax(dim=1))
+    flat = nn.Sequential(*[nn.LeakyReLU(0.0) if isinstance(layer, nn.ReLU) else layer for layer in model])
+    for method in (GuidedBackprop(), Deconvolution(), RectGrad(0.8)):
+        torch.testing.assert_close(method(flat, images, targets), method(model, images, targets))
+
+
+def test_a_mobilenet_is_explained() -> None:
+    from torchvision.models import mobilenet_v2
+
+    images, targets = pictures(2, size=32)
+    for method in (GuidedBackprop(), Deconvolution(), RectGrad(0.5)):
+        assert method(mobilenet_v2(num_classes=4), images, targets).any()

@@ -59,9 +59,12 @@ def test_the_demo_explains_every_option(monkeypatch, capsys):
 def test_the_shortcut_is_refused(tmp_path):
     picture = tmp_path / "story.png"
     printed = run("shortcut.py", "--epochs", 3, "--log-dir", tmp_path, "--picture", picture)
-    assert width_of(picture) == 1200
+    assert width_of(picture) == 1300
     marked, clean = printed.split("No marks:")
-    last = marked.strip().splitlines()[-1].split()
+    *_, last, sentence = (line for line in marked.strip().splitlines() if line)
+    assert "frame" in sentence
+    assert "none of the cues" in clean
+    last = last.split()
     assert float(last[1]) > 0.99, "validation looks perfect"
     assert float(last[2]) < 0.3, "the test set does not"
     assert last[-1] == "refused"
