@@ -9,7 +9,7 @@ from lightning_saliency.monitor.fault import Fault
 
 
 def act(trainer: pl.Trainer, state: MonitorState, watch: Watch) -> None:
-    """Tell of a confirmed alarm once a family of cues, and do what the user wants besides, on every process."""
+    """Tell of a confirmed alarm once a family, and do as `on_alarm` says, the same on every process."""
     decision, choice = watch.decision, state.settings.on_alarm
     if decision.silence and "silence" not in state.warnings:
         state.warnings.add("silence")

@@ -213,6 +213,14 @@ def explain_donors(
         labels: Their labels (N,).
         cues: The cues.
         max_batch_size: Most images in one pass.
+
+    Example:
+        >>> import torch
+        >>> from lightning_saliency import cues
+        >>> network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+        >>> explain_donors(network, torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 0]), cues.DEFAULT).shape
+        torch.Size([3, 4, 4])
+        >>> explain_donors(network, torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 0]), [cues.Level()])
     """
     needed = any(cue.needs_maps and not cue.misfit(tuple(images.shape[1:])) for cue in cues)
     if not needed:

@@ -50,7 +50,7 @@ class Example(NamedTuple):
 
 @dataclass(frozen=True)
 class Transplants:
-    """What is put into which hosts.
+    """Cues, and the hosts that they are put into.
 
     Attributes:
         cues: The cues.
@@ -79,7 +79,8 @@ class Transplants:
     ) -> tuple[dict[str, Following], dict[str, Example]]:
         """Put the cues of some donors into hosts; returns records and examples by name of the cue.
 
-        What is no class is followed all the same, since other processes may wait for the passes, and then left out.
+        Donors whose label is no class are followed all the same, since other processes may wait for the passes, and
+        then left out.
         """
         if images.shape[1:] != self.hosts.images.shape[1:]:
             return {}, {}
@@ -118,7 +119,7 @@ class Transplants:
     ) -> dict[str, Example]:
         """Show for each cue the donor that most hosts follow, in a host that does.
 
-        What cannot be shown is predicted all the same, since other processes may wait for the passes.
+        Cues without an example are predicted all the same, since other processes may wait for the passes.
         """
         cues = [cue for cue in self.cues if not followings[cue.name].misfit]
         if not (cues and len(pool.images)) or self.show(images[:1]) is None:

@@ -14,7 +14,7 @@ CORNER = 2
 
 
 def templates() -> Tensor:
-    """Return an object of each class (K, 1, S, S), which fills the images but for their borders."""
+    """Return an object of each class (K, 1, S, S), which fills the images within their borders."""
     generator = torch.Generator().manual_seed(7)
     cells = torch.randn(CLASSES, 16, generator=generator)
     # Neither brightness nor another object tells anything about an object.

@@ -337,7 +337,7 @@ def test_picture_text_card_and_charts_are_in_tensorboard(tmp_path):
     assert "predictions follow the wide frame, not confirmed yet: 100%" in suspicion
     assert "predictions follow the wide frame: 100%" in confirmation
     (card,) = log.texts["saliency/card"].values()
-    assert "What the network follows" in card
+    assert "the network follows" in card
     layout = "".join(map(str, read(logger).Tensors("custom_scalars__config__")))
     assert "cues followed" in layout
     assert {tag for tag in log.pictures if tag.startswith("saliency/cues/")} == {"saliency/cues/wide_frame"}

@@ -178,12 +178,10 @@ class Remembering(Patterns):
             case "tensor" | "array":
                 state += 1
                 return float(state[0])
-            case "count" | "cycle":
-                return next(state)
             case "nested":
                 state["inside"][0].reads += 1
                 return state["inside"][0].reads
-        return state.random()
+        return state.random() if self.kind == "seldom" else next(state)
 
     def __getitem__(self, index):
         image, label = super().__getitem__(index)
@@ -191,8 +189,8 @@ class Remembering(Patterns):
 
 
 STATES = (
-    "dictionary", "default dictionary", "counter", "list", "deque", "set", "tensor", "array", "count", "cycle", "nested",
-    "seldom",
+    "dictionary", "default dictionary", "counter", "list", "deque", "set", "tensor", "array", "count", "cycle",
+    "nested", "seldom",
 )  # fmt: skip
 
 
