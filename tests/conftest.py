@@ -1,6 +1,7 @@
 """Fixtures of all tests: one thread, a seed, and warnings that are forgotten between tests."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,6 +15,15 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_results_here() -> Iterator[None]:
+    """Let no test leave the files of a run without a logger in the folder that tests run in."""
+    names = ("saliency.csv", "evaluations.csv", "pictures", "texts")
+    before = {name for name in names if Path(name).exists()}
+    yield
+    assert {name for name in names if Path(name).exists()} <= before
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,8 @@
 """Gates on values that nothing computes: they would refuse every checkpoint of a run."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
 
 import lightning.pytorch as pl
 
@@ -9,6 +11,8 @@ from lightning_saliency.callbacks._freshness import ValuesBefore
 from lightning_saliency.callbacks._gate_names import monitor_that_logs, monitors_of
 from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
 from lightning_saliency.names import PARTS, LoggedName
+
+MOST_NAMED: Final = 5
 
 
 def refuse_absent(trainer: pl.Trainer, names: Iterable[str], before: ValuesBefore) -> frozenset[str]:
@@ -29,9 +33,10 @@ def refuse_absent(trainer: pl.Trainer, names: Iterable[str], before: ValuesBefor
     verdicts = tell_everyone({name: _is_coming(trainer, name, before) for name in sorted(names)}, trainer)
     absent = [name for name, is_coming in verdicts.items() if is_coming is False]
     if absent:
+        nearest = get_close_matches(absent[0], _computed(trainer), MOST_NAMED, cutoff=0)
         raise ValueError(
             f"`gates` must be on values that validations compute, but got {absent[0]!r}, which this one did not.  "
-            f"Choose among {', '.join(_computed(trainer))}, or log it in `validation_step`."
+            f"Log it in `validation_step`, or name a value that there is, such as {', '.join(nearest)}."
         )
     return frozenset(name for name, is_coming in verdicts.items() if is_coming)
 

@@ -249,10 +249,10 @@ class GatedCheckpoint(ModelCheckpoint):
     def _judge_once(self, trainer: pl.Trainer) -> None:
         """Judge, unless this validation has been."""
         if self._validating is not None:
+            self._validating = None
             if self._unmet:
                 self._unmet = refuse_absent(trainer, self._unmet, self._before)
             self._judge(trainer)
-            self._validating = None
 
     def _judge(self, trainer: pl.Trainer) -> None:
         fresh = partial(self._before.fresh, trainer)

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.metrics import Sparseness
+from tests.callbacks.training import FOLDER
 
 MOST = 8 * 2**20
 
@@ -74,6 +75,7 @@ def evaluate(num_images, side, num_methods):
         max_epochs=2,
         limit_train_batches=1,
         logger=False,
+        default_root_dir=FOLDER.name,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
