@@ -145,17 +145,6 @@ def test_a_star_logs_everything():
     assert run.callback_metrics[f"{SCORE}_vs_random_low"].item() == pytest.approx(value - error, abs=1e-6)
 
 
-def test_a_method_named_like_a_pattern_is_matched_by_its_name():
-    run, _ = fit(
-        [
-            SaliencyMonitor(
-                {"a[b]*": Gradient()}, ["rcap"], num_images=6, mean=MEAN, std=STD, log=["a[b]*/rcap_stderr"], cues=()
-            )
-        ]
-    )
-    assert "saliency/a[b]*/rcap_stderr" in logged_by(run)
-
-
 def test_a_test_logs_the_same_values_under_its_names():
     watcher = monitor(log=("*/rcap_stderr",))
     run, module = fit([watcher])
