@@ -64,9 +64,7 @@ def _is_default(text: str, settings: Settings) -> bool:
 
 
 def _matches(pattern: str, text: str, settings: Settings) -> bool:
-    name = text.removeprefix(f"{settings.name}/")
-    # A name may hold what is a mark in a pattern.
-    return name == pattern or fnmatchcase(name, pattern)
+    return fnmatchcase(text.removeprefix(f"{settings.name}/"), pattern)
 
 
 def _names_of_drift(settings: Settings) -> Iterable[str]:
