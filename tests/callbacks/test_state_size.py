@@ -55,7 +55,7 @@ class Turn(Callback):
         self.method.turned = trainer.current_epoch == 1
 
 
-def evaluate(num_images, side, num_methods):
+def evaluate(folder, num_images, side, num_methods):
     """Evaluate twice, and return the monitor."""
     images = torch.rand(num_images, 1, side, side, generator=torch.Generator().manual_seed(0))
     loader = DataLoader(TensorDataset(images, torch.arange(num_images) % 2), 256)
@@ -92,8 +92,8 @@ def size_of(state):
 
 
 @pytest.mark.parametrize(("num_images", "side", "num_methods"), [(256, 64, 10), (256, 32, 10), (2_500, 8, 10)])
-def test_a_checkpoint_grows_by_a_bound_whatever_is_watched(num_images, side, num_methods):
-    watcher = evaluate(num_images, side, num_methods)
+def test_a_checkpoint_grows_by_a_bound_whatever_is_watched(tmp_path, num_images, side, num_methods):
+    watcher = evaluate(tmp_path, num_images, side, num_methods)
     assert size_of(watcher.state_dict()) < 1.1 * MOST
     values, counts = watcher.history[-1].values, watcher.history[-1].counts
     assert values["saliency/m0/drift_spearman"] == pytest.approx(1, abs=1e-6)
@@ -103,14 +103,14 @@ def test_a_checkpoint_grows_by_a_bound_whatever_is_watched(num_images, side, num
     assert (counts["saliency/m0/drift_spearman"] == num_images) == fits
 
 
-def test_few_maps_are_remembered_as_they_are():
-    watcher = evaluate(64, 64, 4)
+def test_few_maps_are_remembered_as_they_are(tmp_path):
+    watcher = evaluate(tmp_path, 64, 64, 4)
     state = watcher.state_dict()["memory"]
     assert {packed["maps"].numel() for packed in state["maps"]["first"].values()} == {64 * 64 * 64}
 
 
-def test_a_restored_memory_measures_the_same_drift():
-    watcher = evaluate(256, 32, 10)
+def test_a_restored_memory_measures_the_same_drift(tmp_path):
+    watcher = evaluate(tmp_path, 256, 32, 10)
     state = watcher.state_dict()
     other = SaliencyMonitor(dict(watcher.settings.methods), [Sparseness()], controls=[], num_images=256, cues=())
     other.load_state_dict(state)
