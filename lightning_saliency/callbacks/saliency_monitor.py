@@ -78,8 +78,9 @@ class SaliencyMonitor(EvaluationHooks):
             labels (B, ...) or `None`) that returns classes (B,), a target, or the values (B,) to explain themselves.
         min_confidence: Leave out images whose target has less probability; the share used is then logged.
             Probabilities are those of a softmax, or of a sigmoid where the metrics say `activation="sigmoid"`.
-        mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
-            data set's transforms and a timm network's configuration, and takes images in [0, 1] as raw.
+        mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in
+            transforms, the data module, image processors and a timm network's configuration, and takes images in
+            [0, 1] as raw. Values that do not lead back to about [0, 1] are refused.
         std: Standard deviation that they were normalised with.
         model: Where images go in and logits come out: `None` for the module itself, the path of an attribute
             such as `"net.backbone"`, or a function of (module, images).

@@ -98,10 +98,18 @@ def _kept(value: Any) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
             try:
-                return copy.copy(value)
+                return copy.copy(value) if isinstance(value, itertools.count) else _copy_of_cycle(value)
             except TypeError:
                 return value
     return value
+
+
+def _copy_of_cycle(cycle: Any) -> Any:
+    """Copy what it goes through too, which `copy.copy` shares during the first round."""
+    kind, (iterator,), (saved, is_saved) = cycle.__reduce__()
+    clone = kind(copy.copy(iterator))
+    clone.__setstate__((list(saved), is_saved))
+    return clone
 
 
 def _referents(one: Any) -> list[Any]:
@@ -118,12 +126,13 @@ def _referents(one: Any) -> list[Any]:
 
 
 def _functions_of(kind: type) -> list[Any]:
-    """List the methods and class attributes of a user's class."""
+    """List the methods and class attributes of a user's class, without containers, which belong to all its objects."""
     return [
         getattr(value, "__func__", getattr(value, "fget", None) or value)
         for base in kind.__mro__
         if base.__module__.partition(".")[0] not in LIBRARIES
         for value in vars(base).values()
+        if not (type(value) in SEQUENCES or type(value) in TABLES or isinstance(value, Tensor | np.ndarray))
     ]
 
 

@@ -70,8 +70,8 @@ def evaluate(
         network: Network from images to logits, on the device where it is evaluated. A wrapper of
             `DistributedDataParallel` or Fabric is left out, since its forward may wait for other processes.
         data: A loader, or tensors (images, labels) or (images, labels, masks). Of a `DataLoader` over data with indices
-            the images are chosen by `seed` and read by index, whatever its sampler. Of any other iterable of batches
-            they are the first ones.
+            the images are chosen by `seed` from those that its sampler holds, and read by index. Of any other iterable
+            of batches, and where the sampler is of a kind that torch does not have, they are the first ones.
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
         metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
@@ -88,8 +88,9 @@ def evaluate(
             other outputs one of `lightning_saliency.targets`, such as `Regression(0)`; or a function of (output,
             labels (B, ...) or `None`) that returns classes (B,), a target, or the values (B,) to explain themselves.
         min_confidence: Leave out images whose target has less probability.
-        mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in the
-            data set's transforms and a timm network's configuration, and takes images in [0, 1] as raw.
+        mean: Mean that images were normalised with, one value or one per channel. `None` looks for it in
+            transforms, the data module, image processors and a timm network's configuration, and takes images in
+            [0, 1] as raw. Values that do not lead back to about [0, 1] are refused.
         std: Standard deviation that they were normalised with.
         model: Where images go in and logits come out: `None` for the network itself, the path of an attribute
             such as `"net.backbone"`, or a function of (network, images).

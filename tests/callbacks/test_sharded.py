@@ -173,7 +173,7 @@ def test_training_is_bit_identical_with_and_without_the_monitor(ranks, watched, 
         assert "saliency/grad_cam/drift_spearman" in rank["names"]
 
 
-def test_an_image_that_one_process_cannot_read_skips_the_evaluation_on_both(ranks):
+def test_an_image_that_one_process_cannot_read_is_left_out_on_both(ranks):
     assert all("saliency/left_out" in rank["torn names"] for rank in ranks)
 
 
