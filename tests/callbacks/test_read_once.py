@@ -166,25 +166,6 @@ class Remembering(Patterns):
     def level(self):
         """Change the state, and return a number that it had."""
         state = self.state
-<<<<<<< HEAD
-        match self.kind:
-            case "dictionary" | "default dictionary" | "counter":
-                state["reads"] += 1
-                return state["reads"]
-            case "list" | "deque":
-                state.append(state[-1] + 1)
-                return state[-1]
-            case "set":
-                state.add(len(state))
-                return len(state)
-            case "tensor" | "array":
-                state += 1
-                return float(state[0])
-            case "nested":
-                state["inside"][0].reads += 1
-                return state["inside"][0].reads
-        return state.random() if self.kind == "seldom" else next(state)
-=======
         if isinstance(state, dict) and self.kind != "nested":
             state["reads"] += 1
         elif isinstance(state, list | deque):
@@ -207,24 +188,16 @@ class Remembering(Patterns):
         if isinstance(state, np.random.Generator):
             return state.random()
         return next(state) if hasattr(state, "__next__") else float(state[-1])
->>>>>>> data
 
     def __getitem__(self, index):
         image, label = super().__getitem__(index)
         return image + 0.001 * self.level(), label
 
 
-<<<<<<< HEAD
-STATES = (
-    "dictionary", "default dictionary", "counter", "list", "deque", "set", "tensor", "array", "count", "cycle",
-    "nested", "seldom",
-)  # fmt: skip
-=======
 STATES = [
     *("dictionary", "default dictionary", "counter", "list", "deque", "set"),
     *("tensor", "array", "count", "cycle", "nested", "seldom"),
 ]
->>>>>>> data
 
 
 @pytest.mark.parametrize("kind", STATES)
