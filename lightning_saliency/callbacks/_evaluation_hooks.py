@@ -71,6 +71,7 @@ class EvaluationHooks(Callback):
             refuse_unshardable(trainer, self.settings)
             self.find_network(pl_module)
         self._state.subsets = {}
+        self._state.spent = 0.0
         self._state.compares_images = stage == "fit"
         # A test after training belongs to the same run.
         self._state.introduced &= stage != "fit"
@@ -108,12 +109,12 @@ class EvaluationHooks(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
-        self._state.clock.start()
+        self._state.clock.start(self._state.spent)
         keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
-        self._state.clock.start()
+        self._state.clock.start(self._state.spent)
         if not has_validation_images(trainer):
             self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
 

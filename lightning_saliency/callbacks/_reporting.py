@@ -1,5 +1,6 @@
 """The end of an evaluation: merge, log, publish, remember."""
 
+import time
 from dataclasses import replace
 
 import lightning.pytorch as pl
@@ -28,6 +29,17 @@ def report(
     trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, run: Run, monitors: list[Settings]
 ) -> None:
     """Merge the results of all processes, and tell, write and keep them; of the sanity run only its fault."""
+    started = time.perf_counter()
+    try:
+        _report(trainer, pl_module, state, run, monitors)
+    finally:
+        # The values are logged before pictures are drawn, so that this time counts with the next evaluation.
+        state.spent = 0.0 if run.check else time.perf_counter() - started
+
+
+def _report(
+    trainer: pl.Trainer, pl_module: pl.LightningModule, state: MonitorState, run: Run, monitors: list[Settings]
+) -> None:
     evaluated = run.evaluated or Evaluated()
     if run.check:
         fault = agree_on_fault(evaluated.evaluation.fault, trainer)

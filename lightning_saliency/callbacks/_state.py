@@ -43,6 +43,7 @@ class MonitorState:
         interrupted: Epoch and step of an evaluation that did not end.
         preflight: The subject and the cost, as the first images have shown them.
         last: The results of the last evaluation.
+        spent: Seconds that merging, drawing and logging have taken since they were last counted.
         watch: The decision on cues of the last evaluation in training.
         warnings: Keys of what has been said.
     """
@@ -64,6 +65,7 @@ class MonitorState:
     preflight: Preflight | None = None
     last: Evaluation | None = None
     watch: Watch = field(default_factory=Watch)
+    spent: float = 0.0
     warnings: set[str] = field(default_factory=set)
 
     @property

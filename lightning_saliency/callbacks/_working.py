@@ -58,9 +58,8 @@ def work(
             rank_zero_info(f"SaliencyMonitor {state.settings.name!r}: {state.preflight}")
     for key, note in run.evaluated.notes.items():
         state.warn(key, note)
-    evaluation = replace(
-        run.evaluated.evaluation, seconds=time.perf_counter() - started, batch_size=state.settings.max_batch_size
-    )
+    seconds = time.perf_counter() - started + state.spent
+    evaluation = replace(run.evaluated.evaluation, seconds=seconds, batch_size=state.settings.max_batch_size)
     run.evaluated = replace(run.evaluated, evaluation=evaluation)
     return run.evaluated
 

@@ -9,9 +9,13 @@ class EpochClock:
     def __init__(self) -> None:
         self.start()
 
-    def start(self) -> None:
-        """Begin an epoch, or what is left of one after resuming."""
-        self._started = perf_counter()
+    def start(self, spent: float = 0.0) -> None:
+        """Begin an epoch, or what is left of one after resuming.
+
+        Args:
+            spent: Seconds just before that count with the next evaluation, and so belong to this epoch.
+        """
+        self._started = perf_counter() - spent
         self._seconds = 0.0
 
     def share(self, seconds: float) -> float:

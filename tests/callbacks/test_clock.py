@@ -3,8 +3,10 @@
 import time
 
 from lightning.pytorch import Callback
+from lightning.pytorch.loggers.logger import DummyLogger
 
 from lightning_saliency import SaliencyMonitor
+from lightning_saliency.extend import write_picture
 from tests.callbacks.training import MEAN, STD, fit
 
 
@@ -53,3 +55,24 @@ def test_an_epoch_that_is_nearly_all_explanation_has_a_share_near_one():
     recorder = Recorder()
     fit([watched(), recorder], max_epochs=1, num_sanity_val_steps=0)
     assert 0.3 < recorder.shares[0] <= 1
+
+
+class SlowLogger(DummyLogger):
+    """Takes its time for every picture."""
+
+
+@write_picture.register
+def _(logger: SlowLogger, tag, picture, step):
+    time.sleep(0.2)
+
+
+def test_drawing_and_logging_count_with_the_next_evaluation():
+    recorder = Recorder()
+    watcher = SaliencyMonitor({"flat": flat}, num_images=6, num_panels=4, mean=MEAN, std=STD, cues=())
+    fit([watcher, recorder], logger=SlowLogger(), num_sanity_val_steps=0)
+    first, second = recorder.seconds
+    assert second > first + 0.6
+
+
+def flat(model, images, targets):
+    return images.mean(dim=1)
