@@ -267,12 +267,13 @@ class SaliencyMonitor(EvaluationHooks):
         return network_in(pl_module, self.settings)
 
     def read_batch(self, batch: Any) -> tuple[Any, ...]:
-        """Return images (B, C, *S), labels and masks of a batch; override it where `batch` is not enough.
+        """Return images (B, C, *S), labels, masks and further arguments; override it where `batch` is not enough.
 
         Args:
             batch: A batch as it comes out of `on_after_batch_transfer`.
         """
-        return read_batch(batch, self._reader)[1:]
+        labelled = read_batch(batch, self._reader)
+        return labelled.images, labelled.labels, labelled.masks, *labelled.extras
 
     def choose_targets(self, logits: Any, labels: Tensor | None) -> Tensor | Target:
         """Return the classes (B,) or the target to explain; override it where `target` is not enough.

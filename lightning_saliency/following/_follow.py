@@ -93,12 +93,12 @@ def follow(
         predictions = runner.predictions(images, labels)
         if hosts is None:
             order = numbers.argsort()
-            pool = _Pool(images[order], labels[order].cpu(), predictions[order])
+            pool = _Pool(images[order], labels[order].cpu(), predictions[order], numbers[order])
         else:
             pool = runner.pool(images, *hosts)
         rows = torch.stack([numbers, labels.cpu(), predictions], dim=1)
         draws = _draws(rows, pool, num_hosts, seed)
-        donor_maps = _checked(images, maps, usable)
+        donor_maps = _checked(images, maps, usable) if draws.numel() else None
         if donor_maps is None and draws.numel():
             donor_maps = explain_donors(model, images, labels, usable, size)
         results = runner.results(images, labels, donor_maps, pool, draws, usable)
@@ -111,11 +111,12 @@ def follow(
 
 @dataclass(frozen=True, eq=False)
 class _Pool:
-    """Hosts with their labels and predictions, which are on the CPU."""
+    """Hosts with their labels, predictions and indices among the donors, which are on the CPU."""
 
     images: Images
     labels: Tensor
     predictions: Tensor
+    indices: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,10 @@ class _Runner:
 
     def classes(self, images: Images, labels: Tensor, changes: Mapping[Any, Any]) -> list[Tensor]:
         """Return the classes (B,) of each change of a batch."""
-        outputs = Predictor(self.model, images, ClassLogit(labels), self.size, self.forward)(changes)
+        predictor = Predictor(
+            self.model, images, ClassLogit(labels), self.size, self.forward, reads_probabilities=False
+        )
+        outputs = predictor(changes)
         return [torch.where(output.isnan().any(dim=1), ABSENT, output.argmax(dim=1)).cpu() for output in outputs]
 
     def predictions(self, images: Images, labels: Tensor) -> Tensor:
@@ -147,16 +151,18 @@ class _Runner:
         labels = _classes("labels of `hosts`", labels, len(hosts)).to(images.device)
         hosts = hosts.detach().to(images.device)
         predictions = self.predictions(hosts, labels) if len(hosts) else labels.cpu()
-        return _Pool(hosts, labels.cpu(), predictions)
+        return _Pool(hosts, labels.cpu(), predictions, torch.full((len(hosts),), ABSENT))
 
     def results(
         self, images: Images, labels: Tensor, maps: Maps | None, pool: _Pool, draws: Tensor, cues: Sequence[Cue]
     ) -> dict[Cue, Tensor]:
-        """Return the classes of the hosts with each cue, (N, H)."""
-        results = {cue: torch.full_like(draws, ABSENT) for cue in cues}
+        """Return the classes of the hosts with each cue, (N, H) with the number of hosts that the cue is put into."""
+        results: dict[Cue, Tensor] = {}
         for count, group in _by_hosts(cues, draws.shape[1]).items():
+            results |= {cue: torch.full((len(images), count), ABSENT) for cue in group}
             pairs = torch.cartesian_prod(torch.arange(len(images)), torch.arange(count)).reshape(-1, 2)
-            for rows, columns in (chunk.unbind(dim=1) for chunk in pairs.split(self.size)):
+            chunks = pairs.split(self.size) if len(pairs) else ()
+            for rows, columns in (chunk.unbind(dim=1) for chunk in chunks):
                 donors, hosts = images[rows], pool.images[draws[rows, columns]]
                 donor_maps = None if maps is None else maps[rows]
                 changes = {cue: partial(cue, hosts, donors, donor_maps) for cue in group}
@@ -191,13 +197,15 @@ def _draw(pool: _Pool, index: int, label: int, is_pair: bool, seed: int) -> Tens
     counts = (labels != label) & (predictions != label) & (predictions != ABSENT)
     if not is_pair:
         return torch.cat([order[counts], order[~counts]])
-    controls = (labels == label) & (predictions == label)
+    # The cue of an image does not change the image itself.
+    controls = (labels == label) & (predictions == label) & (pool.indices[order] != index)
     pairs = list(zip(order[counts].tolist(), order[controls].tolist(), strict=False))
     first = [place for pair in pairs for place in pair]
     return torch.tensor([*first, *(place for place in order.tolist() if place not in first)], dtype=torch.int64)
 
 
 def _record(cue: Cue, rows: Tensor, pool: _Pool, draws: Tensor, after: Tensor) -> Following:
+    draws = draws[:, : after.shape[1]]
     packed = torch.cat([rows, draws, pool.labels[draws], pool.predictions[draws], after], dim=1)
     return Following.merge([Following.unpack(cue, packed)])
 

@@ -49,9 +49,9 @@ def colours_of(
     network that is trained from scratch on raw pixels has a default configuration too.
 
     Args:
-        given: What the user says.
+        given: The arguments of the user.
         dataset: The data set.
-        helpers: What else a batch goes through: the collate function, the data module, the module.
+        helpers: Further objects that a batch goes through: the collate function, the data module, the module.
         network: The network.
         images: Some images as the network gets them.
 

@@ -134,7 +134,7 @@ class Subset:
         """Return the first images, the same on every process, to check a set-up; `None` if there are none.
 
         Raises:
-            Exception: What the first images raise where none of them can be read.
+            Exception: As the first images raise it, where none of them can be read.
         """
         for start in range(0, min(len(self.indices), MOST_TRIED), IMAGES_IN_CHECK):
             if self.first is None:

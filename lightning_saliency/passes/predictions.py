@@ -26,19 +26,28 @@ class Predictor:
             which predict nothing cost no pass.
         max_batch_size: Most images in one pass; several changes of a small batch share a pass.
         forward: The function that predicts in place of the model.
+        reads_probabilities: Whether logits become probabilities, so that outputs which are some already are mentioned.
 
     Raises:
         ValueError: If the first prediction shows that a target is no class of the model.
     """
 
     def __init__(
-        self, model: Model, images: Images, target: Target, max_batch_size: int, forward: Model | None = None
+        self,
+        model: Model,
+        images: Images,
+        target: Target,
+        max_batch_size: int,
+        forward: Model | None = None,
+        *,
+        reads_probabilities: bool = True,
     ) -> None:
         self.model = model
         self.forward = model if forward is None else forward
         self.images = images
         self.target = target
         self.reader = target
+        self.reads_probabilities = reads_probabilities
         self.max_batch_size = max_batch_size
         self.stride = max(1, max_batch_size // len(images))
         self._outputs: dict[Hashable, Tensor] = {}
@@ -59,7 +68,7 @@ class Predictor:
                 reader, digest = self.target.repeat(len(batch)).digest(self.forward(images))
             parts = _widened(digest).split(len(self.images))
             if ending is not None:
-                if "classes" in reader.offers:
+                if self.reads_probabilities and "classes" in reader.offers:
                     _mention_probabilities(probabilities_of(digest, is_sigmoid=ending.is_sigmoid(digest)))
                 self.reader = reader.take(torch.arange(len(self.images), device="cpu"))
                 self.reader.value(parts[0])

@@ -37,7 +37,7 @@ def draw_transplant(images: Tensor, captions: Sequence[str], places: Tensor | No
     Example:
         >>> import torch
         >>> draw_transplant(torch.rand(4, 3, 8, 8), ["donor, true 1"], torch.rand(4, 4)).shape
-        torch.Size([3, 243, 670])
+        torch.Size([3, 239, 670])
     """
     tiles = [shrunk(image) for image in images]
     factor = -(-SHORTEST_SIDE // min(tiles[0].shape[1:]))

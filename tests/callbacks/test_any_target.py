@@ -68,7 +68,8 @@ def regressed(**options):
     torch.manual_seed(2)
     network = Network()
     images = (Patterns(12).images - MEAN) / STD
-    return evaluate(network, (images, Patterns(12).targets), methods=["gradient"], mean=MEAN, std=STD, **options)
+    data = (images, Patterns(12).targets)
+    return evaluate(network, data, methods=["gradient"], mean=MEAN, std=STD, cues=(), **options)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +117,7 @@ def test_a_function_chooses_regions_by_labels():
     masks = (images[:, 0] > 0).long()
     torch.manual_seed(2)
     network = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 2, 1))
-    options = {"methods": ["gradient"], "metrics": [RCAP(mean=MEAN, std=STD)], "controls": ()}
+    options = {"methods": ["gradient"], "metrics": [RCAP(mean=MEAN, std=STD)], "controls": (), "cues": ()}
     chosen = evaluate(network, (images, masks), target=lambda _, labels: Region(1, labels == 1), **options)
     maps = Gradient()(network, images[chosen.indices], Region(1, masks[chosen.indices] == 1))
     for index, saliency in zip(chosen.indices.tolist(), maps, strict=True):

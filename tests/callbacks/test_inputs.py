@@ -105,7 +105,7 @@ def test_one_of_several_images_is_chosen():
             return torch.stack([left_value, right_value, left[:, 0, 0, 0]], dim=1)
 
     loader = DataLoader(TensorDataset(IMAGES, IMAGES.flip(3), torch.ones(6, dtype=torch.int64)), 4)
-    options = {"methods": ["gradient"], "metrics": [RCAP()]}
+    options = {"methods": ["gradient"], "metrics": [RCAP()], "cues": ()}
     left = evaluate(Pair(), loader, batch=(0, 2, None, 1), target=0, **options)
     torch.testing.assert_close(left.maps["gradient"][2], RAMP.expand(8, 8), atol=1e-3, rtol=1e-3)
     right = evaluate(

@@ -50,7 +50,7 @@ def assert_close(scores, expected, tolerance=1e-6):
 
 
 def ten_methods():
-    return {f"method {place}": SmoothGrad(num_samples=2, seed=place) for place in range(10)}
+    return {f"method_{place}": SmoothGrad(num_samples=2, seed=place) for place in range(10)}
 
 
 def count(collectives):
@@ -291,7 +291,7 @@ class Timed(SaliencyMonitor):
 
 def cpu_seconds(devices):
     """Return the least time of an evaluation, which a busy machine disturbs least."""
-    timed = Timed(mean=MEAN, std=STD)
+    timed = Timed(mean=MEAN, std=STD, cues=())
     options = {"strategy": "ddp", "devices": devices} if devices > 1 else {}
     fit([timed], data=data(96), max_epochs=6, num_sanity_val_steps=0, **options)
     return min(timed.evaluations[1:])

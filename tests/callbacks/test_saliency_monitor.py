@@ -417,7 +417,7 @@ def test_labels_out_of_range_are_refused():
 def test_two_monitors_do_not_collide_unless_they_have_one_name():
     run, _ = fit([quick(), quick([SmoothGrad(num_samples=2)], name="second")])
     assert {"saliency/gradient/rcap", "second/smooth_grad/rcap"} <= run.callback_metrics.keys()
-    with pytest.raises(RuntimeError, match="more than one stateful callback of type `SaliencyMonitor`"):
+    with pytest.raises(ValueError, match="SaliencyMonitor, but got 'saliency' more than once"):
         fit([quick(), quick()])
 
 
