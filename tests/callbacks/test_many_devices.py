@@ -124,8 +124,9 @@ def test_a_process_that_is_not_the_first_receives_little(ranks):
 def test_a_validation_shares_buffers_with_one_more_collective(ranks):
     for rank in ranks[1]:
         contents, sizes = rank["validate"]["all"]
-        assert contents <= 6
-        assert sizes <= 6
+        # Two of them compare the data of the processes, once a run.
+        assert contents <= 8
+        assert sizes <= 8
     assert ranks[1][0]["validate"]["scores"] == ranks[1][1]["validate"]["scores"]
 
 
