@@ -71,10 +71,15 @@ def choose_targets(choice: TargetChoice, output: Any, labels: Tensor | None) -> 
     else:
         raise ValueError(
             f"Expected labels to be one class for each of {len(logits)} images, but got {labels.dtype} of shape "
-            f"{tuple(labels.shape)}: pass `target` 'predicted', a class, a function of logits and labels, or for "
-            "several classes an image `MultiLabel()`."
+            f"{tuple(labels.shape)}: pass `target` 'predicted', a class, a function of logits and labels, for "
+            "several classes an image `MultiLabel()`, or for a regression `Regression(0)`."
         )
     return targets.to(logits.device, torch.int64)
+
+
+def is_one_column(output: Any) -> bool:
+    """Return whether a network has one output an image, as for two classes or for a regression."""
+    return isinstance(output, Tensor) and (output.ndim == 1 or output.shape[1:] == (1,))
 
 
 def not_classes(targets: Targets, num_classes: int) -> dict[int, str]:

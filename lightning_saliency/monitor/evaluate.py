@@ -28,7 +28,7 @@ from lightning_saliency.monitor._preparation import prepare_methods, prepare_met
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
 from lightning_saliency.monitor.config import Settings, activation_of
-from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, not_classes
+from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, is_one_column, not_classes
 from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
 from lightning_saliency.monitor.items import Reading
@@ -327,18 +327,26 @@ class _Strange(NamedTuple):
     targets: Tensor
     num_classes: int
     reasons: dict[int, str]
+    is_one_column: bool
 
 
 def _among_classes(targets: Tensor, output: Any) -> tuple[Tensor, _Strange]:
     """Put a class in place of what is none: it is explained all the same, since other processes may wait."""
     num_classes = class_logits(output, len(targets)).shape[1]
-    return targets.clamp(0, num_classes - 1), _Strange(targets, num_classes, not_classes(targets, num_classes))
+    reasons = not_classes(targets, num_classes)
+    return targets.clamp(0, num_classes - 1), _Strange(targets, num_classes, reasons, is_one_column(output))
 
 
 def _refuse_all(outside: Sequence[_Strange]) -> None:
     """Refuse targets beyond the classes where no image is left; without a class, as with -1, images may be."""
-    for targets, num_classes, _ in outside:
-        if bool((targets >= num_classes).any()):
+    for targets, num_classes, _, single in outside:
+        beyond = targets[targets >= num_classes]
+        if len(beyond) and single:
+            raise ValueError(
+                f"Labels of a network with one output must be 0 or 1, but got {beyond[0].item()}.  For a regression "
+                "pass `target`, such as `Regression(0)`."
+            )
+        if len(beyond):
             check_classes(targets, num_classes)
 
 

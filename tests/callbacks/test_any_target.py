@@ -186,3 +186,13 @@ def test_targets_are_named_in_yaml(yaml, kind, metrics):
     assert isinstance(settings.target, kind)
     if metrics is not None:
         assert [type(metric) for metric in settings.metrics.values()] == metrics
+
+
+@pytest.mark.parametrize("labels", [torch.linspace(0.1, 2.7, 6)[:, None], torch.arange(2.0, 8.0)[:, None]])
+def test_a_regression_of_one_column_is_told_its_target(labels):
+    network = nn.Sequential(nn.Flatten(), nn.Linear(64, 1))
+    data = (torch.rand(6, 1, 8, 8), labels)
+    with pytest.raises(ValueError, match=r"`Regression\(0\)`"):
+        evaluate(network, data, methods=["gradient"], metrics=[Deletion(4)], cues=())
+    told = evaluate(network, data, methods=["gradient"], metrics=[Deletion(4)], cues=(), target=Regression(0))
+    assert len(told.scores["gradient", "deletion"]) == 6
