@@ -204,3 +204,12 @@ def test_without_a_best_score_nothing_is_guessed(tmp_path, checkpoints):
     fit([watcher, *callbacks], max_epochs=3, default_root_dir=tmp_path)
     assert not any(name.endswith("_best") for record in watcher.history for name in record.values)
     assert watcher.memory.maps.keys() == {"first", "previous"}
+
+
+def test_a_test_prints_no_more_rows_than_a_validation_logs():
+    watcher = SaliencyMonitor(num_images=6, mean=MEAN, std=STD)
+    run, module = fit([watcher], max_epochs=1)
+    validated = run.validate(module, Data().val_dataloader(), verbose=False)[0]
+    tested = run.test(module, Data().test_dataloader(), verbose=False)[0]
+    rows = [name for name in tested if name.startswith("test_saliency/")]
+    assert 0 < len(rows) <= len([name for name in validated if name.startswith("saliency/")])
