@@ -3,7 +3,7 @@
 import functools
 import math
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -68,6 +68,13 @@ def check_targets(targets: object, batch_size: int) -> None:
         raise TypeError(f"Expected `targets` to be class indices, but got {targets.dtype}: pass int64.")
     if targets.shape != (batch_size,):
         raise ValueError(f"Expected `targets` to have shape ({batch_size},), but got {tuple(targets.shape)}.")
+
+
+def checked_texts(argument: str, choice: object, kind: str) -> tuple[str, ...]:
+    """Return a sequence of texts as a tuple; a text alone is refused."""
+    if isinstance(choice, Sequence) and not isinstance(choice, str) and all(isinstance(text, str) for text in choice):
+        return tuple(choice)
+    raise TypeError(f"`{argument}` must be a sequence of {kind}, but got {choice!r}.  Put them in a list.")
 
 
 def check_classes(targets: Tensor, num_classes: int) -> None:

@@ -20,7 +20,7 @@ from lightning_saliency.loggers._drafts import draft_of
 from lightning_saliency.monitor.alarms import CONFIRMED, Watch, cues_of, sentence, warning_key
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
-from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.evaluated import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.memory import Memory, drift_of

@@ -12,7 +12,7 @@ from lightning_saliency.monitor._clock import EpochClock
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import drawn_images
-from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.evaluated import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation, Parcel, merge, pack, unpack
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.memory import Memory, drift_of

@@ -19,7 +19,7 @@ from lightning_saliency.monitor.alarms import Watch, sentence
 from lightning_saliency.monitor.card import card
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips, draw_transplants
-from lightning_saliency.monitor.evaluate import Shown
+from lightning_saliency.monitor.evaluated import Shown
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.memory import Memory

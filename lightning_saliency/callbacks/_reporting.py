@@ -15,7 +15,7 @@ from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorState
 from lightning_saliency.monitor.alarms import Watch
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.evaluated import Evaluated
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.memory import Memory

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from lightning_saliency.monitor.evaluate import Evaluated
+from lightning_saliency.monitor.evaluated import Evaluated
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.fault import Fault
 from lightning_saliency.monitor.subset import Subset

@@ -20,7 +20,8 @@ from lightning_saliency.callbacks._state import MonitorState
 from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._buffers import buffers_replaced
 from lightning_saliency.monitor.alarms import cues_of
-from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
+from lightning_saliency.monitor.evaluate import evaluate_subset
+from lightning_saliency.monitor.evaluated import Evaluated
 
 
 def work(

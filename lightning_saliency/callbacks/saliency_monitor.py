@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 import lightning.pytorch as pl
 from torch import Tensor, nn
 
+from lightning_saliency._checks import checked_texts
 from lightning_saliency.callbacks._evaluation_hooks import EvaluationHooks
 from lightning_saliency.callbacks._lightning import (
     network_in,
@@ -25,7 +26,6 @@ from lightning_saliency.monitor.config import (
     OnError,
     Scale,
     Settings,
-    allowed_cues,
     chosen_cues,
     drift_measures,
 )
@@ -33,7 +33,6 @@ from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, Ta
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.results import Evaluation
-from lightning_saliency.monitor.selection import log_patterns
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.targets import Target
@@ -164,7 +163,7 @@ class SaliencyMonitor(EvaluationHooks):
             controls=tuple(controls),
             drift=drift_measures(drift),
             best=best,
-            log=log_patterns(log),
+            log=checked_texts("log", log, "names or patterns"),
             num_images=num_images,
             num_panels=num_panels,
             num_drifted=num_drifted,
@@ -188,7 +187,7 @@ class SaliencyMonitor(EvaluationHooks):
             scoring_precision=scoring_precision,
             max_kept_bytes=max_kept_bytes,
             cues=chosen_cues(cues, target),
-            allow=allowed_cues(allow),
+            allow=checked_texts("allow", allow, "names of cues"),
             on_alarm=on_alarm,
             num_hosts=num_hosts,
         )

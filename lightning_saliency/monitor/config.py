@@ -40,18 +40,6 @@ def chosen_cues(choice: Sequence[str | Cue] | None, target: TargetChoice = None)
     return select(choice)
 
 
-def allowed_cues(choice: Sequence[str]) -> tuple[str, ...]:
-    """Check the argument `allow`.
-
-    Raises:
-        TypeError: If it is no sequence of texts.
-    """
-    is_sequence = isinstance(choice, Sequence) and not isinstance(choice, str)
-    if not (is_sequence and all(isinstance(name, str) for name in choice)):
-        raise TypeError(f"`allow` must be a sequence of names of cues, but got {choice!r}.  Put them in a list.")
-    return tuple(choice)
-
-
 def drift_measures(choice: Sequence[str | DriftMeasure]) -> tuple[DriftMeasure, ...]:
     """Replace names of measures by the measures.
 

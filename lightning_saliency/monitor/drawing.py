@@ -12,7 +12,7 @@ from lightning_saliency.following import Alarm, place_map
 from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.monitor._compact import SmallMap
 from lightning_saliency.monitor.config import Settings
-from lightning_saliency.monitor.evaluate import Thumbnail
+from lightning_saliency.monitor.evaluated import Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.transplants import Example

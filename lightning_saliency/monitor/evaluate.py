@@ -2,9 +2,9 @@
 
 import time
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, NamedTuple
 
@@ -13,142 +13,36 @@ from torch import Tensor, nn
 
 from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
-from lightning_saliency._types import Images, Logits, Maps, Masks, Targets
+from lightning_saliency._types import Images, Maps, Targets
 from lightning_saliency.cues import Cue
 from lightning_saliency.evaluation import explain, measure
-from lightning_saliency.following import Alarm
-from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
-from lightning_saliency.monitor._display import Display, shown
 from lightning_saliency.monitor._extras import apart, with_extras
 from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
 from lightning_saliency.monitor.batches import LabelledImages, are_classes
 from lightning_saliency.monitor.config import Settings, activation_of
-from lightning_saliency.monitor.discovery import TargetChoice, call_network, choose_targets, is_one_column, not_classes
+from lightning_saliency.monitor.discovery import call_network, choose_targets, is_one_column, not_classes
+from lightning_saliency.monitor.evaluated import Evaluated, Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation, merge
 from lightning_saliency.monitor.heads import look_at_head, num_classes_of, with_activation
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.preflight import Passes, Preflight, described_target, layers_of, passes_counted
 from lightning_saliency.monitor.subset import Subset
 from lightning_saliency.monitor.suitability import suitable_methods
+from lightning_saliency.monitor.task import Batch, Task, names_of
+from lightning_saliency.monitor.thumbnails import shown_together, thumbnails_of
 from lightning_saliency.monitor.transplants import Example, Hosts, Transplants, strongest
 from lightning_saliency.passes._normalize import is_blank
-from lightning_saliency.passes.normalization import Normalization
-from lightning_saliency.passes.precision import ScoringPrecision
-from lightning_saliency.targets import Activation, ClassLogit, MultiLabel, Target, as_target, class_logits
+from lightning_saliency.targets import ClassLogit, MultiLabel, Target, as_target, class_logits
 
 WITHOUT_CUES: Final = (
     "Cues are left out, because they need labels that are classes, and a network from images alone to their logits. "
     "Pass `cues=()`."
 )
-
-
-class Shown(NamedTuple):
-    """The images that are drawn.
-
-    Attributes:
-        thumbnails: Watched images by index.
-        examples: Transplants by name of the cue.
-    """
-
-    thumbnails: dict[int, "Thumbnail"]
-    examples: dict[str, Example]
-
-
-class Thumbnail(NamedTuple):
-    """An image as it is shown, (3, H, W) uint8, or a volume (3, D, H, W), with lines of text."""
-
-    image: Tensor
-    caption: list[str]
-
-
-@dataclass(frozen=True)
-class Task:
-    """What to compute for every image.
-
-    Attributes:
-        methods: Methods by name.
-        metrics: Metrics by name, told about the colours.
-        metrics_are_default: Whether to leave out those that need what the target does not have.
-        target: The target, or how to choose it.
-        min_confidence: Least probability of the target for an image to be used.
-        activation: How logits become probabilities.
-        max_batch_size: Most images in one pass.
-        normalization: How to get back to raw pixels for pictures.
-        controls: Names of the methods that are controls, and never drawn.
-        class_names: Names of the classes, where the data set has them.
-        scoring_precision: How changed images are predicted.
-        transplants: Cues that are put into hosts, if there are any.
-        methods_are_default: Whether methods that cannot explain the network are left out.
-    """
-
-    methods: Mapping[str, Method]
-    metrics: Mapping[str, ExplanationMetric]
-    metrics_are_default: bool
-    target: TargetChoice
-    min_confidence: float
-    activation: Activation
-    max_batch_size: int
-    normalization: Normalization | None
-    controls: frozenset[str]
-    class_names: list[str] | None
-    scoring_precision: ScoringPrecision = "exact"
-    transplants: Transplants | None = None
-    methods_are_default: bool = False
-    display: Display = None
-
-
-class _Batch(NamedTuple):
-    indices: list[int]
-    images: Images
-    labels: Tensor | None
-    masks: Masks | None
-    target: Target
-    logits: Logits | None
-
-    def where(self, keep: Tensor) -> "_Batch":
-        """Take the images that are to be kept."""
-        rows = keep.nonzero().flatten()
-        indices = [self.indices[row] for row in rows.tolist()]
-        labels = None if self.labels is None else self.labels[rows]
-        masks = None if self.masks is None else self.masks[rows]
-        logits = None if self.logits is None else self.logits[rows]
-        return _Batch(indices, self.images[rows], labels, masks, self.target.take(rows), logits)
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """The results of one process.
-
-    Attributes:
-        evaluation: Results, to be merged with those of other processes.
-        thumbnails: The images as they can be drawn, by index; only those that are drawn are sent anywhere.
-        panels: Indices of the images that are always drawn.
-        examples: An image of each cue, by name of the cue; only what is drawn is sent anywhere.
-        preflight: The subject and the cost, if they were asked for.
-        notes: Messages for the user, by a key that lets each be said once.
-    """
-
-    evaluation: Evaluation = field(default_factory=Evaluation)
-    thumbnails: dict[int, Thumbnail] = field(default_factory=dict)
-    panels: list[int] = field(default_factory=list)
-    examples: dict[str, Example] = field(default_factory=dict)
-    preflight: Preflight | None = None
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def shown(self, indices: Collection[int], decision: Alarm | None) -> Shown:
-        """Pick what is drawn: some images, and the cue of an alarm, where the donor is that hosts follow most."""
-        cue, strongest_donors = ("", ()) if decision is None else (decision.cue, decision.donors[:1])
-        following = self.evaluation.followings.get(cue)
-        has_donor = following is not None and any(index in following.indices for index in strongest_donors)
-        return Shown(
-            {index: thumbnail for index, thumbnail in self.thumbnails.items() if index in indices},
-            {name: example for name, example in self.examples.items() if has_donor and name == cue},
-        )
 
 
 def evaluate_subset(
@@ -219,7 +113,8 @@ def evaluate_subset(
         elif cues:
             notes = notes | {"cues": WITHOUT_CUES}
         watched = subset.watched(settings.num_images)
-        share = [index for index in subset.share if index in set(watched)]
+        chosen = set(watched)
+        share = [index for index in subset.share if index in chosen]
         batches = [first] if check else subset.images(share, reading, device)
         started = time.perf_counter()
         with (
@@ -292,7 +187,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
                 parts.append(Evaluation(left_out={indices[row]: reason for row, reason in strange.reasons.items()}))
             target = as_target(chosen, len(images)).to(images.device).completed(output, labels)
             logits = target.logits(output) if "classes" in target.offers else None
-            batch = _Batch(indices, images, labels, masks, target, logits)
+            batch = Batch(indices, images, labels, masks, target, logits)
         if task.min_confidence > 0:
             target.require("probability", "min_confidence")
             batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
@@ -311,7 +206,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
                 notes |= more
                 task = replace(task, methods=methods)
                 parts.append(_evaluate_batch(model, batch, task))
-            thumbnails |= _thumbnails(batch, task)
+            thumbnails |= thumbnails_of(batch, task)
             notes |= _note(task, batch.target)
     evaluation = merge(parts)
     if not evaluation.num_read:
@@ -359,7 +254,7 @@ def _transplants(cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings
         task.activation,
         task.max_batch_size,
         task.scoring_precision,
-        partial(_shown_together, task=task),
+        partial(shown_together, task=task),
         task.class_names,
     )
 
@@ -373,7 +268,7 @@ def _reported(batches: Iterable[LabelledImages], tell: Tell) -> Iterator[Labelle
         tell(done)
 
 
-def _evaluate_batch(network: nn.Module, batch: _Batch, task: Task) -> Evaluation:
+def _evaluate_batch(network: nn.Module, batch: Batch, task: Task) -> Evaluation:
     maps = explain(network, batch.images, batch.target, task.methods, task.max_batch_size)
     valid = {name: torch.isfinite(method_maps.flatten(1)).all(dim=1) for name, method_maps in maps.items()}
     # A map that cannot be scored is scored as a blank one beside the others, and its score thrown away.
@@ -414,7 +309,7 @@ def _note(task: Task, target: Target) -> dict[str, str]:
 def _with_scores(
     evaluation: Evaluation,
     network: nn.Module,
-    batch: _Batch,
+    batch: Batch,
     maps: Mapping[str, Maps],
     valid: Mapping[str, Tensor],
     task: Task,
@@ -444,43 +339,16 @@ def _with_scores(
     )
 
 
-def _small_maps(batch: _Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]:
+def _small_maps(batch: Batch, maps: Maps, valid: Tensor) -> dict[int, SmallMap]:
     pairs = zip(batch.indices, compact(maps), valid.tolist(), strict=True)
     return {index: small for index, small, is_valid in pairs if is_valid}
 
 
-def _thumbnails(batch: _Batch, task: Task) -> dict[int, Thumbnail]:
-    """Keep the images as they can be shown; what is neither a picture nor a volume is not drawn."""
-    pictures = _pictures(batch.images, task)
-    rows = zip(batch.indices, pictures, _captions(batch, task), strict=True) if pictures else ()
-    return {index: Thumbnail(picture, caption) for index, picture, caption in rows}
-
-
-def _pictures(images: Images, task: Task) -> list[Tensor]:
-    """Return images as they can be shown, (3, *S) uint8; none of what is neither a picture nor a volume."""
-    if images.ndim not in (4, 5):
-        return []
-    raw = (task.normalization.to_raw(images) if task.normalization else images).float().cpu()
-    return [shown(image, task.display) for image in raw]
-
-
-def _shown_together(images: Images, task: Task) -> Tensor | None:
-    """Return images as they can be shown, (B, 3, H, W) uint8; `None` for what is no picture."""
-    return torch.stack(_pictures(images, task)) if images.ndim == 4 else None
-
-
-def _names_of(batch: _Batch, task: Task) -> dict[int, str]:
-    """Name the classes of the network's output by number; nothing where the data have another number of classes."""
-    names = task.class_names or []
-    is_of_output = batch.logits is not None and len(names) == batch.logits.shape[1]
-    return dict(enumerate(names)) if is_of_output else {}
-
-
-def _names_of_targets(batch: _Batch, task: Task) -> dict[int, str]:
+def _names_of_targets(batch: Batch, task: Task) -> dict[int, str]:
     """Name the classes that have a name, and what is explained in place of a class."""
     numbers = _numbers(batch.target)
     texts = {number: text for number, text in zip(numbers, batch.target.texts, strict=True) if number < 0}
-    names = _names_of(batch, task) | texts
+    names = names_of(batch, task) | texts
     return {number: names[number] for number in sorted(set(numbers)) if number in names}
 
 
@@ -491,37 +359,11 @@ def _numbers(target: Target) -> list[int]:
     return [label if label >= 0 else -1 - zlib.crc32(text.encode()) for label, text in pairs]
 
 
-def _predicted(batch: _Batch) -> Tensor:
+def _predicted(batch: Batch) -> Tensor:
     """Return the predicted classes, -1 where a prediction is no class."""
     if batch.logits is None or batch.target.classes is None:
         return torch.full((len(batch.indices),), -1)
     return batch.logits.argmax(dim=1).cpu()
-
-
-def _captions(batch: _Batch, task: Task) -> list[list[str]]:
-    """Write for each image its index, and its true, predicted and explained class with their probabilities."""
-    if batch.logits is None or batch.target.classes is None:
-        pairs = zip(batch.indices, batch.target.texts, strict=True)
-        return [[f"image {index}", f"explained {text}"] for index, text in pairs]
-    names, last = _names_of(batch, task), batch.logits.shape[1] - 1
-    roles = {"predicted": batch.logits.argmax(dim=1)}
-    if are_classes(batch.labels):
-        roles = {"true": batch.labels, **roles}
-    if not any(torch.equal(batch.target.classes, classes.clamp(0, last)) for classes in roles.values()):
-        roles["explained"] = batch.target.classes
-    probabilities = {
-        role: ClassLogit(classes.clamp(0, last)).probability(batch.logits, task.activation)
-        for role, classes in roles.items()
-    }
-    captions = []
-    for row, index in enumerate(batch.indices):
-        lines = [f"image {index}"]
-        for role, classes in roles.items():
-            label = int(classes[row])
-            probability = f" ({probabilities[role][row].item():.2f})" if 0 <= label <= last else ""
-            lines.append(f"{role} {names.get(label, label)}{probability}")
-        captions.append(lines)
-    return captions
 
 
 def _beside(per_image: Tensor, maps: Maps) -> Tensor:

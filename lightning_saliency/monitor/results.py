@@ -16,7 +16,7 @@ from lightning_saliency.monitor.alarms import decide
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.cue_values import alarm_scalar, cue_scalars
 from lightning_saliency.monitor.drawing import draw_curve_figures, draw_strips
-from lightning_saliency.monitor.evaluate import Thumbnail
+from lightning_saliency.monitor.evaluated import Thumbnail
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.summary import rows
 from lightning_saliency.names import SCHEMA, SCORE_COLUMNS, table_file

@@ -1,6 +1,6 @@
 """Which of the values that an evaluation computes are logged."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from fnmatch import fnmatchcase
 
 from lightning_saliency.monitor._logged_names import values_of_methods
@@ -41,18 +41,6 @@ def complaints_about_log(scalars: Mapping[str, Scalar], settings: Settings) -> d
         for pattern in settings.log
         if not any(_matches(pattern, name, settings) for name in names)
     }
-
-
-def log_patterns(choice: Sequence[str]) -> tuple[str, ...]:
-    """Check the argument `log`.
-
-    Raises:
-        TypeError: If it is no sequence of texts.
-    """
-    is_sequence = isinstance(choice, Sequence) and not isinstance(choice, str)
-    if not (is_sequence and all(isinstance(pattern, str) for pattern in choice)):
-        raise TypeError(f"`log` must be a sequence of names or patterns, but got {choice!r}.  Put them in a list.")
-    return tuple(choice)
 
 
 def _is_default(text: str, settings: Settings) -> bool:

@@ -12,14 +12,16 @@ from torch import Tensor, nn
 from torch.nn.parallel import DataParallel, DistributedDataParallel
 from torch.utils.data import DataLoader, TensorDataset
 
+from lightning_saliency._checks import checked_texts
 from lightning_saliency.cues import Cue
 from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
-from lightning_saliency.monitor.config import Control, Scale, Settings, allowed_cues, chosen_cues
+from lightning_saliency.monitor.config import Control, Scale, Settings, chosen_cues
 from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, network_of
 from lightning_saliency.monitor.drawing import drawn_images
-from lightning_saliency.monitor.evaluate import Evaluated, evaluate_subset
+from lightning_saliency.monitor.evaluate import evaluate_subset
+from lightning_saliency.monitor.evaluated import Evaluated
 from lightning_saliency.monitor.items import Reading, Source
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.streams import read_stream
@@ -161,7 +163,7 @@ def evaluate(
         scoring_precision=scoring_precision,
         max_kept_bytes=max_kept_bytes,
         cues=chosen_cues(cues, target),
-        allow=allowed_cues(allow),
+        allow=checked_texts("allow", allow, "names of cues"),
         num_hosts=num_hosts,
     )
     rank, world_size = _checked_share(share)

@@ -13,7 +13,7 @@ from lightning_saliency.cues import DEFAULT
 from lightning_saliency.following import Alarm, Following
 from lightning_saliency.monitor._compact import compact
 from lightning_saliency.monitor._scalars import Scalar
-from lightning_saliency.monitor.evaluate import Shown, Thumbnail
+from lightning_saliency.monitor.evaluated import Shown, Thumbnail
 from lightning_saliency.monitor.evaluation import Evaluation, pack
 from lightning_saliency.monitor.transplants import Example
 
