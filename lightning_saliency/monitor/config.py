@@ -121,8 +121,10 @@ class Settings:
             check_number("max_seconds", self.max_seconds)
             if self.max_seconds <= 0:
                 raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
-        if not callable(self.on_alarm):
-            check_choice("on_alarm", self.on_alarm, ("warn", "stop"))
+        if not callable(self.on_alarm) and self.on_alarm not in ("warn", "stop"):
+            raise ValueError(
+                f"`on_alarm` must be 'warn', 'stop' or a function of the alarm, but got {self.on_alarm!r}."
+            )
         unknown = [name for name in self.allow if name not in {*cue_names(), *(cue.name for cue in self.cues)}]
         if unknown:
             raise ValueError(
