@@ -36,7 +36,8 @@ def offline(folder):
 
 
 def local(folder):
-    pytest.importorskip("mlflow")
+    """Let MLflow store runs in files, without a data base; for processes that end with it."""
+    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     return MLFlowLogger("experiment", tracking_uri=f"file:{folder}")
 
 
@@ -70,7 +71,6 @@ def test_wandb_keeps_the_picture(tmp_path, picture):
 
 
 def kept_by_mlflow(folder, picture):
-    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     logger = local(folder)
     write_picture(logger, TAG, picture, 12)
     (artifact,) = logger.experiment.list_artifacts(logger.run_id, f"pictures/{TAG}")
@@ -115,7 +115,6 @@ def test_no_library_is_imported_that_is_not_used(tmp_path):
 
 
 def several_loggers(tmp_path):
-    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
     files = CSVLogger(tmp_path / "files", name="", version="run")
     loggers = [local(tmp_path / "mlflow"), offline(tmp_path / "wandb"), files, TensorBoardLogger(tmp_path / "board")]
     (tmp_path / "wandb").mkdir(parents=True, exist_ok=True)
