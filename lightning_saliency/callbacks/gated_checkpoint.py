@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict, replace
-from functools import partial
-from math import isnan
 from pathlib import Path
 from typing import Any, Final, Literal, get_args
 
@@ -14,10 +11,8 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only, rank_zer
 from lightning_saliency._checks import check_choice
 from lightning_saliency._name_spaces import ModelCheckpoint
 from lightning_saliency._signals import signals_held
-from lightning_saliency.callbacks._absence import refuse_absent
-from lightning_saliency.callbacks._decisions import announce, closing_sentence, mention_interrupted, write_decisions
-from lightning_saliency.callbacks._freshness import ValuesBefore
-from lightning_saliency.callbacks._gate_names import direction_of, refuse_unknown
+from lightning_saliency.callbacks._decisions import announce, closing_sentence, write_decisions
+from lightning_saliency.callbacks._judge import Judge
 from lightning_saliency.callbacks._lightning import (
     evaluates_in,
     is_fresh,
@@ -26,8 +21,7 @@ from lightning_saliency.callbacks._lightning import (
     validates_at_epoch_end,
 )
 from lightning_saliency.callbacks._loading import refusing_damage
-from lightning_saliency.callbacks._results import ResultsFile
-from lightning_saliency.monitor.gates import Decision, Gate, Relative, parse_gates
+from lightning_saliency.monitor.gates import Decision, Gate, parse_gates
 from lightning_saliency.names import check_name
 
 OnFail = Literal["skip", "warn", "stop"]
@@ -104,7 +98,7 @@ class GatedCheckpoint(ModelCheckpoint):
         auto_insert_metric_name: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.gates = parse_gates(gates)
+        self._judge = Judge(name, parse_gates(gates))
         check_choice("on_fail", on_fail, get_args(OnFail))
         check_name("name", name)
         for trigger in ("every_n_train_steps", "train_time_interval", "save_on_exception"):
@@ -117,14 +111,12 @@ class GatedCheckpoint(ModelCheckpoint):
         super().__init__(dirpath, filename, auto_insert_metric_name=auto_insert_metric_name, **kwargs)
         self.on_fail = on_fail
         self.name = name
-        self._results = ResultsFile()
         self._initial = {name: copy(getattr(self, name)) for name in LEARNT if hasattr(self, name)}
-        self._decisions: list[Decision] = []
-        self._best: dict[str, float] = {}
-        self._before = ValuesBefore()
-        self._unmet: frozenset[str] = frozenset()
-        self._validating: tuple[int, int] | None = None
-        self._interrupted: tuple[int, int] | None = None
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The parsed gates."""
+        return self._judge.gates
 
     @property
     def decisions(self) -> list[Decision]:
@@ -132,10 +124,7 @@ class GatedCheckpoint(ModelCheckpoint):
 
         After a launcher such as that of `ddp_spawn` they are those of its first process.
         """
-        results = self._results.read()
-        if results is not None:
-            self._decisions = [Decision.of_state(decision) for decision in results]
-        return self._decisions
+        return self._judge.decisions
 
     @property
     def state_key(self) -> str:
@@ -144,13 +133,7 @@ class GatedCheckpoint(ModelCheckpoint):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state of `ModelCheckpoint` with decisions and best values."""
-        decisions = [asdict(decision) for decision in self.decisions]
-        return {
-            **super().state_dict(),
-            "decisions": decisions,
-            "best_values": dict(self._best),
-            "interrupted": None if self._validating is None else list(self._validating),
-        }
+        return {**super().state_dict(), **self._judge.contents()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Continue from a checkpoint.
@@ -160,10 +143,7 @@ class GatedCheckpoint(ModelCheckpoint):
         """
         with refusing_damage(f"GatedCheckpoint {self.name!r}"):
             super().load_state_dict(state_dict)
-            self._decisions = [Decision.of_state(decision) for decision in state_dict["decisions"]]
-            self._best = {name: float(value) for name, value in state_dict["best_values"].items()}
-            interrupted = state_dict["interrupted"]
-            self._interrupted = None if interrupted is None else (int(interrupted[0]), int(interrupted[1]))
+            self._judge.load(state_dict)
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Refuse gates on what will not be logged, and learn the directions of relative ones."""
@@ -178,21 +158,13 @@ class GatedCheckpoint(ModelCheckpoint):
                 f"GatedCheckpoint {self.name!r}: There is no validation, so no gate is judged and nothing is saved."
             )
             return
-        for gate in self.gates:
-            refuse_unknown(trainer, gate.metric)
-        self.gates = tuple(_directed(trainer, gate) for gate in self.gates)
-        self._unmet = frozenset(gate.metric for gate in self.gates)
+        self._judge.prepare(trainer)
         move_before_checkpoints(trainer, _gated(trainer))
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember the values there are, to tell those that this validation computes."""
         super().on_validation_start(trainer, pl_module)
-        self._before = ValuesBefore.of(trainer)
-        if trainer.state.fn == "fit" and not trainer.sanity_checking:
-            self._validating = trainer.current_epoch, trainer.global_step
-            if self._interrupted != self._validating:  # else it is run again
-                mention_interrupted(self.name, self._interrupted)
-            self._interrupted = None
+        self._judge.enter(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Judge, and save if the gates passed.
@@ -205,7 +177,7 @@ class GatedCheckpoint(ModelCheckpoint):
         with signals_held():
             # A checkpoint has the state of all gates.
             for gated in _gated(trainer):
-                gated._judge_once(trainer)
+                gated._decide(trainer)
             if self._saves(trainer):
                 super().on_validation_end(trainer, pl_module)
                 self._write_record()
@@ -221,18 +193,17 @@ class GatedCheckpoint(ModelCheckpoint):
         if self._saves(trainer):
             super().on_train_end(trainer, pl_module)
         if self._saved_nothing:
-            rank_zero_info(closing_sentence(self.name, self._decisions))
+            rank_zero_info(closing_sentence(self.name, self.decisions))
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Save nothing, because no gate has judged these weights, and say whether a decision is lost."""
         if self._saved_nothing and 'ckpt_path="best"' in str(exception):
-            exception.add_note(closing_sentence(self.name, self._decisions))
-        mention_interrupted(self.name, self._validating)
-        self._validating = None
+            exception.add_note(closing_sentence(self.name, self.decisions))
+        self._judge.leave()
 
     @property
     def _saved_nothing(self) -> bool:
-        return self.on_fail != "warn" and bool(self._decisions) and not any(each.passed for each in self._decisions)
+        return self.on_fail != "warn" and self._judge.passed_none
 
     def _should_save_on_train_epoch_end(self, trainer: pl.Trainer) -> bool:
         """Return whether `ModelCheckpoint` saves then: not if these weights will not have been judged."""
@@ -240,65 +211,28 @@ class GatedCheckpoint(ModelCheckpoint):
 
     def _begin_anew(self) -> None:
         """Forget what an earlier training decided and saved."""
-        self._results.read()  # nothing of it counts
+        self._judge.forget()
         for name, value in self._initial.items():
             setattr(self, name, copy(value))
-        self._decisions, self._best, self._before = [], {}, ValuesBefore()
-        self._validating = self._interrupted = None
 
-    def _judge_once(self, trainer: pl.Trainer) -> None:
-        """Judge, unless this validation has been."""
-        if self._validating is not None:
-            self._validating = None
-            if self._unmet:
-                self._unmet = refuse_absent(trainer, self._unmet, self._before)
-            self._judge(trainer)
-
-    def _judge(self, trainer: pl.Trainer) -> None:
-        fresh = partial(self._before.fresh, trainer)
-        verdicts = [gate.judge(fresh, self._best.get(gate.metric)) for gate in self.gates]
-        passed = all(verdict.passed for verdict in verdicts)
-        if trainer.world_size > 1:
-            passed = trainer.strategy.reduce_boolean_decision(passed)
-        reasons = tuple(verdict.reason for verdict in verdicts)
-        decision = Decision(trainer.current_epoch, trainer.global_step, passed, reasons)
-        self._decisions = [*self.decisions, decision]
-        if trainer.is_global_zero:
-            self._write_results()
-        for gate in self.gates:
-            self._keep_best(gate, fresh(gate.metric))
-        announce(trainer, self.name, decision, saves=passed or self.on_fail == "warn")
-        if not passed and self.on_fail == "stop":
+    def _decide(self, trainer: pl.Trainer) -> None:
+        decision = self._judge.judge(trainer)
+        if decision is None:
+            return
+        announce(trainer, self.name, decision, saves=decision.passed or self.on_fail == "warn")
+        if not decision.passed and self.on_fail == "stop":
             trainer.should_stop = True
 
-    def _keep_best(self, gate: Gate, value: float | None) -> None:
-        if not isinstance(gate, Relative) or value is None or isnan(value):
-            return
-        best = self._best.get(gate.metric, value)
-        self._best[gate.metric] = max(best, value) if gate.higher_is_better else min(best, value)
-
     def _saves(self, trainer: pl.Trainer) -> bool:
-        last = self._decisions[-1] if self._decisions else None
-        if last is None or last.step != trainer.global_step:
-            return False
-        return last.passed or self.on_fail == "warn"
-
-    def _write_results(self) -> None:
-        try:
-            self._results.write([asdict(decision) for decision in self._decisions])
-        except OSError as error:
-            rank_zero_warn(f"GatedCheckpoint {self.name!r} cannot tell the process that started it: {error}")
+        decision = self._judge.decision_at(trainer.global_step)
+        return decision is not None and (decision.passed or self.on_fail == "warn")
 
     @rank_zero_only
     def _write_record(self) -> None:
         """Write the decisions where checkpoints are; where there is none yet, nothing."""
         if self.dirpath is not None and (self.best_k_models or self.last_model_path or self.best_model_path):
-            write_decisions(str(self.dirpath), self.name, self._decisions)
+            write_decisions(str(self.dirpath), self.name, self.decisions)
 
 
 def _gated(trainer: pl.Trainer) -> list[GatedCheckpoint]:
     return [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, GatedCheckpoint)]
-
-
-def _directed(trainer: pl.Trainer, gate: Gate) -> Gate:
-    return replace(gate, higher_is_better=direction_of(trainer, gate.metric)) if isinstance(gate, Relative) else gate

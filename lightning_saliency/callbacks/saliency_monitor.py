@@ -5,13 +5,9 @@ from dataclasses import replace
 from typing import Any, Final, Literal
 
 import lightning.pytorch as pl
-from torch import Tensor, nn
 
 from lightning_saliency._checks import checked_texts
-from lightning_saliency.callbacks._evaluation_hooks import EvaluationHooks
-from lightning_saliency.callbacks._lightning import (
-    network_in,
-)
+from lightning_saliency.callbacks._finders import Finders
 from lightning_saliency.callbacks._loading import refusing_damage
 from lightning_saliency.callbacks._preflight import look_ahead
 from lightning_saliency.cues import Cue
@@ -19,28 +15,19 @@ from lightning_saliency.drift import DriftMeasure
 from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._display import Display
 from lightning_saliency.monitor._short_names import MethodChoice, MetricChoice, methods_by_name, metrics_by_name
-from lightning_saliency.monitor.batches import BatchReader, read_batch
-from lightning_saliency.monitor.config import (
-    Control,
-    OnAlarm,
-    OnError,
-    Scale,
-    Settings,
-    chosen_cues,
-    drift_measures,
-)
-from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice, choose_targets
+from lightning_saliency.monitor.batches import BatchReader
+from lightning_saliency.monitor.config import Control, OnAlarm, OnError, Scale, Settings, chosen_cues, drift_measures
+from lightning_saliency.monitor.discovery import NetworkChoice, OutputChoice, TargetChoice
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.passes.normalization import ChannelValues, Normalization
 from lightning_saliency.passes.precision import ScoringPrecision
-from lightning_saliency.targets import Target
 
 FIRST_BATCH_SIZE: Final = 64
 
 
-class SaliencyMonitor(EvaluationHooks):
+class SaliencyMonitor(Finders):
     """Explains a fixed subset of validation images in every validation, scores the maps, and logs both.
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
@@ -256,38 +243,3 @@ class SaliencyMonitor(EvaluationHooks):
         """
         with refusing_damage(f"SaliencyMonitor {self.settings.name!r}"):
             self._state.load(state_dict)
-
-    def find_network(self, pl_module: pl.LightningModule) -> nn.Module:
-        """Return the module from images (B, C, *S) to logits (B, K); override it where `model` is not enough.
-
-        Args:
-            pl_module: The module that trains.
-        """
-        return network_in(pl_module, self.settings)
-
-    def read_batch(self, batch: Any) -> tuple[Any, ...]:
-        """Return images (B, C, *S), labels, masks and further arguments; override it where `batch` is not enough.
-
-        Args:
-            batch: A batch as it comes out of `on_after_batch_transfer`.
-        """
-        labelled = read_batch(batch, self._reader)
-        return labelled.images, labelled.labels, labelled.masks, *labelled.extras
-
-    def choose_targets(self, logits: Any, labels: Tensor | None) -> Tensor | Target:
-        """Return the classes (B,) or the target to explain; override it where `target` is not enough.
-
-        Args:
-            logits: Logits (B, K), or what else the network returns.
-            labels: The labels of the batch, if it has any.
-        """
-        return choose_targets(self._target, logits, labels)
-
-    def _overrides(self) -> dict[str, Any]:
-        """Let methods that a subclass has of its own take the place of arguments."""
-        methods = {"batch": "read_batch", "target": "choose_targets"}
-        return {
-            argument: getattr(self, method)
-            for argument, method in methods.items()
-            if getattr(type(self), method) is not getattr(SaliencyMonitor, method)
-        }
