@@ -61,7 +61,7 @@ def read_networks(data: Path) -> list[Bundled]:
 
 
 def _network(entry: dict[str, Any]) -> Bundled:
-    model = _flat() if entry["arch"] == "flat" else _gap()
+    model = flat_network() if entry["arch"] == "flat" else gap_network()
     model.load_state_dict({key: _widened(value) for key, value in entry["weights"].items()})
     return Bundled(
         entry["name"],
@@ -78,12 +78,14 @@ def _widened(value: Tensor) -> Tensor:
     return value.float() if value.is_floating_point() else value
 
 
-def _flat() -> nn.Module:
-    return nn.Sequential(*_convolutions(3), nn.Flatten(), nn.Linear(1024, 10))
+def flat_network(num_classes: int = 10) -> nn.Module:
+    """Return three strided convolutions and a linear layer on all positions."""
+    return nn.Sequential(*_convolutions(3), nn.Flatten(), nn.Linear(1024, num_classes))
 
 
-def _gap() -> nn.Module:
-    return nn.Sequential(*_convolutions(5), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
+def gap_network(num_classes: int = 10) -> nn.Module:
+    """Return three strided convolutions and a linear layer on their mean."""
+    return nn.Sequential(*_convolutions(5), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, num_classes))
 
 
 def _convolutions(first_kernel: int) -> list[nn.Module]:
