@@ -23,7 +23,8 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
     Scaling and shifting a map change nothing. A more confident model scores higher with the same maps: read the
     score against a control map's.
 
-    Cost: one forward per stage and image.
+    Cost: one forward per stage and image. A GPU is waited for five times a chunk, once of these to see whether any map
+    has ties at a threshold: where none has, pictures are shared with metrics that count pixels.
 
     Args:
         lower_bound: Lowest quantile of the saliency.

@@ -77,7 +77,7 @@ def per_channel(name: str, values: Sequence[float], images: Images) -> Tensor:
 
 def is_raw(images: Images) -> bool:
     """Whether all values lie in [0, 1], as raw pixels do."""
-    return bool(images.min() >= -ROUNDING and images.max() <= 1 + ROUNDING)
+    return bool(((images >= -ROUNDING) & (images <= 1 + ROUNDING)).all())
 
 
 def check_raw(images: Images) -> None:
