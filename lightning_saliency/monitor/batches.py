@@ -169,5 +169,5 @@ def _as_labels(labels: Any, batch_size: int) -> Tensor:
             "pass `batch`, keys of images and labels or a function that returns them."
         )
     flat = labels.flatten() if labels.shape == (batch_size, 1) else labels
-    is_whole = flat.ndim == 1 and bool((flat == flat.floor()).all())
+    is_whole = flat.ndim == 1 and (not flat.is_floating_point() or bool((flat == flat.floor()).all()))
     return flat.to(torch.int64) if is_whole else labels

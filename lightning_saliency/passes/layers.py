@@ -65,6 +65,11 @@ def find_layers(model: Model, images: Images, names: Iterable[LayerName], target
             f"Expected an `nn.Module` to look for layer {listed[0].path!r}, but got {type(model).__name__}: "
             "pass the module itself, or use methods that need no layer."
         )
+    if _is_script(model):
+        raise UnsuitableModelError(
+            f"The model must be an `nn.Module` whose layers can be watched, but got {type(model).__name__}.  Pass the "
+            f"network as it was before `torch.jit`, or {NO_LAYER_NEEDED}."
+        )
     image = _noise_like(images)
     return {
         name: _last_spatial(model, image, target, name.call)
@@ -80,7 +85,7 @@ def _noise_like(images: Images) -> Tensor:
 
 
 def _named(model: nn.Module, name: LayerName, image: Images) -> Layer:
-    modules: dict[str, nn.Module] = {_plain(path): module for path, module in model.named_modules() if path}
+    modules = {_plain(path): module for path, module in _watchable(model)}
     plain = _plain(name.path)
     ends = [path for path in modules if path.endswith("." + plain)]
     if plain in modules or len(ends) == 1:
@@ -97,6 +102,15 @@ def _tokens_first(model: nn.Module, layer: nn.Module, image: Images) -> bool | N
         return None
     orders = [call.tokens_first for call in _trace(model, image).calls if call.module is layer]
     return orders[-1] if orders else None
+
+
+def _watchable(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """List the layers by path; parts of compiled scripts run unseen."""
+    return [(path, module) for path, module in model.named_modules() if path and not _is_script(module)]
+
+
+def _is_script(module: nn.Module) -> bool:
+    return isinstance(module, torch.jit.ScriptModule)
 
 
 def _plain(path: str) -> str:
@@ -228,7 +242,7 @@ def _listed(calls: list[_Call]) -> str:
 def _trace(model: nn.Module, image: Images) -> _Trace:
     calls: list[_Call] = []
     with ExitStack() as stack:
-        for name, module in model.named_modules():
+        for name, module in _watchable(model):
 
             def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor | None:
                 call = _call_of(name, module, output, image)
@@ -238,8 +252,7 @@ def _trace(model: nn.Module, image: Images) -> _Trace:
                 # An operation that writes to a view gives the view a new place in the graph.
                 return output.clone() if output._is_view() else None
 
-            if name:
-                stack.callback(module.register_forward_hook(keep).remove)
+            stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.
         output = model(image.detach().requires_grad_().clone())
     return _Trace(calls, output)
