@@ -124,6 +124,9 @@ def _publish(
     """Send results to loggers, and complain about unhealthy maps."""
     outcome, publication = conclusion.outcome, None
     if trainer.is_global_zero:
+        swaps = _swaps(trainer, state.settings.name)
+        state.introduced &= swaps == state.swaps
+        state.swaps = swaps
         publication = Publication(
             conclusion.evaluation,
             outcome,
@@ -135,6 +138,7 @@ def _publish(
             monitors,
             None if state.introduced else state.preflight,
             watch,
+            swaps,
         )
         if outcome.loss is None:
             for key, message in complaints(conclusion.evaluation, state.settings).items():
@@ -142,6 +146,12 @@ def _publish(
     if not outcome.publishes:
         return None
     return publish(trainer, evaluated.shown(outcome.pictured, outcome.alarm), publication, state.settings)
+
+
+def _swaps(trainer: pl.Trainer, monitor: str) -> str:
+    """Return what another callback has to say in the card of a monitor, which changes when an alarm has an effect."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    return next((text for callback in callbacks if (text := getattr(callback, "remarks", {}).get(monitor))), "")
 
 
 def _remember(state: MonitorState, conclusion: Conclusion) -> None:

@@ -51,7 +51,7 @@ def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None
         TypeError: If the batch holds no images, or an extra is not a tensor.
         ValueError: If there are none, or labels or an extra are not one row per image.
     """
-    images, labels, masks, *extras = (_plain(part) for part in _pick(batch, reader))
+    images, labels, masks, *extras = (plain_tensor(part) for part in _pick(batch, reader))
     _check_found(images, batch)
     numbers = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
@@ -67,7 +67,7 @@ def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most:
     return labelled.each(lambda part: part[:count].clone(), indices)
 
 
-def _plain(part: Any) -> Any:
+def plain_tensor(part: Any) -> Any:
     """Take off what a subclass of `Tensor` adds, which functions of torch would return again."""
     kind = type(part)
     if not isinstance(part, Tensor) or kind is Tensor or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:
