@@ -139,8 +139,8 @@ class CueSwap(Callback):
             pl_module.log_dict(values, sync_dist=True, rank_zero_only=True, reduce_fx="max", batch_size=1)
         if tally.num_batches and int(tally.num_left) == tally.num_batches:
             self._warn_once(
-                f"All batches of epoch {trainer.current_epoch} had images of one class only, so no cue was swapped. "
-                "Shuffle the training data."
+                "All batches of an epoch had images of one class only, so no cue was swapped and training went on "
+                "without. Shuffle the training data."
             )
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

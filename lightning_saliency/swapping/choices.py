@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from lightning_saliency.cues import Cue, select
 
 Choices: TypeAlias = Mapping[str, tuple[Cue, ...]]
-"""Cues by the name that stands for them. Of several cues, such as those of `"cell"`, an image gets a quarter."""
+"""Cues by the name that stands for them. Only `"cell"` has several, of which an image gets a quarter."""
 
 DEFAULT_SWAPS: Final = ("wide_frame", "cell", "level", "colour", "spectrum", "sharpness")
 

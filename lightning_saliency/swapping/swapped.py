@@ -1,17 +1,13 @@
 """Give images the cues of others."""
 
-from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
-from lightning_saliency.cues import Cue
 from lightning_saliency.swapping.choices import Choices
-
-PORTION: Final = 4
-"""Of the cues of one name an image gets this part. One cell of 16 would leave a mark where it is in most images."""
+from lightning_saliency.swapping.patchwork import transplanted
 
 
 class Swapped(NamedTuple):
@@ -41,21 +37,27 @@ def swap(
     Args:
         images: Images (B, C, *S).
         labels: Labels (B, ...), equal for images of one class; `None` makes each image a class.
-        choices: Cues by name, of which each has the same chance. Of several cues an image gets a quarter.
+        choices: Cues by name, of which each has the same chance. Of several cells an image gets a quarter.
         probability: Chance that an image draws.
         generator: Generator on the CPU, so that draws do not depend on the device.
     """
     classes = torch.arange(len(images), device=images.device) if labels is None else labels.to(images.device)
     result = images.clone()
     counts = {name: torch.zeros((), dtype=torch.int64, device=images.device) for name in choices}
-    for name, cue, pairs, is_first in _draws(len(images), choices, probability, generator):
+    drawing = (_uniform(len(images), generator) < probability).nonzero().flatten()
+    donors = torch.randint(len(images), (len(drawing),), generator=generator, device="cpu")
+    names = torch.randint(max(1, len(choices)), (len(drawing),), generator=generator, device="cpu")
+    for number, (name, group) in enumerate(choices.items()):
+        pairs = torch.stack([drawing, donors])[:, names == number]
+        if not pairs.numel():
+            continue
         # Nothing is read back from the device, which would make an accelerator wait.
-        hosts, donors = pairs.to(images.device, non_blocking=True)
-        differs = _differ(classes[hosts], classes[donors])
-        before = result[hosts]
-        after = cue(before, images[donors])
-        result[hosts] = torch.where(differs.reshape(-1, *[1] * (images.ndim - 1)), after, before)
-        counts[name] += (differs & is_first.to(images.device, non_blocking=True)).sum()
+        rows, others = pairs.to(images.device, non_blocking=True)
+        differs = _differ(classes[rows], classes[others])
+        before = images[rows]
+        after = transplanted(group, before, images[others], generator)
+        result[rows] = torch.where(differs.reshape(-1, *[1] * (images.ndim - 1)), after, before)
+        counts[name] = differs.sum()
     return Swapped(result, counts, _differ(classes, classes[:1].expand_as(classes)).any())
 
 
@@ -69,22 +71,8 @@ def check_labels(images: Images, labels: Tensor | None) -> None:
         )
 
 
-def _draws(
-    size: int, choices: Choices, probability: float, generator: torch.Generator
-) -> Iterator[tuple[str, Cue, Tensor, Tensor]]:
-    """Draw, cue by cue: its name, the cue, hosts and donors (2, N), and whether it is the host's first cue (N,)."""
-    draws = torch.rand(size, generator=generator, dtype=torch.float32, device="cpu")
-    hosts = (draws < probability).nonzero().flatten()
-    donors = torch.randint(size, (len(hosts),), generator=generator, device="cpu")
-    names = torch.randint(max(1, len(choices)), (len(hosts),), generator=generator, device="cpu")
-    for number, (name, group) in enumerate(choices.items()):
-        pairs = torch.stack([hosts, donors])[:, names == number]
-        ranks = torch.rand(pairs.shape[1], len(group), generator=generator, dtype=torch.float64, device="cpu")
-        taken = ranks.argsort(dim=1)[:, : -(-len(group) // PORTION)]
-        for place, cue in enumerate(group):
-            gets_it = (taken == place).any(dim=1)
-            if gets_it.any():
-                yield name, cue, pairs[:, gets_it], (taken[:, 0] == place)[gets_it]
+def _uniform(size: int, generator: torch.Generator) -> Tensor:
+    return torch.rand(size, generator=generator, dtype=torch.float32, device="cpu")
 
 
 def _differ(first: Tensor, second: Tensor) -> Tensor:
