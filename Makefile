@@ -3,7 +3,8 @@ DEVICE ?= cpu
 BIN := .venv/bin
 # Directories of tests with a target of their own. `QUICK=1` leaves out what takes minutes.
 PARTS := integrations studies documents attack
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile $(if $(QUICK),-m 'not long')
+# A test that waits for ever is stopped; a process that has crashed is not replaced, which can wait for ever, too.
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --timeout 600 --max-worker-restart 0 $(if $(QUICK),-m 'not long')
 
 .PHONY: help demo shortcuts test lint types imports unit integrations studies docs attack bench clean
 
@@ -36,7 +37,7 @@ imports: .venv/.installed  ## Layers import only from the layers below
 unit: .venv/.installed  ## Tests and the examples of every docstring
 	$(PYTEST) $(PARTS:%=--ignore=tests/%)
 
-integrations: .venv/.installed  ## Tests with browsers, Ray, Optuna and installed wheels
+integrations: .venv/.installed  ## Tests with launchers, sharded models, browsers, Ray, Optuna and installed wheels
 	$(PYTEST) tests/integrations
 
 studies: .venv/.installed  ## Examples, studies and benchmarks in small

@@ -16,7 +16,7 @@ from cifar_resnet import MEAN, STD, load_network
 
 
 def build(name: str, num_classes: int) -> nn.Module:
-    """Return a network with its first weights; `resnet20` is trained on CIFAR-10, but for its last layer."""
+    """Return a network with its first weights; `resnet20` is trained on CIFAR-10, except for its last layer."""
     if name == "flat":
         return flat_network(num_classes)
     if name == "gap":

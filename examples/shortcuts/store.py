@@ -27,7 +27,7 @@ class Training(NamedTuple):
     """A finished training.
 
     Attributes:
-        design: What was trained.
+        design: The row of the plan.
         states: The weights after each epoch.
         data: Images to train on and to validate on with their signs, and the test images without.
     """

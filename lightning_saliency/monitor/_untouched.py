@@ -9,7 +9,17 @@ import warnings
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import BuiltinFunctionType, CodeType, FunctionType, GeneratorType, MethodType, ModuleType
+from functools import partial
+from types import (
+    BuiltinFunctionType,
+    CellType,
+    CodeType,
+    FunctionType,
+    GeneratorType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +33,11 @@ LEAVES: Final = (
     Tensor, np.ndarray,
 )  # fmt: skip
 LIBRARIES: Final = frozenset(("builtins", "lightning", "numpy", "pandas", "PIL", "pytorch_lightning", "torch"))
+LIGHTNING: Final = frozenset(("lightning", "pytorch_lightning"))
+# Objects that refer to what Python code put into them, and to nothing of their own.
+TRANSPARENT: Final = (
+    list, tuple, dict, set, frozenset, deque, CellType, GeneratorType, partial, property, classmethod, staticmethod,
+)  # fmt: skip
 MOST_OBJECTS: Final = 500_000
 SEQUENCES: Final = (list, deque)
 TABLES: Final = (dict, OrderedDict, defaultdict, Counter, set)
@@ -37,18 +52,25 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
 
     Looked at are attributes, containers, enclosed variables, and the global generators and functions that functions
     and methods name. Objects of Lightning's classes are looked at no further than their generators, since they reach
-    the trainer. The search ends at half a million objects.
+    the trainer. Objects made in C are looked through, but the containers that they hide are left alone: a cache of
+    `functools.lru_cache` whose table is changed behind its back crashes. The search ends at half a million objects.
     """
     visited: dict[int, Any] = {}
-    waiting: list[Any] = list(parts)
+    internal: set[int] = set()
+    waiting: list[tuple[Any, bool]] = [(part, False) for part in parts]
     while waiting and len(visited) < MOST_OBJECTS:
-        one = waiting.pop()
+        one, is_internal = waiting.pop()
+        if not is_internal:
+            internal.discard(id(one))
         if id(one) in visited or (issubclass(type(one), LEAVES) and not _is_small_array(one)):
             continue
         visited[id(one)] = one
+        if is_internal and _is_container(one):
+            internal.add(id(one))
         if not issubclass(type(one), (*GENERATORS, Tensor, np.ndarray)):
-            waiting += _referents(one)
-    return [one for one in visited.values() if _can_change(one)]
+            # Those that both lists have are taken from the end, where they are parts.
+            waiting += [(referent, True) for referent in _internals(one)] + [(part, False) for part in _parts(one)]
+    return [one for name, one in visited.items() if name not in internal and _can_change(one)]
 
 
 def streams_in(holders: Sequence[Any]) -> list[str]:
@@ -72,9 +94,11 @@ def untouched(holders: Sequence[Any]) -> Iterator[None]:
 
 
 def _can_change(one: Any) -> bool:
-    kind = type(one)
-    is_container = kind in SEQUENCES or kind in TABLES
-    return issubclass(kind, GENERATORS) or is_container or _is_small_array(one) or _has_attributes(one)
+    return issubclass(type(one), GENERATORS) or _is_container(one) or _is_small_array(one) or _has_attributes(one)
+
+
+def _is_container(one: Any) -> bool:
+    return type(one) in SEQUENCES or type(one) in TABLES
 
 
 def _is_small_array(one: Any) -> bool:
@@ -112,17 +136,41 @@ def _copy_of_cycle(cycle: Any) -> Any:
     return clone
 
 
-def _referents(one: Any) -> list[Any]:
+def _parts(one: Any) -> list[Any]:
+    """List the objects that Python code reaches through this one, and may change in place."""
     if isinstance(one, FunctionType):
         return [one.__closure__, one.__defaults__, *_named_globals(one, one.__code__)]
     if isinstance(one, MethodType):
         return [one.__self__, one.__func__]
     library = _library_of(type(one))
-    referents = gc.get_referents(one)
-    if library in ("lightning", "pytorch_lightning"):
-        attributes = getattr(one, "__dict__", {})
-        return [value for value in attributes.values() if issubclass(type(value), GENERATORS)]
-    return referents if library is not None else [*referents, *_functions_of(type(one))]
+    attributes = list(vars(one).values()) if getattr(type(one), "__dictoffset__", 0) else []
+    if library in LIGHTNING:
+        return [value for value in attributes if issubclass(type(value), GENERATORS)]
+    elements = gc.get_referents(one) if issubclass(type(one), TRANSPARENT) else []
+    if library is not None:
+        return attributes + elements
+    return [*attributes, *elements, *_slots_of(one), *_functions_of(type(one))]
+
+
+def _internals(one: Any) -> list[Any]:
+    """List all that this object refers to; some of it may belong to its code in C."""
+    is_python = isinstance(one, FunctionType | MethodType) or _library_of(type(one)) in LIGHTNING
+    return [] if is_python or issubclass(type(one), TRANSPARENT) else gc.get_referents(one)
+
+
+def _slots_of(one: Any) -> list[Any]:
+    slots = (
+        value for base in type(one).__mro__ for value in vars(base).values() if isinstance(value, MemberDescriptorType)
+    )
+    return [slot.__get__(one) for slot in slots if _is_filled(slot, one)]
+
+
+def _is_filled(slot: MemberDescriptorType, one: Any) -> bool:
+    try:
+        slot.__get__(one)
+    except AttributeError:
+        return False
+    return True
 
 
 def _functions_of(kind: type) -> list[Any]:
@@ -153,7 +201,7 @@ def _library_of(kind: type) -> str | None:
     """Name the library that a class, or the class that it derives from, belongs to, where that is Lightning's."""
     libraries = [base.__module__.partition(".")[0] for base in kind.__mro__[:-1]]
     for library in libraries:
-        if library in ("lightning", "pytorch_lightning"):
+        if library in LIGHTNING:
             return library
     return libraries[0] if libraries and libraries[0] in LIBRARIES else None
 

@@ -1,9 +1,11 @@
 """The watched images are read once a run, and reading them leaves no trace in the user's data set."""
 
+import gc
 import itertools
 import os
 import random
 from collections import Counter, defaultdict, deque
+from functools import lru_cache, partial
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -205,6 +207,73 @@ STATES = [
 def test_training_is_bit_identical_whatever_state_the_data_set_changes_in_place(kind, options):
     watched = trace(*fit([monitor(**options)], Classifier, split_data(Remembering(kind), None)))
     assert_identical(watched, trace(*fit([], Classifier, split_data(Remembering(kind), None))))
+
+
+class Caching(Patterns):
+    """Keeps the images that were read last, in a table that belongs to code in C."""
+
+    def __init__(self):
+        super().__init__(48)
+        self.load = lru_cache(maxsize=4)(super().__getitem__)
+
+    def __getitem__(self, index):
+        return self.load(index)
+
+
+@pytest.mark.parametrize("kept", [0, 3])
+def test_a_cache_of_the_data_set_stays_in_order(kept):
+    source = Caching()
+    for index in range(kept):
+        source[index]
+    assert_identical(
+        trace(*fit([monitor()], Classifier, split_data(source, None))),
+        trace(*fit([], Classifier, split_data(Caching(), None))),
+    )
+    gc.collect()
+    for index in range(48):
+        assert torch.equal(source[index][0], Patterns(48)[index][0])
+        misses = source.load.cache_info().misses
+        source[index]
+        assert source.load.cache_info().misses == misses
+    assert source.load.cache_info().currsize == 4
+
+
+class Slotted:
+    """Counts in a slot."""
+
+    __slots__ = ("reads",)
+
+    def __init__(self):
+        self.reads = [0]
+
+
+class Indirect(Patterns):
+    """Counts in a list that a slot, a partial function or an iterator of a C type leads to."""
+
+    def __init__(self, kind):
+        super().__init__(48)
+        self.slotted = Slotted()
+        reads = self.slotted.reads
+        self.count = partial(self.add, reads)
+        self.kind = kind
+        if kind == "partial":
+            del self.slotted
+
+    @staticmethod
+    def add(reads):
+        reads.append(reads[-1] + 1)
+        return reads[-1]
+
+    def __getitem__(self, index):
+        image, label = super().__getitem__(index)
+        count = self.count() if self.kind == "partial" else self.add(self.slotted.reads)
+        return image + 0.001 * count, label
+
+
+@pytest.mark.parametrize("kind", ["slot", "partial"])
+def test_training_is_bit_identical_with_a_state_that_is_reached_by_detours(kind):
+    watched = trace(*fit([monitor()], Classifier, split_data(Indirect(kind), None)))
+    assert_identical(watched, trace(*fit([], Classifier, split_data(Indirect(kind), None))))
 
 
 class Transferring(Classifier):

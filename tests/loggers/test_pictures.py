@@ -1,8 +1,6 @@
 """Every adapter against the library itself, without a network."""
 
-import os
 import sys
-from functools import partial
 
 import numpy as np
 import pytest
@@ -25,6 +23,12 @@ def picture():
     return torch.arange(3 * 8 * 10, dtype=torch.uint8).reshape(3, 8, 10)
 
 
+@pytest.fixture
+def _file_store(monkeypatch):
+    """Let MLflow store runs in files, without a data base."""
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+
+
 def pixels(path):
     return torch.from_numpy(np.array(Image.open(path))).permute(2, 0, 1)
 
@@ -36,8 +40,7 @@ def offline(folder):
 
 
 def local(folder):
-    """Let MLflow store runs in files, without a data base; for processes that end with it."""
-    os.environ["MLFLOW_ALLOW_FILE_STORE"] = "true"
+    pytest.importorskip("mlflow")
     return MLFlowLogger("experiment", tracking_uri=f"file:{folder}")
 
 
@@ -70,20 +73,14 @@ def test_wandb_keeps_the_picture(tmp_path, picture):
     assert torch.equal(pixels(file), picture)
 
 
-def kept_by_mlflow(folder, picture):
-    logger = local(folder)
+@pytest.mark.usefixtures("_file_store")
+def test_mlflow_keeps_the_picture(tmp_path, picture):
+    logger = local(tmp_path)
     write_picture(logger, TAG, picture, 12)
     (artifact,) = logger.experiment.list_artifacts(logger.run_id, f"pictures/{TAG}")
-    (file,) = folder.rglob("*.png")
-    return artifact.path, pixels(file)
-
-
-def test_mlflow_keeps_the_picture(tmp_path, picture):
-    pytest.importorskip("mlflow")
-    # In a process of its own, since MLflow brings libraries that have crashed beside those of other tests.
-    ((path, kept),) = spawn(partial(kept_by_mlflow, tmp_path / "runs", picture), tmp_path, world_size=1)
-    assert path.endswith("/000000012.png")
-    assert torch.equal(kept, picture)
+    assert artifact.path.endswith("/000000012.png")
+    (file,) = tmp_path.rglob("*.png")
+    assert torch.equal(pixels(file), picture)
 
 
 def test_a_logger_without_an_adapter_shows_nothing_until_it_gets_one(picture):
@@ -114,10 +111,11 @@ def test_no_library_is_imported_that_is_not_used(tmp_path):
     assert spawn(imported, tmp_path, world_size=1) == [["lightning_saliency"]]
 
 
-def several_loggers(tmp_path):
+@pytest.mark.usefixtures("_file_store")
+def test_several_loggers_at_once_get_pictures_scores_and_one_table(tmp_path):
     files = CSVLogger(tmp_path / "files", name="", version="run")
     loggers = [local(tmp_path / "mlflow"), offline(tmp_path / "wandb"), files, TensorBoardLogger(tmp_path / "board")]
-    (tmp_path / "wandb").mkdir(parents=True, exist_ok=True)
+    (tmp_path / "wandb").mkdir()
     watcher = SaliencyMonitor([Gradient()], num_images=6, num_panels=2, num_drifted=0, mean=MEAN, std=STD, cues=())
     fit([watcher], logger=loggers, log_every_n_steps=1, max_epochs=1)
     loggers[1].experiment.finish()
@@ -129,8 +127,3 @@ def several_loggers(tmp_path):
     assert table.parent == tmp_path / "mlflow" / str(loggers[0].name) / str(loggers[0].version)
     assert "saliency/gradient/rcap" in (tmp_path / "files" / "run" / "metrics.csv").read_text()
     assert "saliency/gradient/rcap" in loggers[0].experiment.get_run(loggers[0].run_id).data.metrics
-
-
-def test_several_loggers_at_once_get_pictures_scores_and_one_table(tmp_path):
-    pytest.importorskip("mlflow")
-    spawn(partial(several_loggers, tmp_path / "logs"), tmp_path, world_size=1)

@@ -1,14 +1,11 @@
 """Texts in every front-end."""
 
-from functools import partial
-
 import pytest
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_saliency.loggers import write_text
-from tests.callbacks.processes import spawn
-from tests.loggers.test_pictures import local, offline
+from tests.loggers.test_pictures import _file_store, local, offline  # noqa: F401 - a fixture
 
 TEXT = "# Title\n\n± `code`"
 
@@ -30,15 +27,11 @@ def test_files_lie_under_texts_beside_the_table(tmp_path):
     assert (tmp_path / "run" / "texts" / "saliency" / "card" / "000000012.md").read_text(encoding="utf-8") == TEXT
 
 
-def text_kept_by_mlflow(folder):
-    write_text(local(folder), "saliency/card", TEXT, 12)
-    (file,) = folder.rglob("000000012.md")
-    return file.read_text(encoding="utf-8")
-
-
+@pytest.mark.usefixtures("_file_store")
 def test_mlflow_keeps_the_text_among_artifacts(tmp_path):
-    pytest.importorskip("mlflow")
-    assert spawn(partial(text_kept_by_mlflow, tmp_path / "runs"), tmp_path, world_size=1) == [TEXT]
+    write_text(local(tmp_path), "saliency/card", TEXT, 12)
+    (file,) = tmp_path.rglob("000000012.md")
+    assert file.read_text(encoding="utf-8") == TEXT
 
 
 def test_wandb_keeps_the_text_in_a_table(tmp_path):
