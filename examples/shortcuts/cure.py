@@ -3,8 +3,9 @@
 Trains networks on images with planted signs: as they are, with the fitting cue swapped, with all default cues swapped,
 and with the cue swapped that an alarm names. The bound is a network trained on signs that tell nothing. Each training
 is a row with accuracies on validation images, on test images whose signs tell nothing, and on test images without
-signs. Rows that are in the table already are kept. With `--quick` one kind is trained for a few epochs, which shows
-that the study runs and little else.
+signs. With `--legitimate` labels are drawn anew, so that the sign is the class and nothing else tells it. Accuracies
+are then those of such images, and a swap harms. Rows that are in the table already are kept. With `--quick` one kind is
+trained for a few epochs, which shows that the study runs and little else.
 """
 
 import argparse
@@ -21,17 +22,18 @@ from typing import Final
 import lightning.pytorch as pl
 import torch
 from designs import Design
-from images import read_domain
+from images import Domain, Images, read_domain
 from networks import build
 from signs import SIGNS
 from store import BATCH, accuracy, drawn_codes, num_classes, planted_domain, signed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import CueSwap, SaliencyMonitor
 
 Row = Mapping[str, str | int | float]
+LEGITIMATE: Final = "legitimate"
 
 FITTING: Final = {
     "place": "wide_frame", "interior": "cell", "one_class": "cell", "moving": "cell", "watermark": "fine_detail",
@@ -86,7 +88,7 @@ class Classifier(pl.LightningModule):
 def train(design: Design, condition: str) -> Row:
     """Train one network and measure it."""
     start = time.perf_counter()
-    data = planted_domain(design)
+    data = data_of(design)
     pl.seed_everything(design.seed, verbose=False)
     module = Classifier(design, num_classes(data))
     callbacks = CONDITIONS[condition](design)
@@ -111,20 +113,31 @@ def train(design: Design, condition: str) -> Row:
         "network": design.network,
         "seed": design.seed,
         "epochs": design.epochs,
+        "control": design.control,
         "condition": condition,
-        **accuracies(module, design),
+        **accuracies(module.network.eval(), design, data),
         "after_alarm": " ".join(f"{name}:{epoch}" for epochs in swapped for name, epoch in epochs.items()),
         "seconds": round(time.perf_counter() - start, 1),
     }
 
 
-def accuracies(module: Classifier, design: Design) -> dict[str, float]:
+def data_of(design: Design) -> Domain:
+    """Return the images that a network is trained, validated and tested on."""
+    if design.control != LEGITIMATE:
+        return planted_domain(design)
+    parts = []
+    for number, (images, labels) in enumerate(read_domain(design.domain)):
+        drawn = drawn_codes(labels, 0.0, 10 * design.seed + number)
+        parts.append(signed(Images(images, drawn), design.kind, drawn, number))
+    return Domain(*parts)
+
+
+def accuracies(network: nn.Module, design: Design, data: Domain) -> dict[str, float]:
     """Return the accuracies of a trained network, by the names of their columns."""
-    network, test = module.network.eval(), read_domain(design.domain).test
-    decoupled = test
-    if design.kind != "none":
+    decoupled, test = data.test, data.test
+    if design.kind != "none" and design.control != LEGITIMATE:
         decoupled = signed(test, design.kind, drawn_codes(test.labels, 0.0, 2), 1)
-    parts = {"validation": planted_domain(design).val, "decoupled": decoupled, "unmarked": test}
+    parts = {"validation": data.val, "decoupled": decoupled, "unmarked": test}
     return {name: round(accuracy(network, part), 4) for name, part in parts.items()}
 
 
@@ -134,7 +147,8 @@ def planned(options: argparse.Namespace) -> list[tuple[Design, str]]:
     plans = []
     for domain, kind, agreement, seed, condition in choices:
         control = "random" if condition == "bound" and kind != "none" else "planted"
-        share = 1.0 if control == "random" or kind == "none" else agreement
+        control = LEGITIMATE if options.legitimate else control
+        share = agreement if control == "planted" and kind != "none" else 1.0
         design = Design(domain, kind, share, control, options.network, seed, options.epochs)
         plans.append((design, condition))
     return list(dict.fromkeys(plans))
@@ -195,6 +209,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--agreements", nargs="+", type=float, default=[1.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--conditions", nargs="+", choices=CONDITIONS, default=list(CONDITIONS))
+    parser.add_argument("--legitimate", action="store_true", help="let the sign be the class")
     parser.add_argument("--network", default="flat")
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--threads", type=int, default=1)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_saliency._checks import check_images
 from lightning_saliency._types import Images
-from lightning_saliency.monitor.batches import IMAGE_KEYS, LABEL_KEYS, plain_tensor
+from lightning_saliency.monitor.batches import IMAGE_KEYS, LABEL_KEYS, kind_of, plain_tensor
 from lightning_saliency.swapping.swapped import check_labels
 
 # Not described more closely, since configuration tools would refuse functions without equal annotations.
@@ -76,8 +76,10 @@ def _like(images: Tensor, changed: Tensor) -> Tensor:
 def _find(batch: Any, place: BatchPlace) -> tuple[Any, Any, Callable[[Images], Any]]:
     first, second = _keys(batch) if place is None else (*place, None)[:2]
     if callable(first) and callable(second):
-        images, labels = first(batch)
-        return images, labels, lambda changed: second(batch, changed)
+        parts = first(batch)
+        if not isinstance(parts, tuple | list) or len(parts) != 2:
+            raise TypeError(f"`batch` must have a function that returns (images, labels), but got {kind_of(parts)}.")
+        return *parts, lambda changed: second(batch, changed)
     try:
         images = batch if first is None else _part(batch, first)
         labels = None if second is None else _part(batch, second)
@@ -99,7 +101,7 @@ def _keys(batch: Any) -> tuple[Any, Any]:
     if image_key is None:
         raise ValueError(
             f"A training batch must be (images, labels) or have a key among {', '.join(IMAGE_KEYS)} for CueSwap, but "
-            f"got {type(batch).__name__}{f' with {list(names)}' if names else ''}.  {REMEDY}"
+            f"got {kind_of(batch)}.  {REMEDY}"
         )
     return image_key, label_key
 

@@ -1,6 +1,6 @@
 """The callback that swaps cues between training images."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
@@ -19,7 +19,7 @@ from lightning_saliency.callbacks._transfer import TransferHook
 from lightning_saliency.callbacks.saliency_monitor import SaliencyMonitor
 from lightning_saliency.cues import Cue
 from lightning_saliency.monitor.alarms import CONFIRMED
-from lightning_saliency.monitor.cure import announcement, remedy, remedy_choices, without
+from lightning_saliency.monitor.cure import announcement, remedies, remedy_choices, without
 from lightning_saliency.monitor.history import Record
 from lightning_saliency.names import swap_name
 from lightning_saliency.swapping import SwapCues
@@ -35,7 +35,8 @@ class CueSwap(Callback):
     Each training image draws a donor from its batch and a cue. If the donor is of another class, the image gets this
     cue of it, so that the cue tells nothing about the class any more. With `when="alarm"` nothing is changed until the
     alarm of a `SaliencyMonitor` is confirmed. From then on the cue that it names is swapped, with half the probability
-    once the alarm has been quiet for `patience` evaluations. A cue that needs maps is a place in the image, and random
+    once the alarm has been quiet for `patience` evaluations. If it does not end for as many evaluations in spite of the
+    swap, the next cue that is suspected is swapped, too. A cue that needs maps is a place in the image, and random
     cells stand for it. Validations and tests see images as they are. `cue_swap/<cue>` is the
     share of an epoch's images that got a cue.
 
@@ -47,7 +48,8 @@ class CueSwap(Callback):
             the alarm names, and with `when="always"` the default cues of `SwapCues`.
         probability: Chance that an image draws.
         when: `"alarm"` swaps what the alarm names, `"always"` swaps from the first batch on.
-        patience: Number of evaluations in a row without a suspicion after which the probability is halved.
+        patience: Number of evaluations in a row without a suspicion after which the probability is halved, and of those
+            with a confirmed alarm after which the next suspect is swapped, too.
         monitor: Name of the monitor whose alarm counts, and whose `allow` is never swapped.
         batch: How to get images and labels from a training batch: their keys, or functions (read, write), where
             `read(batch)` returns (images, labels) and `write(batch, images)` a batch with other images. Labels may be
@@ -153,14 +155,13 @@ class CueSwap(Callback):
         if self._monitor is None or not is_training or self._when != "alarm" or self._last_record() is self._last:
             return
         decision, before = self._monitor.alarm, self._state.cure
-        name = remedy(decision, self._monitor.settings.cues)
-        if decision.state == CONFIRMED and not self._may_swap(name):
+        names = [name for name in remedies(decision, self._monitor.settings.cues) if self._may_swap(name)]
+        if decision.state == CONFIRMED and not names:
             self._warn_once(
                 f"Predictions follow the cue {decision.cue!r}, which cannot be swapped or is not among `cues`, so "
                 "training goes on without a swap of it. Pass other `cues`, or clean the data."
             )
-            name = ""
-        self._state.cure = before.after(decision, [name] if name else [], trainer.current_epoch)
+        self._state.cure = before.after(decision, names, trainer.current_epoch, self._patience)
         text = announcement(before, self._state.cure, decision, self._swap.probability, self._patience)
         if text:
             rank_zero_info(f"CueSwap: {text}")
@@ -199,16 +200,19 @@ class CueSwap(Callback):
         return history[-1] if history else None
 
     def _may_swap(self, name: str) -> bool:
-        if self._swap.cues is None:
-            return bool(name)
-        return name in self._swap.choices or any(
-            name == cue.name for group in self._swap.choices.values() for cue in group
-        )
+        """Return whether the monitor does not allow a cue to decide, and `cues` does not leave it out."""
+        usual = self._swap.choices.items()
+        named = {each for key, group in usual for each in (key, *(cue.name for cue in group))}
+        return bool(self._remedy_choices([name])) and (self._swap.cues is None or name in named)
+
+    def _remedy_choices(self, names: Collection[str]) -> Choices:
+        cues = () if self._monitor is None else self._monitor.settings.cues
+        return remedy_choices(names, cues, self._allow)
 
     def _change(self, batch: Any) -> Any:
         """Return a training batch in which images have cues of others."""
         is_due = self._when == "always" or bool(self._state.cure.epochs)
-        if self._is_checked and not is_due:
+        if batch is None or (self._is_checked and not is_due):
             return batch
         images, labels, replace = read_training_batch(batch, self._batch)
         usual = self._swap.choices_for(images)
@@ -223,10 +227,9 @@ class CueSwap(Callback):
 
     def _choices(self, usual: Choices, images: Images) -> Choices:
         """Return the cues that are swapped now, as long as they apply to the images."""
-        if self._when == "always" or self._monitor is None:
+        if self._when == "always":
             return without(usual, self._allow)
-        choices = remedy_choices(self._state.cure.epochs, self._monitor.settings.cues, self._allow)
-        return fitting(choices, tuple(images.shape[1:]))
+        return fitting(self._remedy_choices(self._state.cure.epochs), tuple(images.shape[1:]))
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warnings:

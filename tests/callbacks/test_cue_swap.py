@@ -315,10 +315,16 @@ def test_wrong_arguments_are_refused(options, error, message):
 
 REFUSED = {
     "integers": ((IMAGES.long(), LABELS), {}, TypeError, "floating point.*Pass `batch`"),
-    "unknown key": ({"scan": IMAGES}, {}, ValueError, r"dict with \['scan'\].  Pass `batch`"),
+    "unknown key": ({"scan": IMAGES}, {}, ValueError, r"got keys \['scan'\].  Pass `batch`"),
     "unknown object": (Object(IMAGES, LABELS), {}, ValueError, "got Object.  Pass `batch`"),
-    "batches of two loaders": ({"a": (IMAGES, LABELS)}, {}, ValueError, r"dict with \['a'\].  Pass `batch`"),
+    "batches of two loaders": ({"a": (IMAGES, LABELS)}, {}, ValueError, r"got keys \['a'\].  Pass `batch`"),
     "absent key": ({"image": IMAGES}, {"batch": ("scan",)}, ValueError, "`batch` must name parts"),
+    "a function without labels": (
+        (IMAGES, LABELS),
+        {"batch": (lambda batch: batch[0], lambda batch, images: images)},
+        TypeError,
+        r"returns \(images, labels\), but got Tensor \(12, 1, 8, 8\)",
+    ),
     "no images": (("a", "b"), {}, TypeError, "got str.*Pass `batch`"),
     "labels of other images": ((IMAGES, LABELS[:3]), {}, ValueError, "each of 12 images.*Pass `batch`"),
     "grey images": (
@@ -487,7 +493,7 @@ def test_validations_without_an_evaluation_do_not_count_as_quiet():
     module, _ = cured(partial(Reformed, 4), 8, swap, watch(every_n_epochs=2))
     # Evaluations after epochs 1, 3 (confirmed), 5 and 7 (both quiet).
     assert shares(module, 8) == pytest.approx([0] * 4 + [2 / 3] * 4, abs=0.15)
-    assert swap.state_dict()["cure"] == {"epochs": {"wide_frame": 3}, "quiet": 2}
+    assert swap.state_dict()["cure"] == {"epochs": {"wide_frame": 3}, "quiet": 2, "loud": 0}
 
 
 def test_what_the_monitor_allows_is_never_swapped():
@@ -519,6 +525,14 @@ def test_only_the_cues_that_were_named_are_swapped():
     assert "follow the cue 'wide_frame', which cannot be swapped or is not among `cues`" in module.said[0]
     module, _ = cured(swap=CueSwap(["wide_frame"], probability=0.5))
     assert shares(module, 4) == pytest.approx([0, 0, 1 / 3, 1 / 3], abs=0.15)
+
+
+def test_an_alarm_that_does_not_end_calls_for_the_next_suspect(caplog):
+    caplog.set_level("INFO")
+    swap = CueSwap(patience=2)
+    cured(epochs=6, swap=swap, monitor=watch(cues=["wide_frame", "window", "level"]))
+    assert swap.state_dict()["cure"]["epochs"] == {"wide_frame": 1, "cell": 4}
+    assert "follow the wide frame in spite of its swap, so the cue cell is swapped" in caplog.text
 
 
 def test_a_cue_of_the_users_own_is_swapped_after_its_alarm():
@@ -634,7 +648,7 @@ def in_processes():
 
 def test_two_processes_agree_and_draw_donors_of_their_own(tmp_path):
     first, second = spawn(in_processes, tmp_path)
-    assert first[0] == second[0] == {"epochs": {"wide_frame": 1}, "quiet": 0}
+    assert first[0] == second[0] == {"epochs": {"wide_frame": 1}, "quiet": 0, "loud": 1}
     assert first[1] == second[1] == [1, 2, 2]
     assert_identical(first[2], second[2])
     for result in (first, second):
