@@ -1,4 +1,4 @@
-"""What swapping cues in training brings back of the accuracy that a shortcut costs.
+"""The accuracy that swapping cues in training brings back after a shortcut has cost it.
 
 Trains networks on images with planted signs: as they are, with the fitting cue swapped, with all default cues swapped,
 and with the cue swapped that an alarm names. The bound is a network trained on signs that tell nothing. Each training

@@ -102,7 +102,7 @@ class CueSwap(Callback):
 
     @property
     def remarks(self) -> dict[str, str]:
-        """What a monitor's card says of the swaps, by the monitor's name; empty where there are none."""
+        """A sentence on the swaps for a monitor's card, by the monitor's name; empty where there are none."""
         names = list(without(self._swap.choices, self._allow)) if self._when == "always" else []
         always = f"In training cues are swapped between images, with probability {self._swap.probability:g}: "
         text = self._state.cure.remark(self._swap.probability, self._patience)

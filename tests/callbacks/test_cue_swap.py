@@ -146,12 +146,12 @@ def test_batches_keep_their_type_and_the_loaders_tensors_stay_as_they_are(batch,
     module = swapped(batch, **options, max_epochs=3)
     expected = levelled()[0]
     assert torch.equal(images_in(batch, *place), expected)
-    for seen in module.trained:
-        assert type(seen) is type(batch)
-        changed = images_in(seen, *place)
+    for received in module.trained:
+        assert type(received) is type(batch)
+        changed = images_in(received, *place)
         assert not torch.equal(changed, expected)
         assert {*changed.flatten().tolist()} == {0.0, 1.0, 2.0}
-    assert len({tuple(images_in(seen, *place)[:, 0, 0, 0].tolist()) for seen in module.trained}) == 3
+    assert len({tuple(images_in(received, *place)[:, 0, 0, 0].tolist()) for received in module.trained}) == 3
 
 
 def test_validation_and_sanity_run_see_images_as_they_are():
@@ -161,24 +161,24 @@ def test_validation_and_sanity_run_see_images_as_they_are():
 
 
 def test_labels_stay_with_their_images():
-    (seen,) = swapped((IMAGES, LABELS)).trained
-    assert seen[1] is LABELS or torch.equal(seen[1], LABELS)
+    (received,) = swapped((IMAGES, LABELS)).trained
+    assert received[1] is LABELS or torch.equal(received[1], LABELS)
 
 
 def test_it_is_the_swap_of_the_plain_transform():
     """Both give the same images where all take part and donors cannot be told apart."""
     images, labels = levelled(2, 2)
     results = {tuple(SwapCues(["level"], seed=seed)(images, labels)[:, 0, 0, 0].tolist()) for seed in range(20)}
-    trained = {tuple(seen[0][:, 0, 0, 0].tolist()) for seen in swapped((images, labels), max_epochs=20).trained}
+    trained = {tuple(received[0][:, 0, 0, 0].tolist()) for received in swapped((images, labels), max_epochs=20).trained}
     assert trained == results == {(0, 0), (0, 1), (1, 0), (1, 1)}
 
 
 def test_a_subclass_of_tensors_stays_one():
     from torchvision import tv_tensors
 
-    (seen,) = swapped((tv_tensors.Image(IMAGES), LABELS)).trained
-    assert type(seen[0]) is tv_tensors.Image
-    assert not torch.equal(seen[0], IMAGES)
+    (received,) = swapped((tv_tensors.Image(IMAGES), LABELS)).trained
+    assert type(received[0]) is tv_tensors.Image
+    assert not torch.equal(received[0], IMAGES)
 
 
 class Halving:
@@ -268,10 +268,10 @@ def test_torchs_random_state_is_not_advanced():
 
 @pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed", "64-true"])
 def test_precision(precision):
-    (seen,) = swapped((IMAGES, LABELS), precision=precision).trained
+    (received,) = swapped((IMAGES, LABELS), precision=precision).trained
     expected = {"bf16-true": torch.bfloat16, "bf16-mixed": torch.float32, "64-true": torch.float64}
-    assert seen[0].dtype == expected[precision]
-    assert {*seen[0].flatten().tolist()} == {0.0, 1.0, 2.0}
+    assert received[0].dtype == expected[precision]
+    assert {*received[0].flatten().tolist()} == {0.0, 1.0, 2.0}
 
 
 def test_batches_without_donors_are_left_counted_and_told_once():
@@ -385,7 +385,7 @@ class Reformed(Classifier):
     def __init__(self, until=100, relapses=100):
         super().__init__(Reader(marks()))
         self.until, self.relapses = until, relapses
-        self.seen = []
+        self.received = []
 
     def on_train_epoch_start(self):
         is_honest = self.until <= self.current_epoch < self.relapses
@@ -393,7 +393,7 @@ class Reformed(Classifier):
         self.network.patterns.copy_(patterns / patterns.flatten(1).norm(dim=1).reshape(-1, 1, 1, 1))
 
     def training_step(self, batch, batch_idx):
-        self.seen.append((self.current_epoch, *batch))
+        self.received.append((self.current_epoch, *batch))
         return super().training_step(batch, batch_idx)
 
 
@@ -405,7 +405,7 @@ def corner_of(images):
 def shares(module, epochs):
     """Return the share of images whose mark stands for another class, epoch by epoch."""
     parts = [
-        torch.cat([corner_of(images) != labels for at, images, labels in module.seen if at == epoch])
+        torch.cat([corner_of(images) != labels for at, images, labels in module.received if at == epoch])
         for epoch in range(epochs)
     ]
     return [part.float().mean().item() for part in parts]
@@ -442,8 +442,8 @@ def test_the_cue_that_the_alarm_names_is_swapped_after_it_is_confirmed(caplog):
         "CueSwap: Predictions follow the wide frame, so the cue wide frame is swapped between training images, with "
         "probability 1 from now on."
     ]
-    images = torch.cat([images for epoch, images, _ in module.seen if epoch == 3])
-    labels = torch.cat([labels for epoch, _, labels in module.seen if epoch == 3])
+    images = torch.cat([images for epoch, images, _ in module.received if epoch == 3])
+    labels = torch.cat([labels for epoch, _, labels in module.received if epoch == 3])
     middle = slice(CORNER, -CORNER)
     originals, kinds = pictures(120)
     for image, label in zip(images, labels, strict=True):
@@ -500,8 +500,8 @@ def test_what_the_monitor_allows_is_never_swapped():
     module, values = cured(monitor=watch(allow=["wide_frame"]))
     assert max(shares(module, 4)) == 0
     assert values.of("saliency/alarm") == [0] * 4
-    (seen,) = swapped((IMAGES, LABELS), cues=None, callbacks=[watch(allow=["level"])], max_epochs=1).trained
-    assert "cue_swap/level" not in seen
+    (received,) = swapped((IMAGES, LABELS), cues=None, callbacks=[watch(allow=["level"])], max_epochs=1).trained
+    assert "cue_swap/level" not in received
     with pytest.raises(ValueError, match=r"that the monitor allows, but got \['level'\]"):
         swapped((IMAGES, LABELS), callbacks=[watch(allow=["level"])])
 
@@ -512,7 +512,7 @@ def test_cells_stand_for_a_cue_that_needs_maps():
     swap = CueSwap()
     module, _ = cured(swap=swap, monitor=watch(cues=["window"], allow=further))
     assert [*swap.state_dict()["cure"]["epochs"]] == ["cell"]
-    images = torch.cat([images for epoch, images, _ in module.seen if epoch == 3])
+    images = torch.cat([images for epoch, images, _ in module.received if epoch == 3])
     originals = pictures(120)[0]
     changed = (images[:, None] != originals[None]).any(dim=2).flatten(2).float().mean(dim=2).amin(dim=1)
     assert changed.max() == pytest.approx(1 / 16, abs=0.01), "of the cells only the last one is not allowed"
@@ -618,7 +618,7 @@ def test_a_resumed_run_is_bit_identical_to_one_that_was_not_interrupted(tmp_path
     resumed, other, again = saved(tmp_path, folder / f"step={step}.ckpt")
     assert_identical(other.state_dict(), module.state_dict())
     assert_identical(resumed.optimizers[0].state_dict()["state"], run.optimizers[0].state_dict()["state"])
-    assert_identical([batch[1:] for batch in other.seen], [batch[1:] for batch in module.seen[step:]])
+    assert_identical([batch[1:] for batch in other.received], [batch[1:] for batch in module.received[step:]])
     assert_identical(again.state_dict(), swap.state_dict())
     assert resumed.callback_metrics["cue_swap/wide_frame"] == run.callback_metrics["cue_swap/wide_frame"]
     assert swap.state_dict()["cure"]["quiet"] >= 2
