@@ -31,7 +31,7 @@ HOOK = "on_after_batch_transfer"
 
 
 def watch(**options):
-    return SaliencyMonitor(**{**OPTIONS, "cues": ["wide_frame", "level"], **options})
+    return SaliencyMonitor(**{**OPTIONS, "cues": ["wide_frame", "level"], "num_hosts": 1, **options})
 
 
 def levelled(size=12, classes=3):
@@ -500,8 +500,9 @@ def test_what_the_monitor_allows_is_never_swapped():
     module, values = cured(monitor=watch(allow=["wide_frame"]))
     assert max(shares(module, 4)) == 0
     assert values.of("saliency/alarm") == [0] * 4
-    (received,) = swapped((IMAGES, LABELS), cues=None, callbacks=[watch(allow=["level"])], max_epochs=1).trained
-    assert "cue_swap/level" not in received
+    module = swapped((IMAGES, LABELS), cues=None, callbacks=[watch(allow=["level"])])
+    logged = {name for name in module.trainer.callback_metrics if name.startswith("cue_swap/")}
+    assert logged == {"cue_swap/wide_frame", "cue_swap/cell", "cue_swap/spectrum", "cue_swap/sharpness"}
     with pytest.raises(ValueError, match=r"that the monitor allows, but got \['level'\]"):
         swapped((IMAGES, LABELS), callbacks=[watch(allow=["level"])])
 
@@ -610,10 +611,10 @@ def through(tmp_path_factory):
     return folder, *saved(folder)
 
 
-@pytest.mark.parametrize("step", [2, 6, 8, 18])
+@pytest.mark.parametrize("step", [2, 6, 18])
 @pytest.mark.filterwarnings("ignore:.*dataloader is not resumable")
 def test_a_resumed_run_is_bit_identical_to_one_that_was_not_interrupted(tmp_path, through, step):
-    """Before the alarm, after it in the middle and at the end of an epoch, and when it has been quiet."""
+    """Before the alarm, after it in the middle of an epoch, and when it has been quiet."""
     folder, run, module, swap = through
     resumed, other, again = saved(tmp_path, folder / f"step={step}.ckpt")
     assert_identical(other.state_dict(), module.state_dict())
