@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 
 from lightning_saliency.callbacks._alarm import act
 from lightning_saliency.callbacks._asked_names import asked_names
+from lightning_saliency.callbacks._card_author import remark_in
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
 from lightning_saliency.callbacks._lightning import stage_of
@@ -124,7 +125,7 @@ def _publish(
     """Send results to loggers, and complain about unhealthy maps."""
     outcome, publication = conclusion.outcome, None
     if trainer.is_global_zero:
-        swaps = _swaps(trainer, state.settings.name)
+        swaps = remark_in(trainer, state.settings.name)
         state.introduced &= swaps == state.swaps
         state.swaps = swaps
         publication = Publication(
@@ -146,12 +147,6 @@ def _publish(
     if not outcome.publishes:
         return None
     return publish(trainer, evaluated.shown(outcome.pictured, outcome.alarm), publication, state.settings)
-
-
-def _swaps(trainer: pl.Trainer, monitor: str) -> str:
-    """Return what another callback has to say in the card of a monitor, which changes when an alarm has an effect."""
-    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
-    return next((text for callback in callbacks if (text := getattr(callback, "remarks", {}).get(monitor))), "")
 
 
 def _remember(state: MonitorState, conclusion: Conclusion) -> None:

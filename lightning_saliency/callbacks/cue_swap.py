@@ -11,6 +11,7 @@ from lightning_saliency._name_spaces import Callback
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._types import Images
 from lightning_saliency.callbacks._batch_images import BatchPlace, check_place, read_training_batch
+from lightning_saliency.callbacks._card_author import CardAuthor
 from lightning_saliency.callbacks._lightning import is_fresh
 from lightning_saliency.callbacks._loading import refusing_damage
 from lightning_saliency.callbacks._swap_checks import find_monitor, refuse_allowed, refuse_iterator, require_alarm
@@ -29,7 +30,7 @@ from lightning_saliency.swapping.swapped import swap
 When = Literal["always", "alarm"]
 
 
-class CueSwap(Callback):
+class CueSwap(Callback, CardAuthor):
     """Cures a network of a shortcut: gives training images cues of others, and leaves their labels alone.
 
     Each training image draws a donor from its batch and a cue. If the donor is of another class, the image gets this
