@@ -91,8 +91,8 @@ def test_no_block_is_left_out():
 
 
 def test_commands_of_make_are_targets():
-    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
-    commands = set(re.findall(r"(?:^|`)make ([a-z]+)", README, re.MULTILINE))
+    targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    commands = set(re.findall(r"(?:^|`)make ([a-z-]+)", README, re.MULTILINE))
     assert {"demo", "test"} <= commands <= set(targets)
 
 
