@@ -37,7 +37,7 @@ imports: .venv/.installed  ## Layers import only from the layers below
 unit: .venv/.installed  ## Tests and the examples of every docstring
 	$(PYTEST) $(PARTS:%=--ignore=tests/%)
 
-integrations: .venv/.installed  ## Tests with browsers, Ray, Optuna and installed wheels
+integrations: .venv/.installed  ## Tests with launchers, sharded models, browsers, Ray, Optuna and installed wheels
 	$(PYTEST) tests/integrations
 
 studies: .venv/.installed  ## Examples, studies and benchmarks in small

@@ -35,7 +35,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 
-from tests.callbacks.test_strategies import started_by_torchrun
+from tests.integrations.test_strategies import started_by_torchrun
 
 if __name__ == "__main__":
     started_by_torchrun(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
