@@ -1,6 +1,7 @@
 """Watch, score and gate the explanations of a vision model while PyTorch Lightning trains it."""
 
 from lightning_saliency import cues, methods, metrics
+from lightning_saliency._version import __version__
 from lightning_saliency.callbacks import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.evaluation import explain, score
 from lightning_saliency.following import alarm, follow
@@ -12,6 +13,7 @@ __all__ = [
     "Evaluation",
     "GatedCheckpoint",
     "SaliencyMonitor",
+    "__version__",
     "alarm",
     "cues",
     "evaluate",

@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import lightning_saliency
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from tests.documents.test_readme import CLASSES, Classifier, Images
+from tests.test_public_api import PUBLIC
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -79,6 +80,17 @@ def test_code_runs(page, number, block, tmp_path, monkeypatch):
 def test_code_that_cannot_run_is_still_there():
     text = "".join(param.values[2] for param in BLOCKS)
     assert [words for words in NEEDS_MORE if words not in text] == []
+
+
+def test_names_that_pages_import_are_public():
+    text = "".join(page.read_text(encoding="utf-8") for page in [*PAGES, ROOT / "README.md"])
+    imports = re.findall(r"^from (lightning_saliency[\w.]*) import (.+)$", text, re.MULTILINE)
+    assert {
+        f"{module}.{name}"
+        for module, names in imports
+        for name in names.split(", ")
+        if name not in PUBLIC[module].split()
+    } == set()
 
 
 def strings_of_the_package():
