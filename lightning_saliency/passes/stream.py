@@ -27,7 +27,7 @@ class Reading:
 
     Attributes:
         points: Where gradients are computed.
-        statistic: What is made of them.
+        statistic: The quantity that is computed from them.
         layer: Path of the layer, or `None` for the input.
 
     Example:
