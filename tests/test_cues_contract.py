@@ -171,7 +171,8 @@ def test_other_dimensions_work_or_are_refused(cue: Cue, shape: tuple[int, ...]) 
 
 def test_names_are_chosen_and_refused() -> None:
     assert [cue.name for cue in cues.DEFAULT] == [
-        *("wide_frame", "window", "level", "colour", "spectrum", "surroundings", "shift", "zoom", "band"),
+        *("wide_frame", "window", "level", "colour", "contrast", "sharpness", "texture"),
+        *("spectrum", "surroundings", "shift", "zoom"),
     ]
     assert len(cues.select(["cell"])) == 16
     assert set(cues.names()) >= {"cell", "cell_3_3", *(cue.name for cue in (*cues.DEFAULT, *cues.FURTHER))}

@@ -74,9 +74,8 @@ def row_of(training: Training) -> Row:
         "control": design.control,
         "network": design.network,
         "seed": design.seed,
-        "unused": int(
-            design.kind in NEW or design.domain not in ("digits", "cifar") or design.network in ("vit", "resnet20")
-        ),
+        "chosen_on": int(design.chosen_on),
+        "new_kind": int(design.kind in NEW),
         "aligned": round(aligned, 4),
         "decoupled": round(decoupled, 4),
         "fall": round(fall, 4),

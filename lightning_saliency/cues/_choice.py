@@ -22,17 +22,17 @@ SINGLE: Final[tuple[Cue, ...]] = (
     Window(),
     Level(),
     Colour(),
+    Contrast(),
+    Sharpness(),
+    Texture(),
     Spectrum(),
     Surroundings(),
     Shift(),
     Zoom(),
-    Band(),
     Moved(),
     Frame(),
     Layout(),
-    Contrast(),
-    Sharpness(),
-    Texture(),
+    Band(),
     FineDetail(),
     CoarseShape(),
     Rest(),
@@ -43,10 +43,10 @@ CUES: Final[dict[str, tuple[Cue, ...]]] = {
     **{cue.name: (cue,) for cue in CELLS},
 }
 
-DEFAULT: Final[tuple[Cue, ...]] = SINGLE[:9]
+DEFAULT: Final[tuple[Cue, ...]] = SINGLE[:11]
 """The cues of every evaluation: at most 28 changed images a donor with 4 hosts."""
 
-FURTHER: Final[tuple[Cue, ...]] = (*SINGLE[9:14], *CELLS)
+FURTHER: Final[tuple[Cue, ...]] = (*SINGLE[11:14], *CELLS, Band())
 """The cues that name an alarm more closely, and draw the place map."""
 
 

@@ -24,6 +24,8 @@ class Cue(ABC):
         evidence: How a network that follows the cue raises an alarm: `"tolerance"` where honest networks hardly
             follow it, `"conflict"` where the cue has to win against the rest of the host, `"never"` where honest
             networks follow it as well.
+        tolerance: Effect in the mean over classes up to which a cue with a tolerance raises no alarm.
+        class_tolerance: The same for one class.
         needs_maps: Whether it needs maps of the donors.
         max_hosts: Most hosts of a donor that are predicted with it; `None` for no bound.
         min_channels: Fewest channels of an image that it applies to.
@@ -47,6 +49,8 @@ class Cue(ABC):
 
     families: ClassVar[tuple[Family, ...]]
     evidence: ClassVar[Evidence] = "never"
+    tolerance: ClassVar[float] = 0.06
+    class_tolerance: ClassVar[float] = 0.40
     needs_maps: ClassVar[bool] = False
     max_hosts: ClassVar[int | None] = None
     min_channels: ClassVar[int] = 1

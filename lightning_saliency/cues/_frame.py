@@ -45,7 +45,6 @@ class WideFrame(Cue):
     name: ClassVar[str] = "wide_frame"
     families: ClassVar[tuple[Family, ...]] = ("place", "geometry")
     evidence: ClassVar[Evidence] = "tolerance"
-    max_hosts: ClassVar[int] = 3
     min_side: ClassVar[int] = 3
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:

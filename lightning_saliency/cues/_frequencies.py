@@ -24,6 +24,7 @@ class Spectrum(Cue):
     name: ClassVar[str] = "spectrum"
     families: ClassVar[tuple[Family, ...]] = ("tone", "texture")
     evidence: ClassVar[Evidence] = "conflict"
+    max_hosts: ClassVar[int] = 2
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
         """Combine the donors' amplitudes with the hosts' phases."""
@@ -49,6 +50,7 @@ class Sharpness(Cue):
     name: ClassVar[str] = "sharpness"
     families: ClassVar[tuple[Family, ...]] = ("texture",)
     evidence: ClassVar[Evidence] = "tolerance"
+    max_hosts: ClassVar[int] = 2
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
         """Scale the hosts' frequencies ring by ring."""

@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import torch
 
 from lightning_saliency._types import Images
-from lightning_saliency.cues._cue import Cue, Family, spatial
+from lightning_saliency.cues._cue import Cue, Evidence, Family, spatial
 from lightning_saliency.passes.blur import gaussian_blur
 
 DETAIL: Final = 4 / 12**0.5
@@ -61,6 +61,8 @@ class Texture(Cue):
 
     name: ClassVar[str] = "texture"
     families: ClassVar[tuple[Family, ...]] = ("texture",)
+    evidence: ClassVar[Evidence] = "tolerance"
+    tolerance: ClassVar[float] = 0.12
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
         """Add the donors' rolled detail to the blurred hosts."""

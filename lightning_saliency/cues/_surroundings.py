@@ -25,7 +25,7 @@ class Surroundings(Cue):
     name: ClassVar[str] = "surroundings"
     families: ClassVar[tuple[Family, ...]] = ("place",)
     evidence: ClassVar[Evidence] = "conflict"
-    max_hosts: ClassVar[int] = 3
+    max_hosts: ClassVar[int] = 2
     needs_maps: ClassVar[bool] = True
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: Maps) -> Images:

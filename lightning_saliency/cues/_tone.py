@@ -23,7 +23,7 @@ class Level(Cue):
     name: ClassVar[str] = "level"
     families: ClassVar[tuple[Family, ...]] = ("tone",)
     evidence: ClassVar[Evidence] = "tolerance"
-    max_hosts: ClassVar[int] = 3
+    max_hosts: ClassVar[int] = 2
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
         """Add the difference of the medians."""
@@ -44,7 +44,7 @@ class Colour(Cue):
     name: ClassVar[str] = "colour"
     families: ClassVar[tuple[Family, ...]] = ("tone",)
     evidence: ClassVar[Evidence] = "tolerance"
-    max_hosts: ClassVar[int] = 3
+    max_hosts: ClassVar[int] = 2
     min_channels: ClassVar[int] = 2
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
@@ -67,6 +67,7 @@ class Contrast(Cue):
     name: ClassVar[str] = "contrast"
     families: ClassVar[tuple[Family, ...]] = ("tone",)
     evidence: ClassVar[Evidence] = "tolerance"
+    max_hosts: ClassVar[int] = 2
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
         """Stretch the hosts around their means."""

@@ -25,6 +25,8 @@ class Window(Cue):
     name: ClassVar[str] = "window"
     families: ClassVar[tuple[Family, ...]] = ("place",)
     evidence: ClassVar[Evidence] = "tolerance"
+    tolerance: ClassVar[float] = 0.10
+    class_tolerance: ClassVar[float] = 0.50
     needs_maps: ClassVar[bool] = True
     min_side: ClassVar[int] = 4
 

@@ -12,8 +12,6 @@ from lightning_saliency.following._effect import Estimate
 from lightning_saliency.following._following import Following
 
 State: TypeAlias = Literal[0, 1, 2]
-TOLERANCE: Final = 0.10
-CLASS_TOLERANCE: Final = 0.30
 STANDARD_ERRORS: Final = 2.0
 HALF_STANDARD_ERRORS: Final = 1.4
 QUIET: Final = 0
@@ -79,10 +77,11 @@ def alarm(
 ) -> Alarm:
     """Decide whether the network follows a cue that it should not follow.
 
-    A cue is over its bound if the effect E of `Following` less two standard errors is at least 0.10 in the mean over
-    classes or 0.30 for a class. A global cue (`evidence="conflict"`) is over its bound if E - S is at least zero in the
-    mean, because honest networks follow it a little, but not against the rest of the image. Without `previous` and
-    `halves` a cue is suspected at most.
+    A cue is over its bound if the effect E of `Following` less two standard errors is at least 0.06 in the mean over
+    classes or 0.40 for a class; `window` and `texture`, which honest networks follow further, have wider bounds. A
+    global cue (`evidence="conflict"`) is over its bound if E - S is at least zero in the mean, because honest networks
+    follow it a little, but not against the rest of the image. Without `previous` and `halves` a cue is suspected at
+    most.
 
     Args:
         followings: Results of `follow` by name of the cue, merged over processes.
@@ -218,16 +217,16 @@ def _largest(following: Following, times: float) -> Excess | None:
 
 def _excesses(following: Following, times: float) -> list[Excess]:
     """Compare the mean, and for cues with a tolerance the classes of at least two donors, with their bounds."""
-    evidence = following.cue.evidence
+    cue, evidence = following.cue, following.cue.evidence
     if following.absence or evidence == "never":
         return []
     effect = following.effect if evidence == "tolerance" else following.conflict
     classes = sorted(effect.of_classes().items(), key=lambda item: -item[1].above(times))
     strongest = classes[0][0] if classes else None
-    tolerance, by_class = (TOLERANCE, classes) if evidence == "tolerance" else (0.0, [])
+    tolerance, by_class = (cue.tolerance, classes) if evidence == "tolerance" else (0.0, [])
     return [
         Excess(following, strongest, False, effect.mean, effect.mean.above(times) - tolerance),
-        *(Excess(following, label, True, one, one.above(times) - CLASS_TOLERANCE) for label, one in by_class),
+        *(Excess(following, label, True, one, one.above(times) - cue.class_tolerance) for label, one in by_class),
     ]
 
 

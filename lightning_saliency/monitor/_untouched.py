@@ -53,7 +53,7 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
     Looked at are attributes, containers, enclosed variables, and the global generators and functions that functions
     and methods name. Objects of Lightning's classes are looked at no further than their generators, since they reach
     the trainer. Objects made in C are looked through, but the containers that they hide are left alone: a cache of
-    `functools.lru_cache` whose table something else changes crashes. The search ends at half a million objects.
+    `functools.lru_cache` crashes once other code has changed its table. The search ends at half a million objects.
     """
     visited: dict[int, Any] = {}
     internal: set[int] = set()

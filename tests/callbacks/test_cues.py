@@ -26,7 +26,7 @@ from tests.callbacks.training import CLASSES, Classifier, Data, assert_identical
 
 OPTIONS = {"methods": ["gradient"], "metrics": ["rcap"], "num_images": 30, "num_panels": 1, "mean": 0, "std": 1}
 # These hold the corner, and the others do not.
-HOLD_THE_CORNER = ("wide_frame", "window", "band")
+HOLD_THE_CORNER = ("wide_frame", "window")
 WARNING = r"Since epoch 0 predictions follow the wide frame: 100% ± 3% more of the images of other classes become"
 
 

@@ -39,10 +39,10 @@ def test_quiet_below_the_bound_and_suspected_above() -> None:
 
 
 def test_one_class_is_enough_for_cues_with_a_tolerance() -> None:
-    decision = alarm({"window": record(cues.Window(), 0.7, follows=(3,), donors=12)})
+    decision = alarm({"level": record(cues.Level(), 0.75, classes=12, follows=(3,), donors=12)})
     assert (decision.state, decision.target_class, decision.by_class) == (1, 3, True)
-    assert decision.value == pytest.approx(8 / 12)
-    assert {donor % 5 for donor in decision.donors} == {3}
+    assert decision.value == pytest.approx(9 / 12)
+    assert {donor % 12 for donor in decision.donors} == {3}
     assert alarm({"spectrum": record(cues.Spectrum(), 0.7, follows=(3,), donors=12, kept=0.3)}).state == 0
 
 
@@ -119,3 +119,12 @@ def test_silent_without_accuracy_and_without_cues() -> None:
 def test_few_donors_are_not_enough() -> None:
     assert alarm({"level": record(cues.Level(), 1.0, donors=1)}).state in (0, 1)
     assert alarm({"level": record(cues.Level(), 1.0, donors=1)}, halves=True).state < 2
+
+
+@pytest.mark.parametrize("cue", [cue for cue in cues.DEFAULT if cue.evidence == "tolerance"], ids=lambda cue: cue.name)
+def test_the_bounds_of_a_cue_are_those_that_it_states(cue: Cue) -> None:
+    for share in (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8):
+        follower = record(cue, share, donors=60)
+        mean, classes = follower.effect.mean, follower.effect.of_classes().values()
+        is_over = mean.above(2) >= cue.tolerance or any(one.above(2) >= cue.class_tolerance for one in classes)
+        assert alarm({cue.name: follower}).state == int(is_over)
