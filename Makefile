@@ -11,13 +11,22 @@ PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --timeout 
 help:  ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
-.venv/.installed: pyproject.toml setup.py constraints.txt
-	$(PYTHON) -m venv .venv
+.venv/bin/python:
+	@$(PYTHON) -m venv .venv
+
+# `make test` needs more than the demo. Both install into one environment.
+.venv/.installed: pyproject.toml setup.py constraints.txt | .venv/bin/python
+	@echo "Installing the package and what its tests need into .venv (several minutes, once)."
 	$(BIN)/python -m pip install --quiet --editable '.[test]' --constraint constraints.txt
+	@touch $@ .venv/.demo
+
+.venv/.demo: pyproject.toml setup.py constraints.txt | .venv/bin/python
+	@echo "Installing the package and what the demo needs into .venv (a few minutes, once)."
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]' --constraint constraints.txt
 	@touch $@
 
-demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
-	$(BIN)/python examples/digits.py
+demo: .venv/.demo  ## Train a classifier on handwritten digits and watch its explanations
+	@$(BIN)/python examples/digits.py
 
 shortcuts: .venv/.installed  ## Alarms of trained networks with planted signs (needs LIGHTNING_SALIENCY_DATA)
 	$(BIN)/python examples/shortcuts/bundled.py
