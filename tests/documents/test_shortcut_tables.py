@@ -1,0 +1,18 @@
+"""The tables of the alarm's benchmark are those of the rows in the repository."""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_has_the_tables_of_the_rows(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "shortcuts"))
+    import benchmark_tables
+
+    rows = benchmark_tables.read()
+    page = (ROOT / "docs" / "shortcut-benchmark.md").read_text(encoding="utf-8")
+    for table in (benchmark_tables.table_of_groups, benchmark_tables.table_of_rivals, benchmark_tables.table_of_kinds):
+        assert table(rows) in page
+    for name in ("benchmark_tables", "bundled", "bundled_networks"):
+        sys.modules.pop(name, None)
