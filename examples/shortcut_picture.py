@@ -10,6 +10,11 @@ from strips import last_picture, last_strips
 
 CUES = "saliency/cues/"
 FRAME = f"{CUES}wide_frame"
+ACCURACIES = {
+    "val_accuracy": "validation",
+    "test_accuracy": "test, random marks",
+    "unmarked_accuracy": "test, no marks",
+}
 
 
 class Run(NamedTuple):
@@ -29,13 +34,13 @@ class Run(NamedTuple):
 
 
 def save_picture(runs: Sequence[Run], path: Path) -> None:
-    """Draw a row per run: accuracy, all cues with the gate's decisions, and the transplant of an alarm or a strip."""
+    """Draw a row per run: accuracy, cues with the gate's decisions, and the transplant of an alarm or a strip."""
     figure = Figure(figsize=(13, 3.1 * len(runs)), layout="constrained")
     axes = figure.subplots(len(runs), 3, squeeze=False, width_ratios=(1, 1.1, 2.6))
     for run, (accuracy, followed, picture) in zip(runs, axes, strict=True):
         _draw_accuracy(run, accuracy)
         _draw_cues(run, followed)
-        transplant = last_picture(run.log_dir, FRAME)
+        transplant = last_picture(run.log_dir, FRAME) if run.rows[-1]["saliency/alarm"] else None
         picture.imshow(last_strips(run.log_dir)["guided_absolute_grad"] if transplant is None else transplant)
         picture.axis("off")
         picture.set_title(
@@ -46,10 +51,18 @@ def save_picture(runs: Sequence[Run], path: Path) -> None:
 
 
 def _draw_accuracy(run: Run, axes: Axes) -> None:
-    for name, style in (("val_accuracy", "-"), ("test_accuracy", "--")):
-        axes.plot([row[name] for row in run.rows], style, color="tab:blue", label=name.replace("_", " "))
-    axes.set(title="accuracy", xlabel="epoch", ylim=(0, 1.05))
-    axes.legend(loc="center right", fontsize="small")
+    for (name, label), style in zip(ACCURACIES.items(), ("-", "--", ":"), strict=True):
+        axes.plot([row[name] for row in run.rows], style, color="tab:blue", label=label)
+    _draw_swap(run, axes)
+    axes.set(title="accuracy", xlabel="epoch", ylim=(0, 1.05), xticks=range(len(run.rows)))
+    axes.legend(loc="best", fontsize="small")
+
+
+def _draw_swap(run: Run, axes: Axes) -> None:
+    """Mark the evaluation that confirmed the alarm, if cues were swapped after it."""
+    if any(name.startswith("cue_swap/") for name in run.rows[-1]):
+        confirmed = [row["saliency/alarm"] for row in run.rows].index(2)
+        axes.axvline(confirmed, color="0.3", linewidth=1, label="swapped from here on")
 
 
 def _draw_cues(run: Run, axes: Axes) -> None:
@@ -66,5 +79,6 @@ def _draw_cues(run: Run, axes: Axes) -> None:
         if epochs:
             values = [run.rows[epoch][FRAME] for epoch in epochs]
             axes.plot(epochs, values, marker, color="tab:red", label=f"checkpoint {outcome}", zorder=4)
-    axes.set(title="cues that predictions follow", xlabel="epoch", ylim=(-0.15, 1.05))
-    axes.legend(loc="center right", fontsize="small")
+    _draw_swap(run, axes)
+    axes.set(title="cues that predictions follow", xlabel="epoch", ylim=(-0.15, 1.05), xticks=range(len(run.rows)))
+    axes.legend(loc="best", fontsize="small")

@@ -10,6 +10,7 @@ import torch
 import torch.utils.checkpoint
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.parameter import is_lazy
 
 from lightning_saliency._checks import warn_once
 from lightning_saliency._random import private_random_state
@@ -92,10 +93,12 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
             stack.enter_context(_EAGER)
         stack.enter_context(_WITHOUT_CHECKPOINTS)
         if module is not None:
+            _check_initialized(module)
             _mention_batch_statistics(module)
             stack.enter_context(_in_eval_mode(module))
             stack.enter_context(_frozen(module))
             stack.enter_context(_on_copies_of_buffers(module))
+            stack.enter_context(_on_copies_of_inference_parameters(module))
         yield
 
 
@@ -132,7 +135,7 @@ def _frozen(module: nn.Module) -> Iterator[None]:
     parameters = {
         name: parameter
         for name, parameter in module.named_parameters()
-        if parameter.requires_grad and parameter.is_leaf and not _is_sharded(parameter)
+        if parameter.requires_grad and parameter.is_leaf and not (_is_sharded(parameter) or parameter.is_inference())
     }
     try:
         for parameter in parameters.values():
@@ -161,6 +164,38 @@ def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
     finally:
         for part, name, buffer in buffers:
             part._buffers[name] = buffer
+
+
+@contextmanager
+def _on_copies_of_inference_parameters(module: nn.Module) -> Iterator[None]:
+    """Replace parameters made in inference mode by copies: autograd could not save them, and their flags are fixed."""
+    parameters = [
+        (part, name, parameter)
+        for part in module.modules()
+        for name, parameter in part._parameters.items()
+        if parameter is not None and parameter.is_inference()
+    ]
+    copies = {id(parameter): nn.Parameter(parameter.clone(), requires_grad=False) for _, _, parameter in parameters}
+    try:
+        for part, name, parameter in parameters:
+            part._parameters[name] = copies[id(parameter)]
+        yield
+    finally:
+        for part, name, parameter in parameters:
+            part._parameters[name] = parameter
+
+
+def is_initialized(module: nn.Module) -> bool:
+    """Whether no lazy module waits for its first forward to learn its sizes."""
+    tensors = (tensor for part in module.modules() for tensor in (*part._parameters.values(), *part._buffers.values()))
+    return not any(is_lazy(tensor) for tensor in tensors if tensor is not None)
+
+
+def _check_initialized(module: nn.Module) -> None:
+    if not is_initialized(module):
+        raise ValueError(
+            "The model must be initialised, but got lazy modules that have not run yet.  Run it once on a batch."
+        )
 
 
 def _mention_batch_statistics(module: nn.Module) -> None:

@@ -2,7 +2,7 @@
 
 A monitor logs values as `<monitor>/<method>/<quantity>`, and values of the whole evaluation as `<monitor>/<quantity>`.
 The stage `test` has the prefix `test_`; `fit` and `validate` share their names. Gates and CSV files use names without a
-stage. A gate logs as `<gate>/...`.
+stage. A gate logs as `<gate>/...`, and `CueSwap` as `cue_swap/<cue>`.
 """
 
 import re
@@ -21,6 +21,7 @@ COUNTS: Final = ("invalid", "blank")
 COSTS: Final = ("seconds", "fraction_of_epoch", "used", "left_out")
 CURVES: Final = "curves"
 CUES: Final = "cues"
+SWAPS: Final = "cue_swap"
 ALARM: Final = "alarm"
 # What follows the name of a cue for its worst class, and for its lead over the rest of the image.
 WORST: Final = "_worst"
@@ -228,6 +229,11 @@ def card_name(monitor: str) -> str:
 def cue_name(monitor: str, cue: str) -> str:
     """Name the picture of a cue that the network follows."""
     return f"{monitor}/{CUES}/{cue}"
+
+
+def swap_name(cue: str) -> str:
+    """Name the share of training images that got a cue."""
+    return f"{SWAPS}/{cue}"
 
 
 def curves_name(monitor: str, metric: str) -> str:

@@ -13,10 +13,10 @@ import lightning_saliency
 # Every public module with its `__all__`. A change of this table is a change for users.
 PUBLIC = {
     "lightning_saliency": (
-        "Evaluation GatedCheckpoint SaliencyMonitor __version__ alarm cues evaluate explain follow methods metrics "
-        "normalize score"
+        "CueSwap Evaluation GatedCheckpoint SaliencyMonitor SwapCues __version__ alarm cues evaluate explain follow "
+        "methods metrics normalize score"
     ),
-    "lightning_saliency.callbacks": "GatedCheckpoint SaliencyMonitor",
+    "lightning_saliency.callbacks": "CueSwap GatedCheckpoint SaliencyMonitor SwapCues",
     "lightning_saliency.cues": (
         "Band Cell CoarseShape Colour Contrast Cue DEFAULT FURTHER FineDetail Frame Layout Level Moved Rest Sharpness "
         "Shift Spectrum Surroundings Texture WideFrame Window Zoom names select"
@@ -53,6 +53,7 @@ PUBLIC = {
     "lightning_saliency.names": "",
     "lightning_saliency.passes": "LAST_SPATIAL normalize",
     "lightning_saliency.report": "NoEventFilesError write_report",
+    "lightning_saliency.swapping": "SwapCues",
     "lightning_saliency.targets": "ClassLogit Detection MultiLabel Region Regression Similarity Target Value",
     "lightning_saliency.visualization": (
         "Curve change_overlay displayable draw_curves draw_strip draw_transplant overlay"

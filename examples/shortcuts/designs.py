@@ -59,10 +59,10 @@ class Design:
 
 
 def designs(quick: bool = False) -> list[Design]:
-    """List all trainings, cheap ones first."""
+    """List all trainings, first those that nothing was chosen on."""
     if quick:
         return [Design("even", "frame", epochs=3), Design("even", control="clean", epochs=3)]
-    return [*_digits(), *_cifar(), *_trunks(), *_later()]
+    return sorted([*_later(), *_digits(), *_cifar(), *_trunks()], key=lambda design: design.chosen_on)
 
 
 def _digits() -> Iterator[Design]:

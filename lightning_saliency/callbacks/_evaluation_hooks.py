@@ -6,6 +6,7 @@ from typing import Any
 import lightning.pytorch as pl
 from torch import nn
 
+from lightning_saliency._model import is_initialized
 from lightning_saliency._name_spaces import Callback
 from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._arming import arm
@@ -120,6 +121,8 @@ class EvaluationHooks(Callback):
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm, if an evaluation is due."""
+        if trainer.sanity_checking and not is_initialized(pl_module):
+            return  # a forward of ours would choose the sizes and the first weights of lazy modules
         epoch_is_due = (trainer.current_epoch + 1) % self.settings.every_n_epochs == 0
         if trainer.sanity_checking or trainer.state.fn != "fit" or epoch_is_due or self._is_awaited(trainer):
             self._state.run = arm(trainer, pl_module, self, self._state, trainer.val_dataloaders)

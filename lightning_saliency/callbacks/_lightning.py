@@ -76,6 +76,12 @@ def _owners(trainer: pl.Trainer) -> tuple[Any, ...]:
     return tuple(owner for owner in owners if owner is not None)
 
 
+def owner_of(trainer: pl.Trainer, hook: str) -> Any:
+    """Return the module or data module whose transfer hook Lightning calls."""
+    owners = _owners(trainer)
+    return next((owner for owner in owners if hook in vars(owner) or _overrides(owner, hook)), owners[-1])
+
+
 def _overrides(owner: Any, hook: str) -> bool:
     kind = pl.LightningDataModule if is_kind(owner, pl.LightningDataModule) else pl.LightningModule
     return overrides(owner, kind, hook)
@@ -83,8 +89,7 @@ def _overrides(owner: Any, hook: str) -> bool:
 
 def reading_of(trainer: pl.Trainer, pl_module: pl.LightningModule, settings: Settings) -> Reading:
     """Read batches as Lightning reads those of its own loops."""
-    owners = _owners(trainer)
-    owner = next((one for one in owners if _overrides(one, "on_before_batch_transfer")), pl_module)
+    owners, owner = _owners(trainer), owner_of(trainer, "on_before_batch_transfer")
     dataloader_idx = settings.dataloader_idx
 
     def transfer(batch: Any) -> Any:

@@ -55,6 +55,7 @@ class Publication:
         monitors: The settings of all monitors.
         watch: The decision on cues.
         introduction: Subject and cost for the card, at the first evaluation of a run.
+        swaps: A sentence for the card on the cues that are swapped in training.
     """
 
     evaluation: Evaluation
@@ -67,6 +68,7 @@ class Publication:
     monitors: Sequence[Settings]
     introduction: Preflight | None
     watch: Watch = field(default_factory=Watch)
+    swaps: str = ""
 
 
 def publish(trainer: pl.Trainer, shown: Shown, publication: Publication | None, settings: Settings) -> Fault | None:
@@ -133,7 +135,7 @@ def write_results(
     for logger in loggers:
         if publication.introduction is not None:
             write_layout(logger, charts(publication.monitors, asked))
-            text = card(evaluation, settings, publication.outcome.scalars, publication.introduction)
+            text = card(evaluation, settings, publication.outcome.scalars, publication.introduction, publication.swaps)
             write_text(logger, card_name(start), text, step)
         if decision.state:
             write_text(logger, alarm_name(start), escaped(sentence(publication.watch, settings)), step)

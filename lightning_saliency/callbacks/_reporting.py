@@ -7,6 +7,7 @@ import lightning.pytorch as pl
 
 from lightning_saliency.callbacks._alarm import act
 from lightning_saliency.callbacks._asked_names import asked_names
+from lightning_saliency.callbacks._card_author import remark_in
 from lightning_saliency.callbacks._conclusion import Conclusion, conclude
 from lightning_saliency.callbacks._distributed import agree_on_fault
 from lightning_saliency.callbacks._lightning import stage_of
@@ -124,6 +125,9 @@ def _publish(
     """Send results to loggers, and complain about unhealthy maps."""
     outcome, publication = conclusion.outcome, None
     if trainer.is_global_zero:
+        swaps = remark_in(trainer, state.settings.name)
+        state.introduced &= swaps == state.swaps
+        state.swaps = swaps
         publication = Publication(
             conclusion.evaluation,
             outcome,
@@ -135,6 +139,7 @@ def _publish(
             monitors,
             None if state.introduced else state.preflight,
             watch,
+            swaps,
         )
         if outcome.loss is None:
             for key, message in complaints(conclusion.evaluation, state.settings).items():

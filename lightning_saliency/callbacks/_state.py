@@ -39,6 +39,7 @@ class MonitorState:
         resumed: Whether a checkpoint was loaded, and nothing has been published since.
         compares_images: Whether the images may be other ones than those that are remembered.
         introduced: Whether loggers have the card and the charts.
+        swaps: The sentence of the last card on the cues that are swapped in training.
         affordable: The number of images that `max_seconds` allows, once it is known.
         interrupted: Epoch and step of an evaluation that did not end.
         preflight: The subject and the cost, as the first images have shown them.
@@ -60,6 +61,7 @@ class MonitorState:
     resumed: bool = False
     compares_images: bool = False
     introduced: bool = False
+    swaps: str = ""
     affordable: int | None = None
     interrupted: tuple[int, int] | None = None
     preflight: Preflight | None = None

@@ -61,13 +61,16 @@ class EigenCAM(LayerMethod):
 
 def _first_component(activation: Tensor) -> Tensor:
     """Project (K, *grid) on the direction that explains most, in double precision, since gaps may be small."""
-    by_position = activation.double().flatten(1).T
+    # The decomposition refuses numbers that are not finite. The map of such an image is invalid, others are not.
+    is_finite = activation.isfinite().all()
+    by_position = torch.where(is_finite, activation, 0.0).double().flatten(1).T
     left, scale, _ = torch.linalg.svd(by_position, full_matrices=False)
     component = left[:, 0] * scale[0]
     total = component.sum()
     size = component.abs()
-    first = component[(size >= (1 - 1e-9) * size.amax()).nonzero()[0, 0]]
+    # `argmax` returns the first of several, and `take` reads nothing from the device.
+    first = component.take((size >= (1 - 1e-9) * size.amax()).byte().argmax())
     # The sign of a sum of rounding errors means nothing.
     sign = torch.where(total.abs() <= 1e-9 * size.sum(), first, total)
-    signed: Tensor = component * torch.where(sign < 0, -1.0, 1.0)
+    signed: Tensor = torch.where(is_finite, component * torch.where(sign < 0, -1.0, 1.0), torch.nan)
     return signed.reshape(activation.shape[1:])

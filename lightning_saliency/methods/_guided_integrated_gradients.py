@@ -30,7 +30,8 @@ class GuidedIntegratedGradients(WalkingMethod):
     sums to the difference of the logits in the limit of small steps. In networks with ReLUs a feature with a small
     gradient can meet kinks on its way, and the sum can stay far off even with thousands of steps: use it inside
     `IDGI` where completeness matters. Each image has its own path, so no pass is shared with other methods. Maps are
-    in units of logit. Cost: `num_steps` forwards and backwards per image.
+    in units of logit. Cost: `num_steps` forwards and backwards per image. At each
+    step a GPU is waited for some times, to see whether enough features have moved.
 
     Args:
         num_steps: Number of steps.

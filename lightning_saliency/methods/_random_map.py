@@ -45,9 +45,9 @@ class RandomMap(Control):
 
     def draw(self, images: Images) -> Maps:
         """Draw a map for each image."""
-        return torch.stack([self._noise(image) for image in images]).to(images.device)
+        return torch.stack([self._noise(image) for image in images.float().cpu()]).to(images.device)
 
     def _noise(self, image: torch.Tensor) -> torch.Tensor:
-        content = zlib.crc32(image.float().cpu().numpy().tobytes())
+        content = zlib.crc32(image.numpy().tobytes())
         generator = keyed_generator("random_map", self.seed, content)
         return torch.rand(image.shape[1:], generator=generator, dtype=torch.float32, device="cpu")

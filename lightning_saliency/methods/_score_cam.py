@@ -56,7 +56,9 @@ class ScoreCAM(PerturbedLayerMethod):
         activation = as_grid(output, images)
         scores = []
         for channels in channel_chunks(recorder, images, activation.shape[1]):
-            masked = [images * normalize(upsample(activation[:, channel], images))[:, None] for channel in channels]
+            shares = [normalize(upsample(activation[:, channel], images))[:, None] for channel in channels]
+            # In the images' precision, since a model in half precision takes no other.
+            masked = [images * share.to(images) for share in shares]
             values = values_of(recorder, torch.cat(masked), target.repeat(len(channels)))
             scores += values.split(len(images))
         return torch.stack(scores, dim=1).softmax(dim=1)

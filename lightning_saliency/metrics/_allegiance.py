@@ -27,7 +27,8 @@ class Allegiance(CanvasMetric, CurveMetric):
     random maps score 0.14 on black, and gradients and class activation maps 0.17 to 0.25. Read the
     score against a control map's.
 
-    Cost: at most 13 forwards per image.
+    Cost: at most 13 forwards per image. A GPU is waited for five times a chunk, once of these to see whether any map
+    has ties at a threshold, as in `RCAP`.
 
     Args:
         canvas: The paint over deleted pixels: `"black"` (the paper's choice for positive and active

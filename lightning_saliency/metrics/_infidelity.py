@@ -111,7 +111,9 @@ class Infidelity(CanvasMetric):
         changes, predicted = self._noises(trial) if self.perturbation == "gaussian" else self._squares(trial)
         values = trial.values([Intact(), *changes])
         effects = values[:, :1].double() - values[:, 1:].double()
-        return Measured(unexplained(predicted, effects, self.normalize, self.scale).to(values.dtype))
+        scores = unexplained(predicted, effects, self.normalize, self.scale)
+        # Squares of logits above 1e19 exceed single precision.
+        return Measured(scores.clamp(max=torch.finfo(values.dtype).max).to(values.dtype))
 
     def _squares(self, trial: Trial) -> tuple[list[Change], Tensor]:
         squares = Squares(self.num_samples, self.seed)

@@ -1,18 +1,20 @@
 """Parameter randomisation: does the map change when the model forgets what it has learned?"""
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import field
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._random import keyed_normal
 from lightning_saliency.metrics._class_sensitivity import SIMILARITIES, Similarity
 from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.trials import Measured, Shared, Trial
 
 USUAL_SPREAD: Final = 0.1
@@ -24,9 +26,11 @@ class ParameterRandomization(CurveMetric):
     In [-1, 1], lower is better: a method that ignores what the model has learned scores 1. Layers are the
     modules that own parameters, in the order in which the model lists them; after stage s of S the last
     s/S of them are random. Every parameter, weight or bias, is drawn from a normal distribution of mean 0
-    and its own standard deviation, or 0.1 where its values are all the same. Buffers such as running means
-    stay. The parameters are restored bit by bit, also after an exception. The curve begins with the intact
-    model, where the similarity is that of the map with itself, 1; it is no part of the score.
+    and its own standard deviation, or 0.1 where its values are all the same. The result of a parametrization, such as
+    an orthogonal weight, is drawn in place of its parameters. Buffers such as running means stay. The parameters are
+    restored bit by bit, also after an exception. A constant map of a randomised model counts as 1: that the network
+    collapses does not show that the method reads it. The curve begins with the intact model, where the similarity
+    is that of the map with itself, 1; it is no part of the score.
 
     Cost: `num_stages` times that of `method` for `num_images` images, passes shared with the other methods in
     `score`. Further images score NaN: the metric leaves them out and counts them.
@@ -113,28 +117,72 @@ class _Similarities(Shared):
         rows = {name: [compare(maps, maps)] for name, maps in intact.items()}
         target = trial.target.take(torch.arange(self.count, device="cpu"))
         for share in self.shares[1:]:
-            with randomized(trial.model, share, self.seed):
+            with randomized(cast("nn.Module", trial.model), share, self.seed):
                 again = trial.explained(trial.images[: self.count], target)
             for name, maps in intact.items():
-                rows[name].append(compare(maps, again[name].to(maps)))
+                similarity = compare(maps, again[name].to(maps))
+                rows[name].append(torch.where(is_blank(again[name]), 1.0, similarity))
         return {name: torch.stack(row, dim=1) for name, row in rows.items()}
 
 
 @contextmanager
-def randomized(model: Any, share: float, seed: int) -> Iterator[None]:
+def randomized(model: nn.Module, share: float, seed: int) -> Iterator[None]:
     """Draw the parameters of a share of the layers anew, beginning with the last, and restore them."""
-    owners = [module for module in model.modules() if any(True for _ in module.parameters(recurse=False))]
-    first = len(owners) - math.ceil(share * len(owners))
-    replaced = [parameter for module in owners[first:] for parameter in module.parameters(recurse=False)]
-    originals = [parameter.data for parameter in replaced]
+    layers = _layers_of(model)
     places = {id(parameter): place for place, parameter in enumerate(model.parameters())}
+    with ExitStack() as stack:
+        for layer in layers[len(layers) - math.ceil(share * len(layers)) :]:
+            for parameter in layer.parameters(recurse=False):
+                stack.enter_context(_redrawn(parameter, seed, places[id(parameter)]))
+            if parametrize.is_parametrized(layer):
+                stack.enter_context(_redrawn_results(layer, seed, places))
+        yield
+
+
+def _layers_of(model: nn.Module) -> list[nn.Module]:
+    """List the modules that own parameters. Those of a parametrization belong to the layer that uses its result."""
+    layers = list(model.modules())
+    inside = {
+        id(part)
+        for layer in layers
+        if parametrize.is_parametrized(layer)
+        for part in cast("nn.Module", layer.parametrizations).modules()
+    }
+    return [
+        layer
+        for layer in layers
+        if id(layer) not in inside
+        and (parametrize.is_parametrized(layer) or any(True for _ in layer.parameters(recurse=False)))
+    ]
+
+
+@contextmanager
+def _redrawn(parameter: nn.Parameter, seed: int, place: int) -> Iterator[None]:
+    original = parameter.data
     try:
-        for parameter in replaced:
-            parameter.data = _redrawn_weight(parameter.data, seed, places[id(parameter)])
+        parameter.data = _redrawn_weight(original, seed, place)
         yield
     finally:
-        for parameter, data in zip(replaced, originals, strict=True):
-            parameter.data = data
+        parameter.data = original
+
+
+@contextmanager
+def _redrawn_results(layer: nn.Module, seed: int, places: Mapping[int, int]) -> Iterator[None]:
+    """Draw what parametrizations compute, since of random parameters they may compute a constant or nothing finite.
+
+    An attribute of a class hides the property by which a parametrized layer computes its weight.
+    """
+    kind = type(layer)
+    results: dict[str, Any] = {}
+    for name, parametrization in cast("nn.ModuleDict", layer.parametrizations).items():
+        first = next(parametrization.parameters(), None)
+        if first is not None:
+            results[name] = _redrawn_weight(getattr(layer, name).detach(), seed, places[id(first)])
+    try:
+        layer.__class__ = type(kind.__name__, (kind,), results)
+        yield
+    finally:
+        layer.__class__ = kind
 
 
 def _redrawn_weight(values: Tensor, seed: int, place: int) -> Tensor:

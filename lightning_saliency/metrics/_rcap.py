@@ -1,6 +1,7 @@
 """RCAP: does the prediction come back when the most salient pixels are recovered first?"""
 
 from dataclasses import field
+from typing import Final
 
 import torch
 
@@ -11,6 +12,8 @@ from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.changes import Recovered
 from lightning_saliency.passes.trials import Measured, Trial
+
+MOST_STAGES: Final = 1000
 
 
 class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
@@ -23,11 +26,12 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
     Scaling and shifting a map change nothing. A more confident model scores higher with the same maps: read the
     score against a control map's.
 
-    Cost: one forward per stage and image.
+    Cost: one forward per stage and image. A GPU is waited for five times a chunk, once of these to see whether any map
+    has ties at a threshold: where none has, pictures are shared with metrics that count pixels.
 
     Args:
         lower_bound: Lowest quantile of the saliency.
-        interval: Distance of the quantiles, which end below 1.
+        interval: Distance of the quantiles, which end below 1; at least 0.001.
         canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
@@ -70,8 +74,10 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
         super().check()
         check_fraction("lower_bound", self.lower_bound)
         check_number("interval", self.interval)
-        if not 0 < self.interval <= 1:
-            raise ValueError(f"Expected `interval` to lie in (0, 1], but got {self.interval}.")
+        if not 1 / MOST_STAGES <= self.interval <= 1:
+            raise ValueError(
+                f"`interval` must lie in [{1 / MOST_STAGES}, 1], but got {self.interval}.  Every stage is a pass."
+            )
 
     @property
     def points(self) -> tuple[float, ...]:

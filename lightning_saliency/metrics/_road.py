@@ -21,6 +21,7 @@ class ROAD(OutcomeMetric, CurveMetric):
     a probability its values are compared, in their own units.
 
     Cost: two forwards per fraction and image, and as many sparse linear systems, solved together.
+    A GPU is waited for at every eighth step of the solver, which ends when all systems are solved.
 
     Args:
         fractions: Fractions of the pixels to remove.

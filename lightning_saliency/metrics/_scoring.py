@@ -67,7 +67,7 @@ def measure(
     _check_metrics(metrics, target, {"methods": methods, "masks": masks})
     for name, method_maps in maps.items():
         check_maps(name, method_maps, images)
-        _check_finite(name, method_maps)
+    _check_finite(maps, images.device)
     if masks is not None:
         check_masks(masks, images)
     maps = {name: flattened(_in_floating_point(method_maps)) for name, method_maps in maps.items()}
@@ -78,7 +78,8 @@ def measure(
             forward = in_precision(model, images, precision)
             for start, chunk_target in zip(range(0, len(images), size), target.split(size), strict=True):
                 part = slice(start, start + size)
-                predict = Predictor(model, images[part], chunk_target, size, forward)
+                is_first = start == 0  # what one chunk shows of the model holds for the others
+                predict = Predictor(model, images[part], chunk_target, size, forward, reads_probabilities=is_first)
                 trial_of = partial(
                     Trial,
                     predict=predict,
@@ -123,10 +124,13 @@ def _in_floating_point(maps: Tensor) -> Maps:
     return maps if maps.dtype == torch.float64 else maps.float()
 
 
-def _check_finite(name: str, maps: Tensor) -> None:
-    if not bool(torch.isfinite(maps).all()):
-        bad = (~torch.isfinite(maps.flatten(1)).all(dim=1)).nonzero().flatten().tolist()
-        raise ValueError(
-            f"Expected the maps of {name!r} to be finite, but got NaN or infinity in {len(bad)} of {len(maps)} maps, "
-            f"the first at index {bad[0]}: leave those images out."
-        )
+def _check_finite(maps: Mapping[str, Tensor], device: torch.device) -> None:
+    """Refuse maps with NaN or infinity. The device is asked once for all methods."""
+    flags = [torch.isfinite(method_maps).all().to(device) for method_maps in maps.values()]
+    for (name, method_maps), is_finite in zip(maps.items(), torch.stack(flags).tolist() if flags else [], strict=True):
+        if not is_finite:
+            bad = (~torch.isfinite(method_maps.flatten(1)).all(dim=1)).nonzero().flatten().tolist()
+            raise ValueError(
+                f"Expected the maps of {name!r} to be finite, but got NaN or infinity in {len(bad)} of "
+                f"{len(method_maps)} maps, the first at index {bad[0]}: leave those images out."
+            )

@@ -51,7 +51,7 @@ def read_batch(batch: Any, reader: BatchReader, indices: list[int] | None = None
         TypeError: If the batch holds no images, or an extra is not a tensor.
         ValueError: If there are none, or labels or an extra are not one row per image.
     """
-    images, labels, masks, *extras = (_plain(part) for part in _pick(batch, reader))
+    images, labels, masks, *extras = (plain_tensor(part) for part in _pick(batch, reader))
     _check_found(images, batch)
     numbers = list(range(len(images))) if indices is None else indices
     labels = None if labels is None else _as_labels(labels, len(images))
@@ -67,7 +67,7 @@ def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most:
     return labelled.each(lambda part: part[:count].clone(), indices)
 
 
-def _plain(part: Any) -> Any:
+def plain_tensor(part: Any) -> Any:
     """Take off what a subclass of `Tensor` adds, which functions of torch would return again."""
     kind = type(part)
     if not isinstance(part, Tensor) or kind is Tensor or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:
@@ -88,7 +88,7 @@ def _check_found(images: Any, batch: Any) -> None:
     except (TypeError, ValueError) as error:
         raise type(error)(
             f"SaliencyMonitor takes the first part of a batch for the images, or what `batch` returns: {error}  "
-            f"The batch is {_kind(batch)}.  Pass `batch`, keys of images and labels or a function that returns them, "
+            f"The batch is {kind_of(batch)}.  Pass `batch`, keys of images and labels or a function that returns them, "
             "and `model` where the network does not take images alone."
         ) from error
 
@@ -113,7 +113,7 @@ def _pick(batch: Any, reader: BatchReader) -> tuple[Any, ...]:
         if images is not None:
             return images, labels, masks
     raise ValueError(
-        f"Expected a batch of (images, labels) or with a key among {', '.join(IMAGE_KEYS)}, but got {_kind(batch)}: "
+        f"Expected a batch of (images, labels) or with a key among {', '.join(IMAGE_KEYS)}, but got {kind_of(batch)}: "
         "pass `batch`, keys of images and labels or a function that returns them."
     )
 
@@ -146,11 +146,12 @@ def _as_masks(masks: Any, images: Images) -> Masks:
     return cast("Tensor", flags)
 
 
-def _kind(batch: Any) -> str:
+def kind_of(batch: Any) -> str:
+    """Describe a batch for an error: keys, or types and shapes."""
     if isinstance(batch, Mapping):
         return f"keys {list(batch)}"
     if isinstance(batch, tuple | list):
-        shown = ", ".join(_kind(part) for part in batch[:MOST_SHOWN]) + (", ..." if len(batch) > MOST_SHOWN else "")
+        shown = ", ".join(kind_of(part) for part in batch[:MOST_SHOWN]) + (", ..." if len(batch) > MOST_SHOWN else "")
         return f"({shown})" if isinstance(batch, tuple) else f"[{shown}]"
     return f"{type(batch).__name__} {tuple(batch.shape)}" if isinstance(batch, Tensor) else type(batch).__name__
 
@@ -169,5 +170,5 @@ def _as_labels(labels: Any, batch_size: int) -> Tensor:
             "pass `batch`, keys of images and labels or a function that returns them."
         )
     flat = labels.flatten() if labels.shape == (batch_size, 1) else labels
-    is_whole = flat.ndim == 1 and bool((flat == flat.floor()).all())
+    is_whole = flat.ndim == 1 and (not flat.is_floating_point() or bool((flat == flat.floor()).all()))
     return flat.to(torch.int64) if is_whole else labels

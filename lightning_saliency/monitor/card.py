@@ -17,7 +17,9 @@ from lightning_saliency.names import CUES, WORST, LoggedName
 from lightning_saliency.targets import Target
 
 
-def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar], preflight: Preflight) -> str:
+def card(
+    evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar], preflight: Preflight, swaps: str = ""
+) -> str:
     """Write the card in Markdown, of the scores that there are.
 
     Args:
@@ -25,6 +27,7 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         settings: The monitor's settings.
         values: Values by name, for the controls' scores.
         preflight: The subject and the cost.
+        swaps: A sentence on the cues that are swapped in training.
     """
     indices = evaluation.indices.tolist()
     names = {metric for _, metric in evaluation.scores}
@@ -43,6 +46,7 @@ def card(evaluation: Evaluation, settings: Settings, values: Mapping[str, Scalar
         "\n".join(_method_line(name, method) for name, method in settings.all_methods.items()),
         *_readings(settings),
         *_cue_lines(settings, values),
+        escaped(swaps),
         "## Beside the scores",
         *_drift_lines(settings),
         "`blank` counts constant maps, `invalid` maps that are not finite. "

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._types import Images, Model, per_image
-from lightning_saliency.passes.propagation import Operation, Watching
+from lightning_saliency.passes.propagation import Operation, Watching, check_watchable
 from lightning_saliency.targets import WAY_OUT, Target
 
 BIASED: Final = frozenset(
@@ -32,6 +32,7 @@ def full_gradients(
     model: Model, images: Images, target: Target, max_batch_size: int
 ) -> Iterator[tuple[Images, FullGradients]]:
     """Yield chunk after chunk of the images with the contributions of the input and of all biases."""
+    check_watchable(model)
     for chunk, chunk_target in zip(images.split(max_batch_size), target.split(max_batch_size), strict=True):
         inputs = chunk.detach().clone().requires_grad_()
         with _WatchingBiases() as layers:

@@ -54,7 +54,7 @@ class GuidedPath:
         furthest = min(mean + self.max_dist, 1.0)
         positions = positions.clamp(min=max(mean - self.max_dist, 0.0))
         unfinished = torch.ones_like(positions[:, :1], dtype=torch.bool)
-        while bool(unfinished.any()):
+        while True:
             missing = mean - (shares * positions).sum(dim=1, keepdim=True)
             movable = unfinished & self._flattest((positions < furthest) & (shares > 0), slopes)
             room = (shares * (furthest - positions) * movable).sum(dim=1, keepdim=True)
@@ -62,7 +62,8 @@ class GuidedPath:
             destination = torch.where(part == 1, furthest, positions + part * (furthest - positions))
             positions = torch.where(movable, destination, positions)
             unfinished = (missing > room) & movable.any(dim=1, keepdim=True)
-        return positions
+            if not bool(unfinished.any()):
+                return positions
 
     def _flattest(self, free: Tensor, slopes: Tensor) -> Tensor:
         """Choose the free features with the smallest slopes; the others rank last, and count in the fraction."""

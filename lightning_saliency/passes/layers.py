@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,11 @@ def find_layers(model: Model, images: Images, names: Iterable[LayerName], target
             f"Expected an `nn.Module` to look for layer {listed[0].path!r}, but got {type(model).__name__}: "
             "pass the module itself, or use methods that need no layer."
         )
+    if _is_script(model):
+        raise UnsuitableModelError(
+            f"The model must be an `nn.Module` whose layers can be watched, but got {type(model).__name__}.  Pass the "
+            f"network as it was before `torch.jit`, or {NO_LAYER_NEEDED}."
+        )
     image = _noise_like(images)
     return {
         name: _last_spatial(model, image, target, name.call)
@@ -80,7 +85,7 @@ def _noise_like(images: Images) -> Tensor:
 
 
 def _named(model: nn.Module, name: LayerName, image: Images) -> Layer:
-    modules: dict[str, nn.Module] = {_plain(path): module for path, module in model.named_modules() if path}
+    modules = {_plain(path): module for path, module in _watchable(model)}
     plain = _plain(name.path)
     ends = [path for path in modules if path.endswith("." + plain)]
     if plain in modules or len(ends) == 1:
@@ -99,6 +104,15 @@ def _tokens_first(model: nn.Module, layer: nn.Module, image: Images) -> bool | N
     return orders[-1] if orders else None
 
 
+def _watchable(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """List the layers by path; parts of compiled scripts run unseen."""
+    return [(path, module) for path, module in model.named_modules() if path and not _is_script(module)]
+
+
+def _is_script(module: nn.Module) -> bool:
+    return isinstance(module, torch.jit.ScriptModule)
+
+
 def _plain(path: str) -> str:
     return ".".join(part for part in path.split(".") if part != "_orig_mod")
 
@@ -111,7 +125,8 @@ class _Call(NamedTuple):
     shape: torch.Size
     tokens_first: bool
     is_candidate: bool
-    varies: bool
+    # Whether positions differ: on the device, since only those of few layers are read.
+    varies: Tensor
     # Stands for the output in the graph, also when the network overwrites the output later; `None` without gradients.
     edge: GradientEdge | None
     total: Tensor
@@ -122,7 +137,13 @@ class _Trace(NamedTuple):
     output: Any
 
 
-_Connected: TypeAlias = list[tuple[_Call, Tensor]]
+class _Link(NamedTuple):
+    """The influence of a layer's output on the value, and the number of positions that have one."""
+
+    call: _Call
+    gradient: Tensor
+    num_positions: int
+    varies: bool
 
 
 def _last_spatial(model: nn.Module, image: Images, target: Target, call: int) -> Layer:
@@ -133,31 +154,31 @@ def _last_spatial(model: nn.Module, image: Images, target: Target, call: int) ->
     calls, output = _trace(model, image)
     value = target.take(torch.zeros(1, dtype=torch.int64, device="cpu")).strongest(output).sum()
     candidates = [each for each in calls if each.is_candidate] if value.requires_grad else []
-    connected: _Connected = []
+    connected: list[_Link] = []
     for candidate in reversed(candidates):
         if candidate.edge is None:
             continue
         (gradient,) = torch.autograd.grad(value, candidate.edge, retain_graph=True, allow_unused=True)
         if gradient is None:
             continue
-        connected.append((candidate, gradient))
-        if candidate.varies and _positions(gradient, candidate, image) > 1:
+        connected.append(_link(candidate, gradient, image))
+        if connected[-1].varies and connected[-1].num_positions > 1:
             break
-    chosen = _chosen(connected, image)
+    chosen = _chosen(connected)
     if chosen is None:
         raise _nothing_fits(calls, connected)
     return _layer_of(chosen, calls, call)
 
 
-def _chosen(connected: _Connected, image: Images) -> _Call | None:
+def _chosen(connected: list[_Link]) -> _Call | None:
     """Pick the layer from those that are connected to the output, the last one first."""
-    spatial = [each for each, gradient in connected if _positions(gradient, each, image) > 1]
+    spatial = [link for link in connected if link.num_positions > 1]
     # Constant outputs, as of an average pool that copies one position, give constant maps.
-    for each in (*(each for each in spatial if each.varies), *spatial):
-        return each
-    if connected and not any(bool(gradient.any()) for _, gradient in connected):
+    for link in (*(link for link in spatial if link.varies), *spatial):
+        return link.call
+    if connected and not any(bool(link.gradient.any()) for link in connected):
         # Every gradient vanishes (dead activations): only the shapes still show where positions are.
-        return connected[0][0]
+        return connected[0].call
     return None
 
 
@@ -196,10 +217,10 @@ def no_such_call(name: str, call: int, count: int) -> ValueError:
     )
 
 
-def _nothing_fits(calls: list[_Call], connected: _Connected) -> UnsuitableModelError:
+def _nothing_fits(calls: list[_Call], connected: list[_Link]) -> UnsuitableModelError:
     if connected:
         problem = (
-            f"found none: name one with `layer`. Layers with positions: {_listed([call for call, _ in connected])}"
+            f"found none: name one with `layer`. Layers with positions: {_listed([link.call for link in connected])}"
         )
     elif calls:
         problem = (
@@ -221,7 +242,7 @@ def _listed(calls: list[_Call]) -> str:
 def _trace(model: nn.Module, image: Images) -> _Trace:
     calls: list[_Call] = []
     with ExitStack() as stack:
-        for name, module in model.named_modules():
+        for name, module in _watchable(model):
 
             def keep(module: nn.Module, _inputs: Any, output: Any, name: str = name) -> Tensor | None:
                 call = _call_of(name, module, output, image)
@@ -231,8 +252,7 @@ def _trace(model: nn.Module, image: Images) -> _Trace:
                 # An operation that writes to a view gives the view a new place in the graph.
                 return output.clone() if output._is_view() else None
 
-            if name:
-                stack.callback(module.register_forward_hook(keep).remove)
+            stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.
         output = model(image.detach().requires_grad_().clone())
     return _Trace(calls, output)
@@ -268,13 +288,15 @@ def _describes_positions(module: nn.Module, output: Tensor, image: Images) -> bo
     return not is_token_grid(output, image) or "Norm" in type(module).__name__ or any(True for _ in module.children())
 
 
-def _varies(grid: Tensor) -> bool:
+def _varies(grid: Tensor) -> Tensor:
     """Whether positions (1, K, *grid) differ by more than rounding in any channel."""
     flat = grid.flatten(2)
-    return bool((flat.amax(dim=2) - flat.amin(dim=2)).amax() > BLANK * flat.abs().amax())
+    return (flat.amax(dim=2) - flat.amin(dim=2)).amax() > BLANK * flat.abs().amax()
 
 
-def _positions(gradient: Tensor, call: _Call, image: Tensor) -> int:
-    """Count the positions at which the gradient does not vanish."""
+def _link(call: _Call, gradient: Tensor, image: Tensor) -> _Link:
+    """Count the positions at which the gradient does not vanish, in one reading with whether the output varies."""
     ordered = gradient.transpose(0, 1) if call.tokens_first else gradient
-    return int((as_grid(ordered, image) != 0).any(dim=1).sum())
+    count = (as_grid(ordered, image) != 0).any(dim=1).sum()
+    num_positions, varies = torch.stack([count, call.varies.to(count)]).tolist()
+    return _Link(call, gradient, num_positions, bool(varies))

@@ -37,17 +37,18 @@ class Normalization:
             The normalisation, or `None` where both are `None`.
 
         Raises:
+            TypeError: If they are no numbers.
             ValueError: If only one is given, values are not finite, or a standard deviation is not positive.
         """
         if (mean is None) != (std is None):
             raise ValueError(f"Expected both `mean` and `std` or neither, but got mean={mean!r} and std={std!r}.")
         if mean is None:
             return None
-        means, stds = _floats(mean), _floats(std)
+        means, stds = _floats("mean", mean), _floats("std", std)
         for name, values, argument in (("mean", means, mean), ("std", stds, std)):
             if not bool(torch.tensor(values).isfinite().all()):
                 raise ValueError(f"Expected `{name}` to be finite, but got {argument!r}.")
-        if min(stds, default=1.0) <= 0:
+        if min(stds) <= 0:
             raise ValueError(f"Expected `std` to be positive, but got {std!r}.")
         return cls(means, stds)
 
@@ -77,7 +78,7 @@ def per_channel(name: str, values: Sequence[float], images: Images) -> Tensor:
 
 def is_raw(images: Images) -> bool:
     """Whether all values lie in [0, 1], as raw pixels do."""
-    return bool(images.min() >= -ROUNDING and images.max() <= 1 + ROUNDING)
+    return bool(((images >= -ROUNDING) & (images <= 1 + ROUNDING)).all())
 
 
 def check_raw(images: Images) -> None:
@@ -93,5 +94,11 @@ def check_raw(images: Images) -> None:
         )
 
 
-def _floats(values: Any) -> tuple[float, ...]:
-    return tuple(torch.as_tensor(values, dtype=torch.float64).reshape(-1).tolist())
+def _floats(name: str, values: Any) -> tuple[float, ...]:
+    try:
+        numbers = torch.as_tensor(values, dtype=torch.float64).reshape(-1).tolist()
+    except (TypeError, ValueError, RuntimeError):
+        numbers = []
+    if not numbers:
+        raise TypeError(f"`{name}` must be a number or one for each channel, but got {values!r}.  Pass numbers.")
+    return tuple(numbers)

@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from lightning_saliency._types import Images
+from lightning_saliency._checks import UnsuitableModelError
+from lightning_saliency._types import Images, Model
 from lightning_saliency.passes.points import Points, Sample
+from lightning_saliency.passes.recorder import Recorder
 
 Propagate: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
 Operation: TypeAlias = Callable[..., Any]
@@ -39,6 +41,11 @@ class Ruled(Points):
         """Return the images, and the rule around the forward."""
         return Sample(images, around=self.rule.watching)
 
+    def prepared(self, recorder: Recorder, images: Images) -> Points:
+        """Refuse a network whose operations cannot be watched."""
+        check_watchable(recorder.model)
+        return self
+
 
 class Watching(TorchFunctionMode, ABC):
     """Watches every operation of a forward by its name: `"relu"` for `nn.ReLU`, `F.relu` and `Tensor.relu_`."""
@@ -62,6 +69,20 @@ class Watching(TorchFunctionMode, ABC):
         """Call `operate` with the operation's plain name."""
         name = getattr(func, "__name__", "").strip("_")
         return self.operate(name, func, args, dict(kwargs or {}))
+
+
+def check_watchable(model: Model) -> None:
+    """Refuse a network with compiled scripts, whose operations nothing sees.
+
+    Raises:
+        UnsuitableModelError: If a part of it is a script.
+    """
+    for name, part in model.named_modules() if isinstance(model, nn.Module) else ():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise UnsuitableModelError(
+                f"The model must be made of plain modules, since every operation is watched, but got a script at "
+                f"{name!r}.  Pass the network as it was before `torch.jit`, or use a method such as Gradient."
+            )
 
 
 def with_rule(output: Tensor, inputs: tuple[Tensor, ...], propagate: Propagate) -> Tensor:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+
+from lightning_saliency._types import per_image
+
+TINY: Final = 2.0**-60
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,10 @@ def distribute(
     totals = [_total(portion, group, contributions) for portion, group in zip(portions, groups, strict=True)]
     for index, portion in enumerate(portions):
         others = [total == 0 for other, total in enumerate(totals) if other != index]
-        per_unit = _ratio(_portion_of(relevance, portion.share, others), totals[index], portion.epsilon)
+        scale = _scale_of(totals[index], groups[index])
+        per_unit = _ratio(_portion_of(relevance, portion.share, others), totals[index], portion.epsilon, scale)
         for factor, terms in groups[index]:
-            yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit)]
+            yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit, scale)]
 
 
 def _groups(portion: Portion, contributions: Contributions) -> list[_Group]:
@@ -128,13 +133,24 @@ def _portion_of(relevance: Tensor, share: float, others_missing: list[Tensor]) -
     return relevance * torch.where(torch.stack(others_missing).all(dim=0), 1.0, share)
 
 
-def _shares(terms: list[Term], per_unit: Tensor) -> Iterator[Tensor]:
+def _scale_of(total: Tensor, groups: list[_Group]) -> Tensor:
+    """Return a power of two for each image by which contributions are multiplied: 1 unless they are tiny.
+
+    Relevance over a tiny total would exceed the largest number before it meets a tiny part.
+    """
+    if any(len(part) != len(total) for _, terms in groups for part, _ in terms):
+        return total.new_ones(1)  # rows of the input are no images
+    largest = total.abs().reshape(len(total), -1).amax(dim=1)
+    return torch.where((largest > 0) & (largest < TINY), 1 / TINY, 1.0).to(total)
+
+
+def _shares(terms: list[Term], per_unit: Tensor, scale: Tensor) -> Iterator[Tensor]:
     """Multiply each term's part by what flows back to it."""
     for part, function in terms:
         with torch.enable_grad():
             inner = part.detach().requires_grad_()
             (flowing,) = torch.autograd.grad(function(inner), inner, per_unit)
-        yield part * flowing
+        yield part * per_image(scale, part) * flowing
 
 
 def _sum(terms: list[Term]) -> Tensor:
@@ -142,7 +158,9 @@ def _sum(terms: list[Term]) -> Tensor:
         return torch.stack([function(part) for part, function in terms]).sum(dim=0)
 
 
-def _ratio(relevance: Tensor, total: Tensor, epsilon: float) -> Tensor:
+def _ratio(relevance: Tensor, total: Tensor, epsilon: float, scale: Tensor) -> Tensor:
+    scaled = total * per_image(scale, total)
     if epsilon:
-        return relevance / (total + torch.where(total < 0, -epsilon, epsilon))
-    return torch.where(total == 0, 0.0, relevance / torch.where(total == 0, 1.0, total))
+        size = epsilon * per_image(scale, total)
+        return relevance / (scaled + torch.where(total < 0, -size, size))
+    return torch.where(scaled == 0, 0.0, relevance / torch.where(scaled == 0, 1.0, scaled))

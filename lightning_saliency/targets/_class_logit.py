@@ -1,5 +1,7 @@
 """The logit of one class, which is what classifiers are asked for."""
 
+import copy
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -42,6 +44,7 @@ class ClassLogit(Target):
     def __init__(self, classes: Targets) -> None:
         check_targets(classes, len(classes) if isinstance(classes, Tensor) and classes.ndim else 1)
         self.classes: Targets = usable(classes).to(torch.int64)
+        self._bounds = _Bounds(self.classes)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -51,7 +54,7 @@ class ClassLogit(Target):
 
     def take(self, rows: Tensor) -> "ClassLogit":
         """Return the classes of these images."""
-        return ClassLogit(self.classes[rows.to(self.classes.device)])
+        return self._with(self.classes[rows.to(self.classes.device)])
 
     def value(self, output: Any) -> Scores:
         """Return the logits of the classes (B,)."""
@@ -99,12 +102,36 @@ class ClassLogit(Target):
 
     def to(self, device: torch.device) -> "ClassLogit":
         """Return the target on a device."""
-        return ClassLogit(self.classes.to(device))
+        return self._with(self.classes.to(device))
+
+    def _with(self, classes: Targets) -> "ClassLogit":
+        twin = copy.copy(self)
+        twin.classes = usable(classes)
+        return twin
 
     def _checked(self, output: Any) -> Logits:
         logits = self.logits(output)
-        check_classes(self.classes, logits.shape[1])
+        self._bounds.check(logits.shape[1])
         return logits
+
+
+class _Bounds:
+    """The smallest and the largest class of a batch, read from the device once for all its parts and passes."""
+
+    def __init__(self, classes: Targets) -> None:
+        self._classes = classes
+
+    def check(self, num_classes: int) -> None:
+        lowest, highest = self._values
+        if lowest < 0 or highest >= num_classes:
+            check_classes(self._classes, num_classes)
+
+    @cached_property
+    def _values(self) -> tuple[int, int]:
+        if not len(self._classes):
+            return 0, 0
+        lowest, highest = torch.stack(self._classes.aminmax()).tolist()
+        return lowest, highest
 
 
 def predicted_class(output: Any, batch_size: int) -> ClassLogit:

@@ -22,14 +22,15 @@ def class_logits(output: Any, batch_size: int | None) -> Logits:
         batch_size: The number of images B, or `None` for any.
 
     Raises:
-        TypeError: If the output is not a tensor.
+        TypeError: If the output is not a tensor of real numbers in floating point.
         ValueError: If it does not have one row of logits per image.
     """
     if not isinstance(output, Tensor):
         raise TypeError(
             f"Expected the model to return a tensor of logits, but got {kind_of(output)}: {WAY_OUT}; {OTHER_TARGETS}."
         )
-    if output.ndim != 2 or batch_size not in (None, output.shape[0]):
+    _check_real(output)
+    if output.ndim != 2 or batch_size not in (None, output.shape[0]) or not output.shape[1]:
         raise ValueError(
             f"Expected logits of shape (B, K) for a batch of {batch_size}, but got {tuple(output.shape)}: {WAY_OUT}; "
             f"{OTHER_TARGETS}."
@@ -49,7 +50,7 @@ def tensor_of(output: Any, batch_size: int | None, shape: str, target: str) -> T
         target: Name of the target.
 
     Raises:
-        TypeError: If the output is not a tensor.
+        TypeError: If the output is not a tensor of real numbers in floating point.
         ValueError: If it has another number of rows.
     """
     if not isinstance(output, Tensor):
@@ -57,9 +58,18 @@ def tensor_of(output: Any, batch_size: int | None, shape: str, target: str) -> T
             f"The output of the model must be a tensor {shape} for {target}, but got {kind_of(output)}.  "
             "Tell the monitor where it is with its `output` argument, or wrap the model."
         )
+    _check_real(output)
     if not output.ndim or batch_size not in (None, output.shape[0]):
         raise wrong_shape(output, shape, target)
     return output
+
+
+def _check_real(output: Tensor) -> None:
+    if not output.is_floating_point():
+        raise TypeError(
+            f"The output of the model must be floating point, but got {output.dtype}.  Return the values before they "
+            "are rounded or compared, and the real part or the magnitude of complex ones."
+        )
 
 
 def wrong_shape(output: Tensor, shape: str, target: str) -> ValueError:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrizations
 
 from lightning_saliency import methods, score
 from lightning_saliency.metrics import (
@@ -145,6 +146,43 @@ def test_the_model_is_given_back_bit_by_bit(fails: bool) -> None:
     before["chance"] = trace_of(model)["chance"]  # type checks of containers in tests draw Python's random numbers
     assert_no_trace(model, before)
     assert [parameter.data_ptr() for parameter in model.parameters()] == pointers
+
+
+@pytest.mark.parametrize(
+    "kind", [parametrizations.orthogonal, parametrizations.weight_norm, parametrizations.spectral_norm]
+)
+def test_what_a_parametrization_computes_is_drawn_anew(kind: Callable[..., nn.Module]) -> None:
+    model, (images, targets) = small_cnn(), pictures(3)
+    for layer in (model[0], model[3], model[7], model[-1]):
+        kind(layer)
+    model.eval()
+    intact, received = [model[index].weight.detach().clone() for index in (0, -1)], list[list[Tensor]]()
+
+    def method(model: Any, images: Tensor, _targets: Tensor) -> Tensor:
+        received.append([model[index].weight.detach().clone() for index in (0, -1)])
+        return images[:, 0]
+
+    before = trace_of(model)
+    ParameterRandomization(num_stages=6).scores(model, images, images[:, 0], targets, method=method)
+    before["chance"] = trace_of(model)["chance"]
+    assert_no_trace(model, before)
+    assert [torch.equal(first, intact[0]) for first, _ in received] == [True] * 5 + [False]
+    for first, last in (received[-1],):
+        assert abs(first.std(correction=0) / intact[0].std(correction=0) - 1) < 0.3
+        assert not torch.equal(last, intact[1])
+    assert all(torch.equal(model[index].weight, weight) for index, weight in zip((0, -1), intact, strict=True))
+    scores = judged(ParameterRandomization(), methods.Gradient(), model=model)["gradient"]
+    assert (scores != 0).all()
+
+
+def test_a_constant_map_of_a_randomised_model_is_no_success() -> None:
+    model, (images, targets) = small_cnn(), pictures(3)
+
+    def method(_model: Any, images: Tensor, _targets: Tensor) -> Tensor:
+        return torch.full_like(images[:, 0], 0.5)
+
+    result = ParameterRandomization().scores(model, images, images[:, 0], targets, method=method)
+    assert result.tolist() == [1.0] * 3
 
 
 def test_num_images_bounds_the_images_looked_at_whatever_the_chunks() -> None:

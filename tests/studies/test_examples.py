@@ -60,11 +60,12 @@ def test_the_demo_explains_every_option(monkeypatch, capsys):
     assert "bound on the RCAP" in capsys.readouterr().out
 
 
-def test_the_shortcut_is_refused(tmp_path):
+def test_the_shortcut_is_refused_and_cured(tmp_path):
     picture = tmp_path / "story.png"
     printed = run("shortcut.py", "--epochs", 3, "--log-dir", tmp_path, "--picture", picture)
     assert width_of(picture) == 1300
-    marked, clean = printed.split("No marks:")
+    marked, cured = printed.split("The same marks, swapped after the alarm:")
+    cured, clean = cured.split("No marks:")
     *_, last, sentence = (line for line in marked.strip().splitlines() if line)
     assert "frame" in sentence
     assert "none of the cues" in clean
@@ -73,6 +74,11 @@ def test_the_shortcut_is_refused(tmp_path):
     assert float(last[2]) < 0.3, "the test set does not"
     assert last[-1] == "refused"
     assert clean.strip().splitlines()[3].split()[-1] == "kept"
+    *_, confirmed, swapped, sentence = (line.split() for line in cured.strip().splitlines() if line)
+    assert "none" in sentence
+    assert (confirmed[-1], swapped[-1]) == ("refused", "kept")
+    assert float(confirmed[2]) < 0.3
+    assert min(map(float, swapped[2:4])) > 0.8, "one epoch is enough, with wrong marks and without marks"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,127 @@
+"""The cues to swap in training because of alarms."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from lightning_saliency.cues import DEFAULT, FURTHER, Cue, select
+from lightning_saliency.following import Alarm
+from lightning_saliency.monitor.alarms import CONFIRMED
+from lightning_saliency.swapping.choices import Choices
+
+STAND_IN: Final = "cell"
+"""Swapped for cues that need maps, which are places in the image."""
+
+
+@dataclass(frozen=True)
+class Cure:
+    """The cues that alarms call for, and for how many evaluations the alarm has been quiet.
+
+    Attributes:
+        epochs: The epoch of the evaluation since which a cue is swapped, by the cue's name.
+        quiet: Number of evaluations in a row in which no cue was suspected.
+        loud: Number of confirmed alarms in a row since a cue was added.
+
+    Example:
+        >>> from lightning_saliency.following import Alarm
+        >>> cure = Cure().after(Alarm(2), ["level"], 3, patience=1).after(Alarm(), [], 4, patience=1)
+        >>> cure
+        Cure(epochs={'level': 3}, quiet=1, loud=0)
+        >>> cure.strength(patience=1)
+        0.5
+    """
+
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    quiet: int = 0
+    loud: int = 0
+
+    def after(self, decision: Alarm, remedies: Sequence[str], epoch: int, patience: int) -> "Cure":
+        """Return what there is after an evaluation.
+
+        A confirmed alarm calls for the first remedy. If that is swapped, and alarms do not end for some evaluations, it
+        calls for the next one.
+        """
+        if decision.state != CONFIRMED:
+            return Cure(self.epochs, 0 if decision.state or not self.epochs else self.quiet + 1)
+        loud = self.loud + 1
+        candidates = remedies if loud > patience else remedies[:1]
+        begun = [name for name in candidates if name not in self.epochs][:1]
+        return Cure({**self.epochs, **dict.fromkeys(begun, epoch)}, 0, 0 if begun else loud)
+
+    def strength(self, patience: int) -> float:
+        """Return the factor of the probability: a half after some quiet evaluations."""
+        return 1.0 if self.quiet < patience else 0.5
+
+    def remark(self, probability: float, patience: int) -> str:
+        """Say what is swapped and since when; empty if nothing is."""
+        if not self.epochs:
+            return ""
+        cues = ", ".join(f"{name} (since epoch {epoch})" for name, epoch in self.epochs.items())
+        now = self.strength(patience) * probability
+        return f"In training cues are swapped between images, with probability {now:g}: {cues}."
+
+    def state(self) -> dict[str, Any]:
+        """Return numbers and texts only."""
+        return {"epochs": dict(self.epochs), "quiet": self.quiet, "loud": self.loud}
+
+    @classmethod
+    def of_state(cls, state: Mapping[str, Any]) -> "Cure":
+        """Do the reverse of `state`."""
+        return cls(
+            {name: int(epoch) for name, epoch in state["epochs"].items()}, int(state["quiet"]), int(state["loud"])
+        )
+
+
+def remedies(decision: Alarm, cues: Iterable[Cue]) -> list[str]:
+    """Name the cues whose swap may answer an alarm: the one that it names, and then all that are suspected.
+
+    Args:
+        decision: The alarm.
+        cues: The cues of the monitor, of which some may be the user's.
+    """
+    by_name = {cue.name: cue for cue in (*DEFAULT, *FURTHER, *cues)}
+    names = (_remedy(by_name[name]) for name in (decision.cue, *decision.suspects) if name in by_name)
+    return [name for name in dict.fromkeys(names) if name]
+
+
+def _remedy(cue: Cue) -> str:
+    """Return the name of a cue, or of what stands for it; empty if nothing does."""
+    if not cue.needs_maps:
+        return cue.name
+    return STAND_IN if "place" in cue.families else ""
+
+
+def remedy_choices(names: Collection[str], cues: Iterable[Cue], allow: Collection[str]) -> Choices:
+    """Return the cues of remedies by name, without those that may decide."""
+    by_name = {cue.name: cue for cue in cues}
+    groups = {name: (by_name[name],) if name in by_name else select([name]) for name in names}
+    return without(groups, allow)
+
+
+def without(choices: Choices, allow: Collection[str]) -> Choices:
+    """Leave out cues that may decide."""
+    kept = {
+        name: tuple(cue for cue in group if cue.name not in allow)
+        for name, group in choices.items()
+        if name not in allow
+    }
+    return {name: group for name, group in kept.items() if group}
+
+
+def announcement(before: Cure, now: Cure, decision: Alarm, probability: float, patience: int) -> str:
+    """Say what changes in training; empty if nothing does."""
+    share = f"with probability {now.strength(patience) * probability:g} from now on"
+    begun = [name for name in now.epochs if name not in before.epochs]
+    if begun:
+        is_named = len(now.epochs) == 1 or decision.cue not in before.epochs
+        cause = f"Predictions follow the {_spaced(decision.cue)}{'' if is_named else ' in spite of its swap'}"
+        return f"{cause}, so the cue {_spaced(begun[0])} is swapped between training images, {share}."
+    if now.strength(patience) < before.strength(patience):
+        return f"The alarm has been quiet for {now.quiet} evaluations. Cues are swapped {share}."
+    if now.strength(patience) > before.strength(patience):
+        return f"A cue is suspected again. Cues are swapped {share}."
+    return ""
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")

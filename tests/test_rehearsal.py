@@ -1,0 +1,95 @@
+"""Every method, metric and cue as on a GPU: no tensor of the CPU gets among its own, and it seldom has to wait."""
+
+from typing import Final
+
+import pytest
+import torch
+from torch import Tensor
+
+from lightning_saliency import cues, explain, follow, score
+from lightning_saliency.methods import RandomMap
+from tests.members import METHODS, METRICS, build_method, build_metric, needs_of
+from tests.models import pictures, small_cnn
+from tests.rehearsal import META, rehearsing
+
+MOST_READS: Final = 4
+# Their texts say what they read, and why.
+MORE_READS: Final = {"GuidedIntegratedGradients": 60, "ROAD": 40, "RCAP": 5, "Allegiance": 5}
+BATCH: Final = 3
+
+
+def most_reads(kind: type) -> int:
+    return MORE_READS.get(kind.__name__, MOST_READS)
+
+
+def random_maps() -> Tensor:
+    return torch.rand(BATCH, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+def test_a_method_gives_the_same_map_there_and_reads_little(kind: type) -> None:
+    method, (images, targets) = build_method(kind), pictures(BATCH)
+    expected = method(small_cnn(), images, targets)
+    with rehearsing() as rehearsal:
+        maps = method(rehearsal.move(small_cnn()), images.to(META), targets.to(META))
+        reads = list(rehearsal.reads)
+    assert maps.device == META
+    assert torch.equal(rehearsal.value(maps), expected)
+    assert len(reads) <= most_reads(kind), reads
+
+
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
+def test_a_metric_gives_the_same_score_there_and_reads_little(kind: type) -> None:
+    metric, (images, targets), maps = build_metric(kind), pictures(BATCH), random_maps()
+    needs = needs_of(metric, maps)
+    expected = score(small_cnn(), images, {"maps": maps}, targets, {"it": metric}, **needs)["maps"]["it"]
+    with rehearsing() as rehearsal:
+        moved = {name: each.to(META) if isinstance(each, Tensor) else each for name, each in needs.items()}
+        model = rehearsal.move(small_cnn())
+        arguments = (images.to(META), {"maps": maps.to(META)}, targets.to(META), {"it": metric})
+        scores = score(model, *arguments, **moved)["maps"]["it"]
+        reads = list(rehearsal.reads)
+    assert torch.equal(rehearsal.value(scores), expected)
+    assert len(reads) <= most_reads(kind), reads
+
+
+@pytest.mark.parametrize("name", cues.names())
+def test_a_cue_is_followed_there_as_elsewhere(name: str) -> None:
+    images, labels = pictures(6, size=16)
+    expected = follow(small_cnn(), images, labels, [name])
+    with rehearsing() as rehearsal:
+        following = follow(rehearsal.move(small_cnn()), images.to(META), labels.to(META), [name])
+    for cue, record in expected.items():
+        assert torch.equal(following[cue].pack(), record.pack())
+
+
+def test_more_images_methods_and_chunks_share_what_is_read() -> None:
+    images, targets = pictures(8)
+    methods = {name: RandomMap(seed) for seed, name in enumerate("abcd")}
+    with rehearsing() as rehearsal:
+        model, images, targets = rehearsal.move(small_cnn()), images.to(META), targets.to(META)
+        explain(model, images, targets, [build_method(kind) for kind in METHODS if "Guided" not in kind.__name__])
+        methods_alone = len(rehearsal.reads)
+        maps = {name: torch.rand(8, 8, 8).to(META) for name in methods}
+        score(model, images, maps, targets, [build_metric(METRICS[0])])
+        score_alone = len(rehearsal.reads) - methods_alone
+        score(model, images, {"a": maps["a"]}, targets, [build_metric(METRICS[0])])
+    assert score_alone <= 8
+    assert methods_alone <= 60, rehearsal.reads
+
+
+def test_a_tensor_of_the_cpu_is_refused_as_on_a_gpu() -> None:
+    with rehearsing(), pytest.raises(RuntimeError, match="same device"):
+        torch.ones(3).to(META) + torch.ones(3)
+
+
+def test_reads_of_every_kind_are_noted() -> None:
+    with rehearsing() as rehearsal:
+        tensor = torch.tensor([1.0, 0.0, 2.0]).to(META)
+        assert tensor.sum().item() == 3
+        assert tensor.tolist() == [1, 0, 2]
+        assert bool((tensor > 1).any())
+        assert tensor[tensor > 0].shape == (2,)
+        assert tensor.nonzero().shape == (2, 1)
+        assert torch.equal(tensor.cpu(), torch.tensor([1.0, 0.0, 2.0]))
+    assert len(rehearsal.reads) == 6
