@@ -41,7 +41,7 @@ def test_a_notebook_runs_and_its_progress_bars_show(formats, tmp_path, monkeypat
     notebook = formats.read(path, as_version=4)
     nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     results = [result for cell in notebook.cells if cell.cell_type == "code" for result in cell.outputs]
-    texts = "".join(str(result.get("text", result.get("data", ""))) for result in results)
+    texts = "\n".join(str(result.get("text", result.get("data", ""))) for result in results)
     # Lightning's bar is a widget of Jupyter, whose last state is kept beside the cells.
     assert "Epoch" in str(notebook.metadata["widgets"])
     assert RESULTS[path.stem] <= set(texts.splitlines())
