@@ -1,5 +1,6 @@
 """Hooks of MkDocs: pages that are not written by hand, and links from pages to files of the repository."""
 
+import json
 import posixpath
 import re
 import sys
@@ -17,7 +18,7 @@ from website.pictures import picture_of  # noqa: E402
 
 LINK: Final = re.compile(r"(\]\()([^)\s:#]+)((?:#[\w-]*)?\))")
 PROJECT_PAGES: Final = {"CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-LANGUAGES: Final = {".py": "python", ".yaml": "yaml"}
+LANGUAGES: Final = {".py": "python", ".yaml": "yaml", ".ipynb": "python"}
 GENERATED: Final = {"Methods": "methods", "Metrics": "metrics"}
 
 
@@ -61,9 +62,21 @@ def on_page_markdown(markdown: str, page: Any, config: MkDocsConfig, files: File
 
 
 def _listing(example: Path, path: str) -> str:
-    language = LANGUAGES[example.suffix]
-    code = example.read_text(encoding="utf-8")
-    return f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n```` {language}\n{code}````\n"
+    text = example.read_text(encoding="utf-8")
+    if example.suffix == ".ipynb":
+        return _notebook(text, path)
+    return f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n{_block(text.rstrip(), LANGUAGES[example.suffix])}\n"
+
+
+def _notebook(text: str, path: str) -> str:
+    """Show the cells of a notebook; its file can be opened in Jupyter."""
+    cells = [("".join(cell["source"]), cell["cell_type"]) for cell in json.loads(text)["cells"]]
+    shown = [source if kind == "markdown" else _block(source, "python") for source, kind in cells]
+    return "\n\n".join([*shown, f"*This is `{path}` of the repository, without its results.*\n"])
+
+
+def _block(code: str, language: str) -> str:
+    return f"```` {language}\n{code}\n````"
 
 
 def _relinked(markdown: str, origin: str, page: str) -> str:

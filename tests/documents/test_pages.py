@@ -8,6 +8,7 @@ import lightning.pytorch as pl
 import pandas as pd
 import pytest
 import torch
+from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 import lightning_saliency
@@ -58,6 +59,8 @@ def stand_ins():
         "train": lambda network: None,
         "evaluate": lightning_saliency.evaluate,
         "pandas": pd,
+        "functional": functional,
+        "rank": 0,
         "torch": torch,
         "trainer": pl.Trainer(max_epochs=1, logger=False, enable_checkpointing=False),
         "Trainer": pl.Trainer,

@@ -41,7 +41,8 @@ def pages():
 
 def test_every_page_is_in_the_navigation():
     config = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
-    listed = {page for section in config["nav"] for entries in section.values() for page in entries}
+    entries = [entry for section in config["nav"] for part in section.values() for entry in part]
+    listed = {page for entry in entries for page in (entry.values() if isinstance(entry, dict) else [entry])}
     assert {path.name for path in (ROOT / "docs").glob("*.md")} <= listed
 
 
