@@ -20,6 +20,7 @@ from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
 from lightning_saliency.monitor._extras import apart, with_extras
+from lightning_saliency.monitor._network_state import network_untouched
 from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
@@ -72,7 +73,7 @@ def evaluate_subset(
         looks_ahead: Whether to return a preflight.
         progress: Shows how many images are done.
     """
-    with explaining(module, seed=settings.seed):
+    with network_untouched(module), explaining(module, seed=settings.seed):
         if not check:
             subset.read(reading, settings.max_kept_bytes)
         first = subset.first_images(reading, device)
