@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 
 from lightning_saliency._checks import warn_once
 from lightning_saliency._random import private_random_state
+from lightning_saliency._signals import signals_held
 from lightning_saliency._types import Model
 
 # Larger parameters are not copied for each explanation.
@@ -88,10 +89,12 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
 
     Gradient checkpointing is off, because its recomputation would run without the hooks of an explanation.
     Everything is restored on leaving, also after an exception. Of a plain function nothing can be borrowed except
-    gradients and random state: pass an `nn.Module`, or a method of one, where there is one.
+    gradients and random state: pass an `nn.Module`, or a method of one, where there is one. An interrupt waits until
+    the pass that runs has ended, or everything is restored.
     """
     module = _module_of(model)
     with ExitStack() as stack:
+        stack.enter_context(signals_held())  # an interrupt in mid-borrowing would leave a part as it is
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(private_random_state(seed, _device_of(module)))
