@@ -6,18 +6,27 @@ PARTS := integrations studies documents attack
 # A test that waits for ever is stopped; a process that has crashed is not replaced, which can wait for ever, too.
 PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --timeout 600 --max-worker-restart 0 $(if $(QUICK),-m 'not long')
 
-.PHONY: help demo shortcuts test lint types imports unit integrations studies docs attack bench clean
+.PHONY: help demo shortcuts test lint types imports unit integrations studies docs docs-serve attack bench clean
 
 help:  ## List the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
-.venv/.installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+.venv/bin/python:
+	@$(PYTHON) -m venv .venv
+
+# `make test` needs more than the demo. Both install into one environment.
+.venv/.installed: pyproject.toml setup.py constraints.txt | .venv/bin/python
+	@echo "Installing the package and what its tests need into .venv (several minutes, once)."
 	$(BIN)/python -m pip install --quiet --editable '.[test]' --constraint constraints.txt
+	@touch $@ .venv/.demo
+
+.venv/.demo: pyproject.toml setup.py constraints.txt | .venv/bin/python
+	@echo "Installing the package and what the demo needs into .venv (a few minutes, once)."
+	@$(BIN)/python -m pip install --quiet --editable '.[demo]' --constraint constraints.txt
 	@touch $@
 
-demo: .venv/.installed  ## Train a classifier on handwritten digits and watch its explanations
-	$(BIN)/python examples/digits.py
+demo: .venv/.demo  ## Train a classifier on handwritten digits and watch its explanations
+	@$(BIN)/python examples/digits.py
 
 shortcuts: .venv/.installed  ## Alarms of trained networks with planted signs (needs LIGHTNING_SALIENCY_DATA)
 	$(BIN)/python examples/shortcuts/bundled.py
@@ -43,8 +52,19 @@ integrations: .venv/.installed  ## Tests with launchers, sharded models, browser
 studies: .venv/.installed  ## Examples, studies and benchmarks in small
 	$(PYTEST) tests/studies
 
-docs: .venv/.installed  ## Code, links and words of the documents
+.venv/.docs: .venv/.installed
+	$(BIN)/python -m pip install --quiet --editable '.[docs]' --constraint constraints.txt
+	@touch $@
+
+# The notice of MkDocs Material is about a later version of MkDocs.
+docs docs-serve: export NO_MKDOCS_2_WARNING := 1
+
+docs: .venv/.docs  ## Build the site into site/; its links, and the code, links and words of the documents
+	$(BIN)/python -m mkdocs build --quiet --strict
 	$(PYTEST) tests/documents
+
+docs-serve: .venv/.docs  ## Show the site at http://127.0.0.1:8000, built anew when a page changes
+	$(BIN)/python -m mkdocs serve
 
 attack: .venv/.installed  ## Long runs and killed ones
 	$(PYTEST) tests/attack
@@ -57,4 +77,4 @@ bench: .venv/.bench  ## Costs of explaining and scoring, relative to their passe
 	$(BIN)/python examples/benchmarks/main.py --device $(DEVICE)
 
 clean:  ## Remove what the targets made
-	rm -rf .venv runs
+	rm -rf .venv runs site

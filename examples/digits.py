@@ -1,6 +1,7 @@
 """Train a small network on scikit-learn's handwritten digits while its explanations are watched and gated.
 
-Nothing is downloaded. A table shows the scores of every epoch and whether its checkpoint was kept.
+No data is downloaded. A table shows the scores of every epoch and whether its checkpoint was kept, and a page shows the
+explanations.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.following import Alarm
+from lightning_saliency.report import write_report
 
 MEAN, STD = 0.3, 0.35
 
@@ -90,8 +92,8 @@ class History(pl.Callback):
             self.rows.append({name: value.item() for name, value in trainer.callback_metrics.items()})
 
 
-def print_report(history: History, gate: GatedCheckpoint, alarm: Alarm, log_dir: str) -> None:
-    """Print scores and decisions by epoch, which cue is followed, and the command that shows the pictures."""
+def print_scores(history: History, gate: GatedCheckpoint, alarm: Alarm) -> None:
+    """Print scores and decisions by epoch, and which cue is followed."""
     names = [
         f"{method}/{metric}" for method in ("guided_absolute_grad", "grad_cam") for metric in ("rcap", "allegiance")
     ]
@@ -103,7 +105,6 @@ def print_report(history: History, gate: GatedCheckpoint, alarm: Alarm, log_dir:
     print(f"\nPredictions follow {f'the {alarm.cue}' if alarm.state else 'none of the cues: no shortcut was found'}.")
     names = sorted(Path(path).name for path in gate.best_k_models)
     print(f"Checkpoints on disk: {', '.join(names) or 'none'} in {gate.dirpath}")
-    print(f"Look at the explanations: tensorboard --logdir {log_dir}")
 
 
 def save_strips(log_dir: str, path: Path) -> None:
@@ -133,6 +134,10 @@ def main() -> None:
 
     for noise in ("does not have many workers", "LeafSpec"):
         warnings.filterwarnings("ignore", message=f".*{noise}.*")
+    print(
+        f"Training {options.network} on handwritten digits for {options.epochs} epochs. After each of them the monitor "
+        f"explains {options.num_images} validation images, scores the maps, and puts cues of images into others."
+    )
     pl.seed_everything(0, verbose=False)
     logger = TensorBoardLogger(options.log_dir, name="")
     monitor = SaliencyMonitor(num_images=options.num_images, mean=MEAN, std=STD, best="guided_absolute_grad/rcap")
@@ -153,9 +158,13 @@ def main() -> None:
         enable_model_summary=False,
     )
     trainer.fit(Classifier(options.network, options.learning_rate), Digits(options.batch_size))
-    print_report(history, gate, monitor.alarm, logger.log_dir)
+    print_scores(history, gate, monitor.alarm)
     if options.picture:
         save_strips(logger.log_dir, options.picture)
+    page = Path(logger.log_dir, "report.html")
+    write_report(logger.log_dir, page)
+    print(f"Charts with all values: tensorboard --logdir {logger.log_dir}")
+    print(f"Open this page in a browser to see the explanations: {page}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Watch, score and gate the explanations of a vision model while PyTorch Lightning trains it."""
 
 from lightning_saliency import cues, methods, metrics
+from lightning_saliency._version import __version__
 from lightning_saliency.callbacks import CueSwap, GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.evaluation import explain, score
 from lightning_saliency.following import alarm, follow
@@ -15,6 +16,7 @@ __all__ = [
     "GatedCheckpoint",
     "SaliencyMonitor",
     "SwapCues",
+    "__version__",
     "alarm",
     "cues",
     "evaluate",

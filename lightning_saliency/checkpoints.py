@@ -195,6 +195,23 @@ def evaluate_checkpoints(
         ValueError: If the folder has the results of a training or cannot be written, or an argument of the monitor does
             not go with the module.
         RuntimeError: If the hooks of the module or its data that set them up raise.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> from lightning.pytorch import Trainer
+        >>> from lightning.pytorch.demos.boring_classes import BoringModel
+        >>> from lightning_saliency import SaliencyMonitor
+        >>> module = BoringModel()
+        >>> module.layer = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+        >>> images = torch.utils.data.DataLoader(list(torch.rand(8, 1, 8, 8)), 4)
+        >>> monitor = SaliencyMonitor(["gradient"], ["sparseness"], target=0, num_images=8, cues=())
+        >>> with TemporaryDirectory() as folder:
+        ...     trainer = Trainer(accelerator="cpu", logger=False, enable_progress_bar=False, max_steps=0)
+        ...     trainer.strategy.connect(module)
+        ...     trainer.save_checkpoint(f"{folder}/last.ckpt")
+        ...     evaluate_checkpoints(module, images, [f"{folder}/last.ckpt"], f"{folder}/logs", monitor=monitor)
+        []
     """
     if not is_kind(module, pl.LightningModule):
         raise TypeError(f"`module` must be a LightningModule, but got {type(module).__name__}.")

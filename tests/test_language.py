@@ -20,8 +20,16 @@ from typing import Final
 import pytest
 
 ROOT: Final = Path(__file__).parents[1]
-DOCUMENTS: Final = ("*.md", "docs/**/*.md", "Makefile", "pyproject.toml", "lightning_saliency/report/templates/*.html")
-SOURCES: Final = ("lightning_saliency/**/*.py", "tests/**/*.py", "examples/**/*.py")
+DOCUMENTS: Final = (
+    "*.md",
+    "docs/**/*.md",
+    "Makefile",
+    "pyproject.toml",
+    "mkdocs.yml",
+    "website/*.toml",
+    "lightning_saliency/report/templates/*.html",
+)
+SOURCES: Final = ("lightning_saliency/**/*.py", "tests/**/*.py", "examples/**/*.py", "website/**/*.py")
 # Paths, or beginnings of paths, of files that have not been brought to these rules.
 NOT_READ_YET: Final = ("tests/cifar10.py",)
 ALWAYS_READ: Final = ("lightning_saliency/__init__.py", "lightning_saliency/__main__.py")

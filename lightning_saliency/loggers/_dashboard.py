@@ -17,6 +17,10 @@ class Chart(NamedTuple):
         title: Its title.
         lines: Regular expressions of the tags drawn as lines.
         bands: Tags of a value, its lower and its upper bound, drawn instead of lines.
+
+    Example:
+        >>> Chart("RCAP", lines=("saliency/.*/rcap$",)).bands
+        ()
     """
 
     title: str

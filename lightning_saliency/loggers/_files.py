@@ -14,6 +14,13 @@ class Folder(NamedTuple):
 
     Attributes:
         log_dir: Its path, or its address that fsspec knows.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> import torch
+        >>> from lightning_saliency.loggers import write_picture
+        >>> with TemporaryDirectory() as path:
+        ...     write_picture(Folder(path), "map", torch.zeros(3, 4, 4, dtype=torch.uint8), 0)
     """
 
     log_dir: str

@@ -40,5 +40,13 @@ register(write_picture, Folder, write_to_files)
 
 
 def shows_pictures(logger: Any) -> bool:
-    """Return whether there is an adapter for a logger."""
+    """Return whether there is an adapter for a logger.
+
+    Args:
+        logger: A logger of the trainer.
+
+    Example:
+        >>> shows_pictures(object())
+        False
+    """
     return write_picture.dispatch(type(logger)) is not write_picture.dispatch(object)

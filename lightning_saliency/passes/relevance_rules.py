@@ -23,6 +23,10 @@ class Portion:
         epsilon: How far denominators are kept away from zero; with 0, a unit whose contributions sum to zero passes
             nothing on.
         biases: Whether denominators include the bias, which then keeps a share.
+
+    Example:
+        >>> Portion(positive=1.25, biases=True, epsilon=1e-6).negative
+        1.0
     """
 
     positive: float = 1.0

@@ -65,7 +65,16 @@ class OfTarget:
 
 @dataclass(frozen=True)
 class Mean(OfTarget):
-    """Weighted mean of the gradients, or of one part of each."""
+    """Weighted mean of the gradients, or of one part of each.
+
+    Attributes:
+        part: The part that counts: `"signed"`, `"positive"`, `"negative"` or `"absolute"`.
+
+    Example:
+        >>> from lightning_saliency.extend import Clean, Reading
+        >>> Reading(Clean(), Mean("absolute")).statistic
+        Mean(part='absolute')
+    """
 
     part: Part = "signed"
 
@@ -80,7 +89,16 @@ class Mean(OfTarget):
 
 @dataclass(frozen=True)
 class MeanSquare(OfTarget):
-    """Weighted mean of the gradients' squares, or of those of one part of each."""
+    """Weighted mean of the gradients' squares, or of those of one part of each.
+
+    Attributes:
+        part: The part that counts: `"signed"`, `"positive"`, `"negative"` or `"absolute"`.
+
+    Example:
+        >>> from lightning_saliency.extend import Clean, Reading
+        >>> Reading(Clean(), MeanSquare("absolute")).statistic
+        MeanSquare(part='absolute')
+    """
 
     part: Part = "signed"
 
@@ -135,6 +153,14 @@ class Variance(OfTarget):
 
     A variance below the rounding error of the gradients themselves is set to zero, so that equal gradients have
     no variance whatever batches they were computed in.
+
+    Attributes:
+        part: The part that counts: `"signed"`, `"positive"`, `"negative"` or `"absolute"`.
+
+    Example:
+        >>> from lightning_saliency.extend import Clean, Reading
+        >>> Reading(Clean(), Variance("absolute")).statistic
+        Variance(part='absolute')
     """
 
     part: Part = "signed"

@@ -25,6 +25,16 @@ class Reading:
     """One quantity: a statistic of the gradients at some points, with respect to the input or a layer's output.
 
     A layer that is given by its path alone is read at its last call.
+
+    Attributes:
+        points: Where gradients are computed.
+        statistic: The quantity that is computed from them.
+        layer: Path of the layer, or `None` for the input.
+
+    Example:
+        >>> from lightning_saliency.extend import Mean, Noise
+        >>> Reading(Noise(20, 0.15, 0), Mean()) == Reading(Noise(20, 0.15, 0), Mean())  # equal ones run once
+        True
     """
 
     points: Points

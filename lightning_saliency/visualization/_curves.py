@@ -49,6 +49,11 @@ class Curve(NamedTuple):
         means: Mean values, (P,).
         errors: Their standard errors, (P,); not finite for a single image.
         is_control: Whether it belongs to a control, drawn grey; every control has its own dashes.
+
+    Example:
+        >>> import torch
+        >>> Curve(torch.tensor([0.2, 0.4]), torch.tensor([0.01, 0.02])).is_control
+        False
     """
 
     means: Tensor

@@ -66,7 +66,19 @@ def change_overlay(image: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
 
 
 def displayable(image: Tensor) -> Tensor:
-    """Make three channels in [0, 1] of any image (C, H, W)."""
+    """Make three channels in [0, 1] of any image (C, H, W).
+
+    Args:
+        image: Image with any number of channels, normalised or not.
+
+    Returns:
+        Picture (3, H, W) in [0, 1].
+
+    Example:
+        >>> import torch
+        >>> displayable(torch.tensor([[[-1.0, 3.0]]]))[0]
+        tensor([[0., 1.]])
+    """
     image = image.float()
     if image.shape[0] != 3:
         image = image.mean(dim=0, keepdim=True).expand(3, -1, -1)

@@ -1,6 +1,7 @@
 """Every example runs in small, started as a user would."""
 
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -37,14 +38,17 @@ def width_of(path):
         return picture.width
 
 
-def test_the_demo_prints_scores_decisions_and_the_command_that_shows_them(tmp_path):
+def test_the_demo_prints_scores_and_decisions_and_ends_with_what_to_open(tmp_path):
     picture = tmp_path / "strip.png"
     printed = run(
         "digits.py", "--epochs", 1, "--num-images", 4, "--gate", ">= 0.9", "--log-dir", tmp_path, "--picture", picture
     )
     assert "refused: saliency/guided_absolute_grad/rcap is" in printed
     assert "Checkpoints on disk: none" in printed
+    assert printed.startswith("Training resnet10t on handwritten digits for 1 epochs.")
     assert f"tensorboard --logdir {tmp_path}" in printed
+    page = Path(re.search(r"Open this page in a browser to see the explanations: (.*)\n$", printed)[1])
+    assert "guided_absolute_grad" in page.read_text(encoding="utf-8")
     assert width_of(picture) >= 326
     assert not list(tmp_path.rglob("*.ckpt"))
 
