@@ -1,20 +1,27 @@
 """Borrow a model for an explanation and restore it exactly as it was."""
 
+import copy
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Final
 
 import torch
 import torch.utils.checkpoint
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
 from lightning_saliency._checks import warn_once
 from lightning_saliency._random import private_random_state
+from lightning_saliency._signals import signals_held
 from lightning_saliency._types import Model
+
+# Larger parameters are not copied for each explanation.
+MOST_KEPT: Final = 4096
+CONTAINERS: Final = (list, deque, dict, OrderedDict, defaultdict, set)
 
 
 class _WhileExplaining:
@@ -82,10 +89,12 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
 
     Gradient checkpointing is off, because its recomputation would run without the hooks of an explanation.
     Everything is restored on leaving, also after an exception. Of a plain function nothing can be borrowed except
-    gradients and random state: pass an `nn.Module`, or a method of one, where there is one.
+    gradients and random state: pass an `nn.Module`, or a method of one, where there is one. An interrupt waits until
+    the pass that runs has ended, or everything is restored.
     """
     module = _module_of(model)
     with ExitStack() as stack:
+        stack.enter_context(signals_held())  # an interrupt in mid-borrowing would leave a part as it is
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(private_random_state(seed, _device_of(module)))
@@ -95,6 +104,8 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
         if module is not None:
             _check_initialized(module)
             _mention_batch_statistics(module)
+            stack.enter_context(_writes_mentioned(module))
+            stack.enter_context(_on_copies_of_attributes(module))
             stack.enter_context(_in_eval_mode(module))
             stack.enter_context(_frozen(module))
             stack.enter_context(_on_copies_of_buffers(module))
@@ -135,7 +146,7 @@ def _frozen(module: nn.Module) -> Iterator[None]:
     parameters = {
         name: parameter
         for name, parameter in module.named_parameters()
-        if parameter.requires_grad and parameter.is_leaf and not (_is_sharded(parameter) or parameter.is_inference())
+        if parameter.requires_grad and parameter.is_leaf and not (is_sharded(parameter) or parameter.is_inference())
     }
     try:
         for parameter in parameters.values():
@@ -164,6 +175,89 @@ def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
     finally:
         for part, name, buffer in buffers:
             part._buffers[name] = buffer
+
+
+@contextmanager
+def _on_copies_of_attributes(module: nn.Module) -> Iterator[None]:
+    """Restore what a forward keeps in attributes: counters, lists, buffers that it registers, states of metrics.
+
+    Plain tensors are replaced by copies, as buffers are, since they may be written in place. Parameters are restored
+    elsewhere, or are sharded and swapped by their strategy; hooks remove themselves, and other threads may have some.
+    """
+    parts = list(module.modules())
+    attributes = [dict(vars(part)) for part in parts]
+    containers = [
+        (value, copy.copy(value))
+        for names in attributes
+        for name, value in names.items()
+        if type(value) in CONTAINERS and name != "_parameters" and "_hooks" not in name
+    ]
+    try:
+        for part, names in zip(parts, attributes, strict=True):
+            vars(part).update({name: value.clone() for name, value in names.items() if _is_plain_tensor(value)})
+        yield
+    finally:
+        for part, names in zip(parts, attributes, strict=True):
+            for name in vars(part).keys() - names.keys():
+                del vars(part)[name]
+            vars(part).update(names)
+        for container, contents in containers:
+            if not _are_same(container, contents):
+                _refill(container, contents)
+
+
+def _is_plain_tensor(value: object) -> bool:
+    return isinstance(value, Tensor) and not value.requires_grad
+
+
+def _are_same(container: Any, contents: Any) -> bool:
+    """Whether a container holds the same objects as before, in the same order."""
+    if len(container) != len(contents):
+        return False
+    pairs = zip(container, contents, strict=True)
+    if isinstance(container, dict):
+        pairs = zip((*container, *container.values()), (*contents, *contents.values()), strict=True)
+    return all(one is other for one, other in pairs)
+
+
+def _refill(container: Any, contents: Any) -> None:
+    container.clear()
+    if isinstance(container, dict | set):
+        container.update(contents)
+    else:
+        container.extend(contents)
+
+
+@contextmanager
+def _writes_mentioned(module: nn.Module) -> Iterator[None]:
+    """Restore small parameters that a forward writes, and name large ones, of which no copy is kept."""
+    versions = [
+        (name, parameter, parameter._version, parameter.detach().clone() if parameter.numel() <= MOST_KEPT else None)
+        for name, parameter in module.named_parameters()
+        if not (parameter.is_inference() or is_sharded(parameter))
+    ]
+    try:
+        yield
+    finally:
+        written = [
+            (name, parameter, kept) for name, parameter, version, kept in versions if parameter._version != version
+        ]
+        with torch.no_grad():
+            for _, parameter, kept in written:
+                if kept is not None:
+                    parameter.copy_(kept)
+        mention_written([name for name, _, kept in written if kept is None])
+
+
+def mention_written(names: Sequence[str]) -> None:
+    """Warn once about parameters that changed while a network was explained."""
+    listed = ", ".join(map(repr, names))
+    if listed:
+        warn_once(
+            f"The network writes its parameters {listed} in evaluation mode, and does so while it is explained too. "
+            "They cannot be restored, so that training differs from that without explanations. "
+            "Write them in training mode only, or keep them in buffers, which are restored."
+        )
 
 
 @contextmanager
@@ -210,5 +304,6 @@ def _mention_batch_statistics(module: nn.Module) -> None:
             return
 
 
-def _is_sharded(parameter: nn.Parameter) -> bool:
+def is_sharded(parameter: nn.Parameter) -> bool:
+    """Whether every process has a part of a parameter only."""
     return hasattr(parameter, "device_mesh")

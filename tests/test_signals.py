@@ -7,10 +7,17 @@ from collections.abc import Iterator
 from multiprocessing import get_context
 
 import pytest
+import torch
+from torch import nn
 
-from lightning_saliency._signals import signals_held
+from lightning_saliency import explain, score
+from lightning_saliency._signals import let_interrupts_in, signals_held
+from lightning_saliency.methods import FullGrad, GradCAM, Gradient, ScoreCAM
+from lightning_saliency.metrics import Deletion, ParameterRandomization
+from tests.interrupts import bytecodes_of, interrupted
+from tests.traces import assert_no_trace, trace_of
 
-KINDS = [signal.SIGUSR1, signal.SIGTERM]
+KINDS = [signal.SIGUSR1, signal.SIGTERM, signal.SIGINT]
 
 
 @pytest.fixture
@@ -117,3 +124,86 @@ def test_other_signals_to_requeue_are_held_too(kind):
         assert numbers == [kind]
     finally:
         signal.signal(kind, before)
+
+
+def tiny() -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+
+
+IMAGES, TARGETS = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1])
+CALLS = {
+    "explain": lambda model: explain(model, IMAGES, TARGETS, [GradCAM("0"), ScoreCAM("0"), FullGrad()], 1),
+    "score": lambda model: score(
+        model,
+        IMAGES,
+        {"gradient": IMAGES[:, 0]},
+        TARGETS,
+        [Deletion(2), ParameterRandomization(num_stages=1)],
+        methods=[Gradient()],
+    ),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+def test_an_interrupt_at_any_moment_leaves_no_trace_and_is_not_lost(call):
+    """At some bytecodes of all Python code; `make attack` tries more."""
+    model = tiny()
+    call(model)
+    before, handlers = trace_of(model), [signal.getsignal(kind) for kind in KINDS]
+    count = bytecodes_of(lambda: call(model))
+    for place in range(3, count, count // 40):
+        assert interrupted(lambda: call(model), place), place
+        assert_no_trace(model, before)
+        assert [signal.getsignal(kind) for kind in KINDS] == handlers
+
+
+def test_a_long_call_ends_with_the_pass_in_which_an_interrupt_comes():
+    passes = []
+
+    class Interrupted(nn.Module):
+        def forward(self, images):
+            passes.append(1)
+            if len(passes) == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+            return images.flatten(1)[:, :2]
+
+    model = Interrupted()
+    with pytest.raises(KeyboardInterrupt):
+        explain(model, IMAGES.repeat(50, 1, 1, 1), TARGETS.repeat(50), [Gradient()], 1)
+    assert len(passes) == 3
+
+
+def test_an_interrupt_let_in_is_raised_once(arrivals):
+    let_interrupts_in()
+    with signals_held():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        let_interrupts_in()
+        assert arrivals == [signal.SIGINT]
+        let_interrupts_in()
+    assert arrivals == [signal.SIGINT, signal.SIGTERM]
+
+
+def held_through(*kinds):
+    with signals_held():
+        for kind in kinds:
+            os.kill(os.getpid(), kind)
+
+
+def test_all_signals_come_and_all_handlers_are_back_where_one_raises():
+    numbers, before = [], signal.getsignal(signal.SIGTERM)
+
+    def end(number, frame):
+        numbers.append(number)
+        raise SystemExit
+
+    signal.signal(signal.SIGTERM, end)
+    interrupting = signal.getsignal(signal.SIGINT)
+    try:
+        with pytest.raises(KeyboardInterrupt) as error:
+            held_through(signal.SIGTERM, signal.SIGINT)
+        assert numbers == [signal.SIGTERM]
+        assert isinstance(error.value.__context__, SystemExit)
+        assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == (end, interrupting)
+    finally:
+        signal.signal(signal.SIGTERM, before)

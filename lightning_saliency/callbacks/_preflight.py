@@ -8,7 +8,9 @@ from torch import nn
 
 from lightning_saliency._name_spaces import is_kind, overrides
 from lightning_saliency._random import private_random_state
+from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._lightning import find_source
+from lightning_saliency.callbacks._silence import silenced
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluate import evaluate_subset
 from lightning_saliency.monitor.items import Reading
@@ -24,7 +26,7 @@ def look_ahead(network: nn.Module, pl_module: pl.LightningModule, data: Any, set
     Raises:
         ValueError: If there are no images.
     """
-    with private_random_state(settings.seed):
+    with signals_held(), private_random_state(settings.seed), silenced(pl_module):
         preflight = _look_ahead(network, pl_module, data, settings)
     if preflight is None:
         raise ValueError("`data` must hold images, but got none.  Pass a loader that yields a batch.")

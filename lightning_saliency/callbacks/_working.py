@@ -16,6 +16,7 @@ from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._lightning import evaluation_loop, reading_of
 from lightning_saliency.callbacks._progress import showing_progress
 from lightning_saliency.callbacks._run import Run
+from lightning_saliency.callbacks._silence import silenced
 from lightning_saliency.callbacks._state import MonitorState
 from lightning_saliency.following import Alarm
 from lightning_saliency.monitor._buffers import buffers_replaced
@@ -35,7 +36,7 @@ def work(
     if run.evaluated is not None:
         return run.evaluated
     started = time.perf_counter()
-    with signals_held(), buffers_replaced(pl_module, run.buffers):
+    with signals_held(), silenced(pl_module), buffers_replaced(pl_module, run.buffers):
         while run.evaluated is None:
             try:
                 run.evaluated = evaluate_subset(

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._saliency_method import SaliencyMethod
+from lightning_saliency._signals import let_interrupts_in
 from lightning_saliency._types import Images, Maps, Model, Scores, per_image
 from lightning_saliency.methods._layer_method import check_call, checked_layers, names_of
 from lightning_saliency.methods._upsampling import upsample
@@ -64,6 +65,7 @@ def values_of(
     recorder: Recorder, inputs: Tensor, target: Target, replacements: dict[LayerName, Tensor] | None = None
 ) -> Scores:
     """Predict the target's values (N,) for N inputs, with layers' outputs replaced or not."""
+    let_interrupts_in()
     outputs = {} if replacements is None else replacements
     with recorder.recording(inputs, outputs, outputs):
         # A copy, since models may change their input in place.

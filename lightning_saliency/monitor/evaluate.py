@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
+from lightning_saliency._signals import let_interrupts_in, signals_held
 from lightning_saliency._types import Images, Maps, Targets
 from lightning_saliency.cues import Cue
 from lightning_saliency.evaluation import explain, measure
@@ -20,6 +21,7 @@ from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
 from lightning_saliency.monitor._extras import apart, with_extras
+from lightning_saliency.monitor._network_state import network_untouched
 from lightning_saliency.monitor._normalization import Colours, colours_of
 from lightning_saliency.monitor._preparation import prepare_methods, prepare_metrics
 from lightning_saliency.monitor._progress import Progress, Tell, no_progress
@@ -72,7 +74,7 @@ def evaluate_subset(
         looks_ahead: Whether to return a preflight.
         progress: Shows how many images are done.
     """
-    with explaining(module, seed=settings.seed):
+    with signals_held(), network_untouched(module), explaining(module, seed=settings.seed):
         if not check:
             subset.read(reading, settings.max_kept_bytes)
         first = subset.first_images(reading, device)
@@ -177,6 +179,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     outside: list[_Strange] = []
     notes: dict[str, str] = {}
     for indices, images, labels, masks, extras in apart(batches):
+        let_interrupts_in()
         model = with_extras(network, extras)
         with torch.no_grad():
             output = call_network(model, images)

@@ -3,6 +3,7 @@
 from itertools import count
 
 from lightning_saliency._random import private_random_state
+from lightning_saliency._signals import signals_held
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.subset import Subset
@@ -22,7 +23,7 @@ def read_stream(subset: Subset, reading: Reading, settings: Settings, rank: int 
     num_missing = len(range(rank, settings.num_images, world_size))
     if not num_missing:
         return
-    with private_random_state(settings.seed):
+    with signals_held(), private_random_state(settings.seed):
         for batch in subset.source.loader:
             subset.collect(batch, reading.batch, numbers, num_missing - len(subset.share), reading.transfer)
             if len(subset.share) == num_missing or subset.num_bytes >= settings.max_kept_bytes:

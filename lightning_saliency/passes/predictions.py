@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import warn_once
+from lightning_saliency._signals import let_interrupts_in
 from lightning_saliency._types import Images, Model
 from lightning_saliency.passes.heads import REMEDIES, Ending, probabilities_of
 from lightning_saliency.targets import Activation, Target
@@ -62,6 +63,7 @@ class Predictor:
         """
         news = [key for key in changes if key not in self._outputs]
         for start in range(0, len(news), self.stride):
+            let_interrupts_in()
             batch = news[start : start + self.stride]
             images = torch.cat([changes[key]() for key in batch])
             with nullcontext() if self._outputs else Ending() as ending:

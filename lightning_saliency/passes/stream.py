@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import UnsuitableModelError
+from lightning_saliency._signals import let_interrupts_in
 from lightning_saliency._types import Images, Model, Scores
 from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.grids import as_grid
@@ -123,6 +124,7 @@ def _backward(
     recorder: Recorder, images: Images, target: Target, samples: list[Sample], readings: list[Reading]
 ) -> Iterator[tuple[LayerName | None, Observation]]:
     """Run one forward of all samples together, then one backward for the target and for every rival that is read."""
+    let_interrupts_in()
     names = dict.fromkeys(reading.place for reading in readings)
     # Where only layers are read, what comes before them needs no graph.
     inputs = torch.cat([sample.inputs.detach() for sample in samples]).requires_grad_(None in names)
