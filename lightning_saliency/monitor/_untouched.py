@@ -33,6 +33,10 @@ LEAVES: Final = (
     Tensor, np.ndarray,
 )  # fmt: skip
 LIBRARIES: Final = frozenset(("builtins", "lightning", "numpy", "pandas", "PIL", "pytorch_lightning", "torch"))
+# Other threads work on what these hold, so that their contents are not what they were, rightly.
+SHARED: Final = frozenset(
+    ("asyncio", "concurrent", "logging", "mlflow", "multiprocessing", "queue", "tensorboard", "threading", "wandb")
+)
 LIGHTNING: Final = frozenset(("lightning", "pytorch_lightning"))
 # Objects that refer to what Python code put into them, and to nothing of their own.
 TRANSPARENT: Final = (
@@ -53,7 +57,8 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
     Looked at are attributes, containers, enclosed variables, and the global generators and functions that functions
     and methods name. Objects of Lightning's classes are looked at no further than their generators, since they reach
     the trainer. Objects made in C are looked through, but the containers that they hide are left alone: a cache of
-    `functools.lru_cache` crashes once other code has changed its table. The search ends at half a million objects.
+    `functools.lru_cache` crashes once other code has changed its table. Queues, loggers and threads are left alone too.
+    The search ends at half a million objects.
     """
     visited: dict[int, Any] = {}
     internal: set[int] = set()
@@ -62,7 +67,7 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
         one, is_internal = waiting.pop()
         if not is_internal:
             internal.discard(id(one))
-        if id(one) in visited or (issubclass(type(one), LEAVES) and not _is_small_array(one)):
+        if id(one) in visited or _is_passed_over(one):
             continue
         visited[id(one)] = one
         if is_internal and _is_container(one):
@@ -91,6 +96,11 @@ def untouched(holders: Sequence[Any]) -> Iterator[None]:
     finally:
         for one, state in states:
             _restore(one, state)
+
+
+def _is_passed_over(one: Any) -> bool:
+    is_shared = type(one).__module__.partition(".")[0] in SHARED
+    return is_shared or (issubclass(type(one), LEAVES) and not _is_small_array(one))
 
 
 def _can_change(one: Any) -> bool:

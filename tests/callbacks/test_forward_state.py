@@ -1,6 +1,7 @@
 """Forwards that keep, count, log or write: explaining leaves no trace in them, or names what cannot be restored."""
 
 import collections
+import queue
 import random
 import warnings
 from typing import Any
@@ -16,7 +17,18 @@ from torch.utils.data import DataLoader, IterableDataset
 from lightning_saliency import SaliencyMonitor, explain
 from lightning_saliency.methods import GradCAM, Gradient, SmoothGrad
 from lightning_saliency.metrics import RCAP
-from tests.callbacks.training import MEAN, STD, Classifier, Data, Network, Patterns, assert_identical, fit, trace
+from tests.callbacks.training import (
+    MEAN,
+    STD,
+    Classifier,
+    Data,
+    Network,
+    Patterns,
+    assert_identical,
+    fit,
+    trace,
+    trainer,
+)
 from tests.models import pictures, small_cnn
 
 
@@ -193,3 +205,30 @@ def test_a_small_parameter_written_in_a_forward_is_restored(past_versions: bool)
 
     expected = trace(*fit(make=make))
     assert_identical(trace(*fit([monitor()], make)), expected)
+
+
+class Handing(Classifier):
+    """Hands the number of every batch to a writer, which other code empties at any time, also during an explanation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting: queue.Queue[int] = queue.Queue()
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        self.waiting.put(batch_idx)
+        return super().training_step(batch, batch_idx)
+
+
+def test_what_a_writer_has_taken_out_of_a_queue_does_not_come_back() -> None:
+    taken = []
+
+    def taking(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
+        while not module.waiting.empty():
+            taken.append(module.waiting.get())
+        return images.mean(dim=1)
+
+    monitor = SaliencyMonitor({"taking": taking}, ["sparseness"], num_images=4, mean=MEAN, std=STD, cues=())
+    module = Handing()
+    trainer(callbacks=[monitor], max_epochs=2).fit(module, Data())
+    assert taken == [*range(6), *range(6)]
+    assert module.waiting.empty()
