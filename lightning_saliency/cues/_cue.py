@@ -24,7 +24,7 @@ class Cue(ABC):
         evidence: How a network that follows the cue raises an alarm: `"tolerance"` where honest networks hardly
             follow it, `"conflict"` where the cue has to win against the rest of the host, `"never"` where honest
             networks follow it as well.
-        tolerance: Effect in the mean over classes up to which a cue with a tolerance raises no alarm.
+        tolerance: Effect in the mean over ten classes or more up to which a cue with a tolerance raises no alarm.
         class_tolerance: The same for one class.
         needs_maps: Whether it needs maps of the donors.
         max_hosts: Most hosts of a donor that are predicted with it; `None` for no bound.

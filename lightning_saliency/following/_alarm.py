@@ -12,6 +12,8 @@ from lightning_saliency.following._effect import Estimate
 from lightning_saliency.following._following import Following
 
 State: TypeAlias = Literal[0, 1, 2]
+# Of few classes each is chosen more often, for whatever reason.
+TOLERANCE_TIMES_CLASSES: Final = 0.6
 STANDARD_ERRORS: Final = 2.0
 HALF_STANDARD_ERRORS: Final = 1.4
 QUIET: Final = 0
@@ -78,10 +80,10 @@ def alarm(
     """Decide whether the network follows a cue that it should not follow.
 
     A cue is over its bound if the effect E of `Following` less two standard errors is at least 0.06 in the mean over
-    classes or 0.40 for a class; `window` and `texture`, which honest networks follow further, have wider bounds. A
-    global cue (`evidence="conflict"`) is over its bound if E - S is at least zero in the mean, because honest networks
-    follow it a little, but not against the rest of the image. Without `previous` and `halves` a cue is suspected at
-    most.
+    ten classes or more (0.6 divided by the number of fewer classes), or 0.40 for a class; `window` and `texture`, which
+    honest networks follow further, have wider bounds. A global cue (`evidence="conflict"`) is over its bound if E - S
+    is at least zero in the mean, because honest networks follow it a little, but not against the rest of the image.
+    Without `previous` and `halves` a cue is suspected at most.
 
     Args:
         followings: Results of `follow` by name of the cue, merged over processes.
@@ -223,7 +225,8 @@ def _excesses(following: Following, times: float) -> list[Excess]:
     effect = following.effect if evidence == "tolerance" else following.conflict
     classes = sorted(effect.of_classes().items(), key=lambda item: -item[1].above(times))
     strongest = classes[0][0] if classes else None
-    tolerance, by_class = (cue.tolerance, classes) if evidence == "tolerance" else (0.0, [])
+    few_classes = TOLERANCE_TIMES_CLASSES / max(1, len(effect.classes))
+    tolerance, by_class = (max(cue.tolerance, few_classes), classes) if evidence == "tolerance" else (0.0, [])
     return [
         Excess(following, strongest, False, effect.mean, effect.mean.above(times) - tolerance),
         *(Excess(following, label, True, one, one.above(times) - cue.class_tolerance) for label, one in by_class),

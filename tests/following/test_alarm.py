@@ -126,5 +126,12 @@ def test_the_bounds_of_a_cue_are_those_that_it_states(cue: Cue) -> None:
     for share in (0.0, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8):
         follower = record(cue, share, donors=60)
         mean, classes = follower.effect.mean, follower.effect.of_classes().values()
-        is_over = mean.above(2) >= cue.tolerance or any(one.above(2) >= cue.class_tolerance for one in classes)
+        is_over = mean.above(2) >= max(cue.tolerance, 0.6 / 5) or any(
+            one.above(2) >= cue.class_tolerance for one in classes
+        )
         assert alarm({cue.name: follower}).state == int(is_over)
+
+
+def test_fewer_classes_have_a_wider_bound() -> None:
+    for classes, state in ((10, 1), (5, 0)):
+        assert alarm({"level": record(cues.Level(), 0.1, classes=classes, donors=200)}).state == state

@@ -168,7 +168,7 @@ def test_further_cues_and_the_place_map_say_where() -> None:
     places = place_map(further)
     assert places[3, 0] == 1
     assert places.sum() == 1
-    assert refine(alarm(followings), {**followings, **further}).cue == "cell_3_0"
+    assert refine(alarm(followings), {**followings, **further}).cue == "window"
     assert refine(alarm(followings), further).cue == "cell_3_0"
     assert place_map(further, target_class=1)[3, 0] == 1
     assert place_map(further, target_class=9).abs().sum() == 0
