@@ -80,11 +80,12 @@ def _line(name: str, rows: Rows) -> str:
     right = sum(int(row["right_family"]) for row in caught)
     epochs = [1 + [*map(int, row["states"].split()), 1].index(1) for row in caught]
     median = f"epoch {statistics.median(epochs):g}" if epochs else ""
-    correlation = spearmanr([float(row["excess"]) for row in rows], [float(row["fall"]) for row in rows]).statistic
+    columns = ([float(row[column]) for row in rows] for column in ("excess", "fall"))
+    correlation = f"{spearmanr(*columns).statistic:.2f}" if shortcuts else ""
     ordered = _auc_with_interval(*(_values(rows, truth, "excess") for truth in ("shortcut", "honest")))
     return (
         f"| {name} | {len(caught)} of {len(shortcuts)} | {false} of {len(honest)} | {ordered} | "
-        f"{right} of {len(caught)} | {median} | {correlation:.2f} |"
+        f"{right} of {len(caught)} | {median} | {correlation} |"
     )
 
 
