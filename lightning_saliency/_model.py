@@ -1,16 +1,14 @@
 """Borrow a model for an explanation and restore it exactly as it was."""
 
-import copy
 import sys
 import threading
-from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Final
 
 import torch
 import torch.utils.checkpoint
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
@@ -21,7 +19,6 @@ from lightning_saliency._types import Model
 
 # Larger parameters are not copied for each explanation.
 MOST_KEPT: Final = 4096
-CONTAINERS: Final = (list, deque, dict, OrderedDict, defaultdict, set)
 
 
 class _WhileExplaining:
@@ -106,7 +103,7 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
             _check_initialized(module)
             _mention_batch_statistics(module)
             stack.enter_context(_writes_mentioned(module))
-            stack.enter_context(_on_copies_of_attributes(module))
+            stack.enter_context(_new_buffers_removed(module))
             stack.enter_context(_in_eval_mode(module))
             stack.enter_context(_frozen(module))
             stack.enter_context(_on_copies_of_buffers(module))
@@ -179,54 +176,16 @@ def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def _on_copies_of_attributes(module: nn.Module) -> Iterator[None]:
-    """Restore what a forward keeps in attributes: counters, lists, buffers that it registers, states of metrics.
-
-    Plain tensors are replaced by copies, as buffers are, since they may be written in place. Parameters are restored
-    elsewhere, or are sharded and swapped by their strategy; hooks remove themselves, and other threads may have some.
-    """
-    parts = list(module.modules())
-    attributes = [dict(vars(part)) for part in parts]
-    containers = [
-        (value, copy.copy(value))
-        for names in attributes
-        for name, value in names.items()
-        if type(value) in CONTAINERS and name != "_parameters" and "_hooks" not in name
-    ]
+def _new_buffers_removed(module: nn.Module) -> Iterator[None]:
+    """Remove the buffers that a first forward registers, which training would register in its own."""
+    names = [(part, {*part._buffers}) for part in module.modules()]
     try:
-        for part, names in zip(parts, attributes, strict=True):
-            vars(part).update({name: value.clone() for name, value in names.items() if _is_plain_tensor(value)})
         yield
     finally:
-        for part, names in zip(parts, attributes, strict=True):
-            for name in vars(part).keys() - names.keys():
-                del vars(part)[name]
-            vars(part).update(names)
-        for container, contents in containers:
-            if not _are_same(container, contents):
-                _refill(container, contents)
-
-
-def _is_plain_tensor(value: object) -> bool:
-    return isinstance(value, Tensor) and not value.requires_grad
-
-
-def _are_same(container: Any, contents: Any) -> bool:
-    """Whether a container holds the same objects as before, in the same order."""
-    if len(container) != len(contents):
-        return False
-    pairs = zip(container, contents, strict=True)
-    if isinstance(container, dict):
-        pairs = zip((*container, *container.values()), (*contents, *contents.values()), strict=True)
-    return all(one is other for one, other in pairs)
-
-
-def _refill(container: Any, contents: Any) -> None:
-    container.clear()
-    if isinstance(container, dict | set):
-        container.update(contents)
-    else:
-        container.extend(contents)
+        for part, before in names:
+            for name in part._buffers.keys() - before:
+                del part._buffers[name]
+                part._non_persistent_buffers_set.discard(name)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ RIVALS: Final = {
 GROUPS: Final[dict[str, Callable[[Mapping[str, str]], bool]]] = {
     "digits, other seeds": lambda row: row["domain"] == "digits",
     "CIFAR-10, other seeds": lambda row: row["domain"] == "cifar" and row["network"] != "resnet20",
-    "parts of CIFAR-10": lambda row: row["domain"] in ("animals", "vehicles", "pair") and row["network"] != "resnet20",
+    "two classes of CIFAR-10": lambda row: row["domain"] == "pair" and row["network"] != "resnet20",
     "trained ResNet-20, fine-tuned": lambda row: row["network"] == "resnet20",
     "kinds that the study had not": lambda row: row["new_kind"] == "1",
     "all of these": lambda row: True,
@@ -46,7 +46,7 @@ def table_of_groups(rows: Rows) -> str:
         "| trainings | found | false | AUC | right family | first alarm | correlation with the fall |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         _line("bounds chosen on these", chosen),
-        *(_line(name, [row for row in later if holds(row)]) for name, holds in GROUPS.items()),
+        *(_line(name, part) for name, holds in GROUPS.items() if (part := [row for row in later if holds(row)])),
     ]
     return "\n".join(lines)
 
@@ -58,8 +58,8 @@ def table_of_rivals(rows: Rows) -> str:
     for column, name in RIVALS.items():
         shortcuts, honest = (_values(later, truth, column) for truth in ("shortcut", "honest"))
         bound = sorted(honest)[-1 - int(0.05 * len(honest))]
-        found = sum(value > bound for value in shortcuts)
-        lines.append(f"| {name} | {_auc_with_interval(shortcuts, honest)} | {found} of {len(shortcuts)} |")
+        number = sum(value > bound for value in shortcuts)
+        lines.append(f"| {name} | {_auc_with_interval(shortcuts, honest)} | {number} of {len(shortcuts)} |")
     return "\n".join(lines)
 
 
@@ -68,23 +68,24 @@ def table_of_kinds(rows: Rows) -> str:
     later = [row for row in rows if row["chosen_on"] == "0" and row["truth"] == "shortcut"]
     kinds = dict.fromkeys(row["kind"] for row in later)
     counts = {kind: [_is_confirmed(row) for row in later if row["kind"] == kind] for kind in kinds}
-    parts = (f"{kind} {sum(found)} of {len(found)}" for kind, found in sorted(counts.items()))
+    parts = (f"{kind} {sum(alarms)} of {len(alarms)}" for kind, alarms in sorted(counts.items()))
     return ", ".join(parts).replace("_", " ")
 
 
 def _line(name: str, rows: Rows) -> str:
     shortcuts = [row for row in rows if row["truth"] == "shortcut"]
     honest = [row for row in rows if row["truth"] == "honest"]
-    found = [row for row in shortcuts if _is_confirmed(row)]
+    caught = [row for row in shortcuts if _is_confirmed(row)]
     false = sum(map(_is_confirmed, honest))
-    right = sum(int(row["right_family"]) for row in found)
-    epochs = [1 + [*map(int, row["states"].split()), 1].index(1) for row in found]
+    right = sum(int(row["right_family"]) for row in caught)
+    epochs = [1 + [*map(int, row["states"].split()), 1].index(1) for row in caught]
     median = f"epoch {statistics.median(epochs):g}" if epochs else ""
-    correlation = spearmanr([float(row["excess"]) for row in rows], [float(row["fall"]) for row in rows]).statistic
+    columns = ([float(row[column]) for row in rows] for column in ("excess", "fall"))
+    correlation = f"{spearmanr(*columns).statistic:.2f}" if shortcuts else ""
     ordered = _auc_with_interval(*(_values(rows, truth, "excess") for truth in ("shortcut", "honest")))
     return (
-        f"| {name} | {len(found)} of {len(shortcuts)} | {false} of {len(honest)} | {ordered} | "
-        f"{right} of {len(found)} | {median} | {correlation:.2f} |"
+        f"| {name} | {len(caught)} of {len(shortcuts)} | {false} of {len(honest)} | {ordered} | "
+        f"{right} of {len(caught)} | {median} | {correlation} |"
     )
 
 

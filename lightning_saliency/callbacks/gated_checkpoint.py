@@ -118,6 +118,10 @@ class GatedCheckpoint(ModelCheckpoint):
         """The parsed gates."""
         return self._judge.gates
 
+    @gates.setter
+    def gates(self, gates: tuple[Gate, ...]) -> None:
+        self._judge.gates = gates
+
     @property
     def decisions(self) -> list[Decision]:
         """The decision after each validation with its reasons, oldest first.

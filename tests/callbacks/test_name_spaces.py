@@ -180,7 +180,7 @@ def test_hooks_of_module_and_data_read_the_images(tmp_path):
         moved = 0
 
         def on_before_batch_transfer(self, batch, dataloader_idx):
-            self.moved += 1
+            Counting.moved += 1  # an attribute of the module would be restored
             return batch
 
     module, data = Counting(), OtherData()

@@ -224,8 +224,8 @@ def test_two_in_a_collection_keep_their_own_sums_though_their_first_scores_agree
     [
         ({"lower_bound": 50}, ValueError, r"`lower_bound` to lie in \[0, 1\), but got 50: did you mean 0\.5\?"),
         ({"lower_bound": "low"}, TypeError, "`lower_bound` to be a number, but got 'low'"),
-        ({"interval": 0}, ValueError, r"`interval` to lie in \(0, 1\], but got 0"),
-        ({"interval": 10}, ValueError, r"`interval` to lie in \(0, 1\], but got 10"),
+        ({"interval": 0}, ValueError, r"`interval` must lie in \[0.001, 1\], but got 0"),
+        ({"interval": 10}, ValueError, r"`interval` must lie in \[0.001, 1\], but got 10"),
         ({"mean": 0.5}, ValueError, r"both `mean` and `std` or neither, but got mean=0\.5 and std=None"),
         ({"mean": 0.5, "std": 0}, ValueError, "`std` to be positive, but got 0"),
         ({"mean": MEAN, "std": (0.1, -0.1, 0.2)}, ValueError, "`std` to be positive, but got"),

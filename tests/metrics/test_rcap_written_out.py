@@ -170,7 +170,7 @@ def test_unknown_normalisation_is_refused_with_the_way_out():
     ("arguments", "message"),
     [
         ({"lower_bound": 50}, r"did you mean 0.5\?"),
-        ({"interval": 0.0}, r"Expected `interval` to lie in \(0, 1\], but got 0.0"),
+        ({"interval": 0.0}, r"`interval` must lie in \[0.001, 1\], but got 0.0"),
         ({"canvas": "grey"}, r"Expected `canvas` to be one of 'black', 'white', 'mean', 'blur', but got 'grey'"),
         ({"activation": "relu"}, r"Expected `activation` to be one of 'softmax', 'sigmoid', but got 'relu'"),
         ({"mean": 0.5}, r"Expected both `mean` and `std` or neither, but got mean=0.5 and std=None"),
