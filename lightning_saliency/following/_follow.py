@@ -226,6 +226,10 @@ def explain_donors(
         cues: The cues.
         max_batch_size: Most images in one pass.
 
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If images have no positions, or a name of a cue is unknown.
+
     Example:
         >>> import torch
         >>> from lightning_saliency import cues

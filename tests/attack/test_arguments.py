@@ -46,15 +46,15 @@ def odd_values(seed: int) -> list[Any]:
 
 def callables() -> dict[str, Any]:
     """List public classes and functions by name."""
-    found = {}
+    members = {}
     for module, names in PUBLIC.items():
         for name in names.split() if module not in LEFT_OUT else ():
             member = getattr(importlib.import_module(module), name)
             is_error = inspect.isclass(member) and issubclass(member, Exception)
             is_description = inspect.isabstract(member) or getattr(member, "_is_protocol", False)
             if callable(member) and not is_error and not is_description:
-                found.setdefault(id(member), (f"{module}.{name}", member))
-    return dict(found.values())
+                members.setdefault(id(member), (f"{module}.{name}", member))
+    return dict(members.values())
 
 
 def usual_arguments(name: str) -> dict[str, Any]:

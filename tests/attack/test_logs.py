@@ -34,10 +34,10 @@ def damage(content: bytes, chance: random.Random) -> bytes:
 
 @pytest.mark.parametrize("rounds", [8, pytest.param(400, marks=pytest.mark.long)])
 def test_a_damaged_log_never_stops_a_report(tmp_path: Path, rounds: int, tried: Callable[[str, int], None]) -> None:
-    whole = tmp_path / "whole"
-    write_log(whole, card=f"# Card\n\n{SCRIPT}", reason="{} {} {}" + SCRIPT)
-    (whole / "hparams.yaml").write_text("a: 1\nb: [1, 2]\n")
-    contents = {path.name: path.read_bytes() for path in whole.iterdir() if path.is_file()}
+    intact = tmp_path / "intact"
+    write_log(intact, card=f"# Card\n\n{SCRIPT}", reason="{} {} {}" + SCRIPT)
+    (intact / "hparams.yaml").write_text("a: 1\nb: [1, 2]\n")
+    contents = {path.name: path.read_bytes() for path in intact.iterdir() if path.is_file()}
     for seed in range(rounds):
         chance = random.Random(seed)
         folder = tmp_path / f"damaged {seed}" / "run"
