@@ -178,7 +178,8 @@ def _on_copies_of_buffers(module: nn.Module) -> Iterator[None]:
 @contextmanager
 def _new_buffers_removed(module: nn.Module) -> Iterator[None]:
     """Remove the buffers that a first forward registers, which training would register in its own."""
-    names = [(part, {*part._buffers}) for part in module.modules()]
+    # Those of a script cannot be registered by its forward.
+    names = [(part, {*part._buffers}) for part in module.modules() if isinstance(part._buffers, dict)]
     try:
         yield
     finally:

@@ -20,7 +20,7 @@ from lightning_saliency.methods import Gradient
 from lightning_saliency.report._reading import read_run
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, fit
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # A network that has learned so little may have constant maps.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:.*are constant"),
