@@ -72,16 +72,18 @@ def test_a_fault_at_any_forward_leaves_no_trace(kind: type, stride: int, tried: 
 
 
 IMAGES, TARGETS = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1])
+# Made once: an interrupt in a constructor is one in torch's code, where nothing is borrowed yet.
+DELETION, RANDOMIZATION = Deletion(2), ParameterRandomization(num_stages=1)
 CALLS: dict[str, Callable[[nn.Module], object]] = {
     "cam": lambda model: explain(model, IMAGES, TARGETS, [GradCAM("0")]),
     "many": lambda model: explain(model, IMAGES, TARGETS, [Gradient(), ScoreCAM("0"), FullGrad()]),
-    "score": lambda model: score(model, IMAGES, {"maps": IMAGES[:, 0]}, TARGETS, [Deletion(2)]),
+    "score": lambda model: score(model, IMAGES, {"maps": IMAGES[:, 0]}, TARGETS, [DELETION]),
     "randomised": lambda model: score(
         model,
         IMAGES,
         {"gradient": IMAGES[:, 0]},
         TARGETS,
-        [ParameterRandomization(num_stages=1)],
+        [RANDOMIZATION],
         methods=[Gradient()],
     ),
     "follow": lambda model: follow(model, IMAGES, TARGETS, ["level"]),
