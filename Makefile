@@ -66,7 +66,7 @@ docs: .venv/.docs  ## Build the site into site/; its links, and the code, links 
 docs-serve: .venv/.docs  ## Show the site at http://127.0.0.1:8000, built anew when a page changes
 	$(BIN)/python -m mkdocs serve
 
-attack: .venv/.installed  ## Long runs and killed ones
+attack: .venv/.installed  ## Odd arguments, faults, interrupts, kills, damaged logs, long runs; says how many were tried
 	$(PYTEST) tests/attack
 
 .venv/.bench: .venv/.installed

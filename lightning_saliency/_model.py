@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.parameter import is_lazy
 
-from lightning_saliency._checks import warn_once
+from lightning_saliency._checks import check_model, warn_once
 from lightning_saliency._random import private_random_state
 from lightning_saliency._signals import signals_held
 from lightning_saliency._types import Model
@@ -89,6 +89,7 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
     gradients and random state: pass an `nn.Module`, or a method of one, where there is one. An interrupt waits until
     the pass that runs has ended, or everything is restored.
     """
+    check_model(model)
     module = _module_of(model)
     with ExitStack() as stack:
         stack.enter_context(signals_held())  # an interrupt in mid-borrowing would leave a part as it is

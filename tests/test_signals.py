@@ -131,6 +131,8 @@ def tiny() -> nn.Sequential:
 
 
 IMAGES, TARGETS = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)), torch.tensor([0, 1])
+# Made once: an interrupt in a constructor is one in torch's code, where nothing is borrowed yet.
+METRICS = [Deletion(2), ParameterRandomization(num_stages=1)]
 CALLS = {
     "explain": lambda model: explain(model, IMAGES, TARGETS, [GradCAM("0"), ScoreCAM("0"), FullGrad()], 1),
     "score": lambda model: score(
@@ -138,7 +140,7 @@ CALLS = {
         IMAGES,
         {"gradient": IMAGES[:, 0]},
         TARGETS,
-        [Deletion(2), ParameterRandomization(num_stages=1)],
+        METRICS,
         methods=[Gradient()],
     ),
 }

@@ -142,12 +142,14 @@ class SaliencyMonitor(Finders):
         on_alarm: OnAlarm = "warn",
         num_hosts: int = 4,
     ) -> None:
+        is_automatic = isinstance(max_batch_size, str) and max_batch_size == "auto"
+        first_size: Any = FIRST_BATCH_SIZE if is_automatic else max_batch_size
         settings = Settings(
             methods=methods_by_name(methods),
             metrics=metrics_by_name(metrics, target),
             methods_are_default=methods is None,
             metrics_are_default=metrics is None,
-            controls=tuple(controls),
+            controls=checked_texts("controls", controls, "names"),
             drift=drift_measures(drift),
             best=best,
             log=checked_texts("log", log, "names or patterns"),
@@ -156,8 +158,8 @@ class SaliencyMonitor(Finders):
             num_drifted=num_drifted,
             num_worst=num_worst,
             every_n_epochs=every_n_epochs,
-            max_batch_size=FIRST_BATCH_SIZE if max_batch_size == "auto" else max_batch_size,
-            halves_batches=max_batch_size == "auto",
+            max_batch_size=first_size,
+            halves_batches=is_automatic,
             max_seconds=max_seconds,
             target=target,
             min_confidence=min_confidence,

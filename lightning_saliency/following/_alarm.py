@@ -9,7 +9,7 @@ import torch
 
 from lightning_saliency.cues import names
 from lightning_saliency.following._effect import Estimate
-from lightning_saliency.following._following import Following
+from lightning_saliency.following._following import Following, check_followings
 
 State: TypeAlias = Literal[0, 1, 2]
 # Of few classes each is chosen more often, for whatever reason.
@@ -114,6 +114,7 @@ def alarm(
         >>> alarm({"level": level}, allow=("level",)).state
         0
     """
+    check_followings(followings)
     _check_allow(allow, followings)
     silence = silence_of(followings)
     if silence:
@@ -180,6 +181,7 @@ def largest_excess(followings: Mapping[str, Following]) -> float:
 
 def silence_of(followings: Mapping[str, Following]) -> str:
     """Return why nothing can be decided; empty if accuracy on the donors is clearly above chance."""
+    check_followings(followings)
     present = [following for following in followings.values() if not following.absence]
     if not present:
         return next((following.absence for following in followings.values()), "There are no cues to decide on.")

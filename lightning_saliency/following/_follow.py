@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_integer, check_maps
+from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps
 from lightning_saliency._model import explaining
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._saliency_method import differentiable
@@ -95,6 +95,10 @@ def follow(
             order = numbers.argsort()
             pool = _Pool(images[order], labels[order].cpu(), predictions[order], numbers[order])
         else:
+            if not isinstance(hosts, tuple | list) or len(hosts) != 2:
+                raise TypeError(
+                    f"`hosts` must be images and their labels, but got {type(hosts).__name__}.  Pass a tuple of both."
+                )
             pool = runner.pool(images, *hosts)
         rows = torch.stack([numbers, labels.cpu(), predictions], dim=1)
         draws = _draws(rows, pool, num_hosts, seed)
@@ -222,6 +226,10 @@ def explain_donors(
         cues: The cues.
         max_batch_size: Most images in one pass.
 
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If images have no positions, or a name of a cue is unknown.
+
     Example:
         >>> import torch
         >>> from lightning_saliency import cues
@@ -230,7 +238,8 @@ def explain_donors(
         torch.Size([3, 4, 4])
         >>> explain_donors(network, torch.rand(3, 1, 4, 4), torch.tensor([0, 1, 0]), [cues.Level()])
     """
-    needed = any(cue.needs_maps and not cue.misfit(tuple(images.shape[1:])) for cue in cues)
+    check_images(images)
+    needed = any(cue.needs_maps and not cue.misfit(tuple(images.shape[1:])) for cue in select(cues))
     if not needed:
         return None
     return EXPLAINER.maps(model, images, ClassLogit(labels), max_batch_size).nan_to_num()

@@ -1,6 +1,6 @@
 """The record of predictions before and after hosts get a cue, and how parts of it are merged."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Self
@@ -194,3 +194,9 @@ def _widened(tables: Sequence[Tensor]) -> list[Tensor]:
 def _blocks(table: Tensor) -> list[Tensor]:
     width = (table.shape[1] - 3) // len(COLUMNS)
     return [table[:, 3 + block * width : 3 + (block + 1) * width] for block in range(len(COLUMNS))]
+
+
+def check_followings(followings: object) -> None:
+    """Refuse what is no result of `follow`."""
+    if not isinstance(followings, Mapping) or not all(isinstance(each, Following) for each in followings.values()):
+        raise TypeError(f"`followings` must be a result of `follow`, but got {type(followings).__name__}.  Pass that.")

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency.cues import Cell, select
-from lightning_saliency.following._following import Following
+from lightning_saliency.following._following import Following, check_followings
 
 
 def place_map(followings: Mapping[str, Following], target_class: int | None = None) -> Tensor:
@@ -35,6 +35,7 @@ def place_map(followings: Mapping[str, Following], target_class: int | None = No
                 [0., 0., 0., 0.],
                 [1., 0., 0., 0.]], dtype=torch.float64)
     """
+    check_followings(followings)
     cells = [cue for cue in select(["cell"]) if isinstance(cue, Cell)]
     result = torch.zeros(1 + cells[-1].row, 1 + cells[-1].column, dtype=torch.float64)
     for cell in cells:

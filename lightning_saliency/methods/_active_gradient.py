@@ -115,5 +115,5 @@ class InactiveGradient(StreamMethod):
 
 
 def _check_rivals(classes: object) -> None:
-    if classes != "all":
+    if not (isinstance(classes, str) and classes == "all"):
         check_integer("classes", classes, minimum=1)

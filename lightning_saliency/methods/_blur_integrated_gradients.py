@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from lightning_saliency._checks import check_integer, check_number
+from lightning_saliency._checks import check_integer, check_level
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._stream_method import CompleteMethod
@@ -64,7 +64,7 @@ class BlurIntegratedGradients(CompleteMethod):
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_integer("num_steps", self.num_steps, minimum=1)
-        check_number("max_sigma", self.max_sigma, minimum=0)
+        check_level("max_sigma", self.max_sigma)
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_steps, "num_steps")
 
     def path(self, *, ends: bool = False) -> BlurPath:

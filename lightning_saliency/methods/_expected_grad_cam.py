@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Self
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_number, warn_once
+from lightning_saliency._checks import check_choice, check_flag, check_level, warn_once
 from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, prepared
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._grad_cam import GradCAM
@@ -103,9 +103,11 @@ class ExpectedGradCAM(LayerMethod):
         """Check the arguments."""
         super().__post_init__()
         object.__setattr__(self, "references", checked_references(self.references))
-        check_number("smoothing", self.smoothing, minimum=0)
+        check_level("smoothing", self.smoothing)
         check_noise(self.num_samples, self.smoothing, self.seed)
         check_choice("path", self.path, ("activation", "input"))
+        check_flag("pool", self.pool)
+        check_flag("difference", self.difference)
         if self.base is not None and not isinstance(self.base, GradientCAM):
             raise TypeError(f"Expected `base` to be a map of gradients such as LayerCAM(), but got {self.base!r}.")
         if self.base is not None and self.base.layer is not None:

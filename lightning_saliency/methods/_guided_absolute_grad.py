@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lightning_saliency._checks import check_flag
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._aggregation import aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
@@ -66,6 +67,7 @@ class GuidedAbsoluteGrad(StreamMethod):
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_noise(self.num_samples, self.noise_level, self.seed)
+        check_flag("magnitude", self.magnitude)
         check_aggregation("signed", self.guide, self.percentile, self.num_samples, "num_samples")
 
     @property

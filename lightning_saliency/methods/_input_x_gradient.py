@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from lightning_saliency._checks import check_flag
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.points import Clean
@@ -23,6 +24,9 @@ class InputXGradient(CompleteMethod):
         signed: Whether channels are summed with their signs; otherwise their magnitudes are summed.
         name: Key in results and logs.
 
+    Raises:
+        TypeError: If `signed` is no flag.
+
     Example:
         >>> import torch
         >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2, bias=False))
@@ -37,6 +41,10 @@ class InputXGradient(CompleteMethod):
 
     signed: bool = False
     name: str = "input_x_gradient"
+
+    def __post_init__(self) -> None:
+        """Check the arguments."""
+        check_flag("signed", self.signed)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

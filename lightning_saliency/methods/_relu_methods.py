@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from lightning_saliency._checks import check_fraction
+from lightning_saliency._checks import check_flag, check_fraction
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._stream_method import StreamMethod
 from lightning_saliency.passes.propagation import Ruled
@@ -145,6 +145,7 @@ class RectGrad(ReluMethod):
     def __post_init__(self) -> None:
         """Check the arguments."""
         check_fraction("percentile", self.percentile)
+        check_flag("magnitude", self.magnitude)
 
     @property
     def rule(self) -> ReluRule:

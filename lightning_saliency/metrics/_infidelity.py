@@ -6,7 +6,7 @@ from typing import Final, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_integer, check_number
+from lightning_saliency._checks import check_choice, check_flag, check_integer, check_level
 from lightning_saliency._types import Scores
 from lightning_saliency.metrics._canvas_metric import CanvasMetric
 from lightning_saliency.metrics._method_members import attribution_of
@@ -87,8 +87,10 @@ class Infidelity(CanvasMetric):
         """Refuse unknown perturbations, and too few of them."""
         super().check()
         check_choice("perturbation", self.perturbation, PERTURBATIONS)
+        check_flag("normalize", self.normalize)
+        check_flag("scale", self.scale)
         check_integer("num_samples", self.num_samples, minimum=2)  # one perturbation is explained by any map
-        check_number("noise_level", self.noise_level, minimum=0)
+        check_level("noise_level", self.noise_level)
         check_integer("seed", self.seed, minimum=0)
 
     @property

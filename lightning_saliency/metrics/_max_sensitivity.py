@@ -4,7 +4,7 @@ from dataclasses import field
 
 import torch
 
-from lightning_saliency._checks import check_integer, check_number
+from lightning_saliency._checks import check_integer, check_level
 from lightning_saliency._types import Maps, Scores
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.passes.changes import Shaken
@@ -60,7 +60,7 @@ class MaxSensitivity(ExplanationMetric):
     def check(self) -> None:
         """Refuse a negative radius and too few samples."""
         super().check()
-        check_number("radius", self.radius, minimum=0)
+        check_level("radius", self.radius)
         check_integer("num_samples", self.num_samples, minimum=1)
         check_integer("seed", self.seed, minimum=0)
 

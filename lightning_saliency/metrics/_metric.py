@@ -70,6 +70,8 @@ class ExplanationMetric(Specified, ABC):
     def __init__(self, *args: Any, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(*args, name=name, **kwargs)
         self.check()
+        if name is not None and not isinstance(name, str):
+            raise TypeError(f"`name` must be a text or None, but got {name!r}.  Pass a text.")
         self.name = name or self.usual_name
         for each in SUMS:
             self._add_sum(each, torch.zeros((), dtype=torch.float64))

@@ -4,7 +4,7 @@ from dataclasses import field
 
 from torch import Tensor
 
-from lightning_saliency._checks import check_fraction, check_integer, check_number
+from lightning_saliency._checks import check_fraction, check_integer, check_level
 from lightning_saliency.metrics._canvas_metric import OutcomeMetric
 from lightning_saliency.metrics._curve import CurveMetric
 from lightning_saliency.passes.changes import End, Imputed
@@ -62,11 +62,11 @@ class ROAD(OutcomeMetric, CurveMetric):
     def check(self) -> None:
         """Refuse fractions outside [0, 1) and negative noise."""
         super().check()
-        if not self.fractions:
+        if not isinstance(self.fractions, tuple) or not self.fractions:
             raise ValueError(f"Expected `fractions` to hold at least one fraction, but got {self.fractions!r}.")
         for fraction in self.fractions:
             check_fraction("fractions", fraction)
-        check_number("noise_level", self.noise_level, minimum=0)
+        check_level("noise_level", self.noise_level)
         check_integer("seed", self.seed, minimum=0)
 
     @property

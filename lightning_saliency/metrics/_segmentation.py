@@ -2,7 +2,7 @@
 
 from dataclasses import field
 
-from lightning_saliency._checks import check_fraction
+from lightning_saliency._checks import check_flag, check_fraction
 from lightning_saliency._types import Maps, Masks, Scores
 from lightning_saliency.metrics._masks import MaskMetric, sum_of
 from lightning_saliency.passes import normalize
@@ -111,6 +111,11 @@ class MapMAE(MaskMetric):
     plot_upper_bound = 1.0
 
     root: bool = field(default=False, kw_only=True)
+
+    def check(self) -> None:
+        """Refuse a choice that is no flag."""
+        super().check()
+        check_flag("root", self.root)
 
     @property
     def usual_name(self) -> str:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from lightning_saliency._checks import check_fraction, check_maps
+from lightning_saliency._checks import check_fraction, check_maps, check_tensor
 from lightning_saliency._types import Maps, Scores, per_image
 from lightning_saliency.passes import normalize
 from lightning_saliency.passes._normalize import flattened
@@ -153,6 +153,8 @@ def center_shift(first: Maps, second: Maps) -> Scores:
 
 
 def _check_pair(first: Maps, second: Maps) -> None:
+    check_tensor("first", first, ndim=2)
+    check_tensor("second", second, ndim=2)
     check_maps("first", first, second[:, None])
 
 

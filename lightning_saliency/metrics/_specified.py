@@ -5,7 +5,10 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields, make_dataclass
 from typing import Any, ClassVar, dataclass_transform
 
+from torch import Tensor
 from torchmetrics import Metric
+
+from lightning_saliency._checks import check_dense
 
 
 @dataclass(frozen=True)
@@ -105,5 +108,7 @@ def _parameter(each: "Field[Any]") -> inspect.Parameter:
 
 def _frozen(value: Any) -> Any:
     """Make tuples of lists, arrays and tensors, so that the spec can be hashed."""
+    if isinstance(value, Tensor):
+        check_dense("hyper-parameters", value)
     value = value.tolist() if hasattr(value, "tolist") else value
     return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value

@@ -121,7 +121,7 @@ class Settings:
             check_number("max_seconds", self.max_seconds)
             if self.max_seconds <= 0:
                 raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
-        if not callable(self.on_alarm) and self.on_alarm not in ("warn", "stop"):
+        if not callable(self.on_alarm) and not (isinstance(self.on_alarm, str) and self.on_alarm in ("warn", "stop")):
             raise ValueError(
                 f"`on_alarm` must be 'warn', 'stop' or a function of the alarm, but got {self.on_alarm!r}."
             )

@@ -5,6 +5,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import check_tensor
 from lightning_saliency._types import Maps
 
 BLANK: Final = 1e-5
@@ -47,6 +48,9 @@ def normalize(maps: Maps) -> Maps:
         Maps of the same shape, at least in single precision. A map that is constant, up to rounding (1e-5 of its
         largest magnitude), becomes zeros, where the official code of Guided AbsoluteGrad gives ones, and others NaN.
 
+    Raises:
+        TypeError: If maps are not a tensor (B, *S) of real numbers.
+
     Example:
         >>> import torch
         >>> normalize(torch.tensor([[[1.0, 3.0], [2.0, 5.0]], [[7.0, 7.0], [7.0, 7.0]]]))
@@ -56,6 +60,7 @@ def normalize(maps: Maps) -> Maps:
                 [[0.0000, 0.0000],
                  [0.0000, 0.0000]]])
     """
+    check_tensor("maps", maps, ndim=2)
     flat = maps.flatten(1)
     # Halved, so that the spread of huge values stays finite.
     flat = (flat if flat.dtype == torch.float64 else flat.float()) / 2

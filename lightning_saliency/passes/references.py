@@ -6,6 +6,7 @@ from typing import Final, TypeAlias
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import check_dense
 from lightning_saliency._types import Images
 from lightning_saliency.passes.canvases import Blur, Canvas, Paint
 from lightning_saliency.passes.normalization import Normalization
@@ -29,6 +30,7 @@ class References:
         if not isinstance(images, Tensor) or not images.is_floating_point():
             kind = images.dtype if isinstance(images, Tensor) else type(images).__name__
             raise TypeError(f"Expected reference images to be a floating-point tensor, but got {kind}.")
+        check_dense("references", images)
         if images.ndim < 2 or not images.numel() or not bool(torch.isfinite(images).all()):
             raise ValueError(
                 f"Expected reference images to be finite, of shape (R, C, *S) or (C, *S) and not empty, "

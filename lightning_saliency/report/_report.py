@@ -27,6 +27,7 @@ def write_report(log_dir: str | Path, output: str | Path = "report.html") -> lis
         Sentences on what could not be read or was left out. The page shows them, too.
 
     Raises:
+        TypeError: If the folder is no path.
         NoEventFilesError: If the folder has no event files.
 
     Example:
@@ -39,6 +40,8 @@ def write_report(log_dir: str | Path, output: str | Path = "report.html") -> lis
         ...     print(faults, Path(folder, "report.html").read_text()[:15])
         [] <!doctype html>
     """
+    if not isinstance(log_dir, str | Path):
+        raise TypeError(f"`log_dir` must be a path, but got {log_dir!r}.  Pass a folder.")
     log_dir = Path(log_dir)
     folders = runs_in(log_dir)
     notes = []

@@ -49,6 +49,8 @@ class Detection(RowTarget):
     def __init__(self, classes: int | Tensor | None = None, box: Tensor | None = None) -> None:
         if classes is not None:
             check_class_or_classes(classes)
+        if box is not None and not isinstance(box, Tensor):
+            raise TypeError(f"`box` must be a tensor (B, 4) or None, but got {type(box).__name__}.  Pass a tensor.")
         if box is not None and (box.ndim != 2 or box.shape[1] != 4):
             raise ValueError(f"`box` must have shape (B, 4), but got {tuple(box.shape)}.  Pass one box an image.")
         super().__init__(classes=classes, box=None if box is None else box.float())

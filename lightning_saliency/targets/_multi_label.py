@@ -40,6 +40,10 @@ class MultiLabel(RowTarget):
     labels: Tensor | None
 
     def __init__(self, labels: Tensor | None = None) -> None:
+        if labels is not None and not isinstance(labels, Tensor):
+            raise TypeError(
+                f"`labels` must be a tensor (B, K) or None, but got {type(labels).__name__}.  Pass a tensor."
+            )
         if labels is not None and not are_flags(labels):
             raise ValueError(
                 f"`labels` must be zeros and ones of shape (B, K), but got {labels.dtype} of shape "

@@ -37,7 +37,7 @@ class Similarity(RowTarget):
     references: Tensor | None
 
     def __init__(self, reference: Tensor | Sequence[float] | None = None) -> None:
-        embeddings = None if reference is None else torch.as_tensor(reference)
+        embeddings = None if reference is None else _as_tensor(reference)
         if embeddings is not None and (embeddings.ndim not in (1, 2) or not embeddings.is_floating_point()):
             raise ValueError(
                 f"`reference` must be floating point of shape (D,) or (B, D), but got {embeddings.dtype} of shape "
@@ -72,3 +72,12 @@ class Similarity(RowTarget):
         if embeddings.ndim != 2 or embeddings.shape[1] != reference.shape[1]:
             raise wrong_shape(embeddings, f"(B, {reference.shape[1]})", "Similarity")
         return functional.cosine_similarity(embeddings, reference.to(embeddings), dim=1)
+
+
+def _as_tensor(reference: Any) -> Tensor:
+    try:
+        return torch.as_tensor(reference)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(
+            f"`reference` must be a tensor or numbers, but got {reference!r}.  Pass an embedding."
+        ) from error

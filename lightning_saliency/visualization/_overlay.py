@@ -74,11 +74,17 @@ def displayable(image: Tensor) -> Tensor:
     Returns:
         Picture (3, H, W) in [0, 1].
 
+    Raises:
+        TypeError: If it is not a tensor of three dimensions.
+
     Example:
         >>> import torch
         >>> displayable(torch.tensor([[[-1.0, 3.0]]]))[0]
         tensor([[0., 1.]])
     """
+    if not isinstance(image, Tensor) or image.ndim != 3 or image.is_complex() or not image.numel():
+        got = f"shape {tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise TypeError(f"`image` must be a tensor (C, H, W) of real numbers, but got {got}.  Pass one image.")
     image = image.float()
     if image.shape[0] != 3:
         image = image.mean(dim=0, keepdim=True).expand(3, -1, -1)

@@ -6,6 +6,7 @@ from typing import Final
 import torch
 from torch import Tensor
 
+from lightning_saliency._checks import check_images, checked_texts
 from lightning_saliency.visualization._overlay import overlay
 from lightning_saliency.visualization._strip import (
     FONTS_PER_WIDTH,
@@ -34,15 +35,25 @@ def draw_transplant(images: Tensor, captions: Sequence[str], places: Tensor | No
     Returns:
         Picture (3, H', W') uint8.
 
+    Raises:
+        TypeError: If an argument is of the wrong kind.
+        ValueError: If there are too few images.
+
     Example:
         >>> import torch
         >>> draw_transplant(torch.rand(4, 3, 8, 8), ["donor, true 1"], torch.rand(4, 4)).shape
         torch.Size([3, 239, 670])
     """
+    check_images(images)
+    if len(images) < len(LABELS) + (places is not None):
+        raise ValueError(
+            f"`images` must be at least {len(LABELS)} images, and one more with `places`, but got {len(images)}.  "
+            "Pass them in this order."
+        )
     tiles = [shrunk(image) for image in images]
     factor = -(-SHORTEST_SIDE // min(tiles[0].shape[1:]))
     pictures = dict(zip(LABELS, tiles[:3], strict=True))
-    lines = [*captions]
+    lines = [*checked_texts("captions", captions, "lines")]
     if places is not None:
         shown = to_size(places.clamp(min=0), tiles[3], mode="nearest")
         most = max(float(shown.max()), LEAST_SCALE)

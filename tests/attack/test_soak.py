@@ -1,7 +1,11 @@
 """A long run holds on to nothing."""
 
 import gc
+import itertools
 import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -35,19 +39,23 @@ def wide():
 
 
 class Meter(Callback):
-    def __init__(self):
-        self.readings = []
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.readings, self.sizes = [], []
 
     def on_validation_end(self, trainer, pl_module):
         if not trainer.sanity_checking:
             hooks = sum(len(part._forward_hooks) + len(part._forward_pre_hooks) for part in pl_module.modules())
             handles = len(os.listdir("/proc/self/fd"))
-            self.readings.append((live_bytes(), resident_bytes(), hooks, handles))
+            self.readings.append((live_bytes(), resident_bytes(), hooks, handles, threading.active_count()))
+            self.sizes.append(sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()))
 
 
 @pytest.mark.parametrize("steps", [300, pytest.param(1500, marks=pytest.mark.long)])
-def test_memory_hooks_and_file_handles_stay_where_they_are(tmp_path, steps):
-    meter = Meter()
+def test_memory_hooks_handles_and_threads_stay_where_they_are(
+    tmp_path: Path, steps: int, tried: Callable[[str, int], None]
+) -> None:
+    meter = Meter(tmp_path)
     methods = [GuidedAbsoluteGrad(num_samples=2), GradCAM()]
     monitor = SaliencyMonitor(methods, num_images=3, num_panels=1, num_drifted=0, mean=MEAN, std=STD, cues=())
     fit(
@@ -60,8 +68,13 @@ def test_memory_hooks_and_file_handles_stay_where_they_are(tmp_path, steps):
         log_every_n_steps=100,
     )
     assert len(meter.readings) == steps // EVERY
-    tensors, resident, hooks, handles = zip(*meter.readings[2:], strict=True)
+    tensors, resident, hooks, handles, threads = zip(*meter.readings[2:], strict=True)
     assert max(tensors) <= 1.02 * tensors[0]
     assert max(resident) <= 1.02 * resident[0]
     assert set(hooks) == {0}
     assert len(set(handles)) == 1
+    assert len(set(threads)) == 1
+    # Tables get the same rows from every evaluation, and pictures are bounded.
+    growth = [later - earlier for earlier, later in itertools.pairwise(meter.sizes[2:])]
+    assert max(growth) <= 1.5 * sorted(growth)[len(growth) // 2] + 4096
+    tried("evaluations of one training", len(meter.readings))
