@@ -7,30 +7,48 @@ from typing import ClassVar, Final, Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_number
-from lightning_saliency._types import Images, Maps
+from lightning_saliency._checks import check_choice, check_number, warn_once
+from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, prepared
+from lightning_saliency._types import Images, Maps, Model, Scores
 from lightning_saliency.methods._stream_method import CompleteMethod
+from lightning_saliency.passes.bias_relevance import bias_relevance
 from lightning_saliency.passes.propagation import Ruled
 from lightning_saliency.passes.relevance import Relevance
 from lightning_saliency.passes.relevance_rules import Portion, RelevanceRule
-from lightning_saliency.passes.statistics import MeanTimesScore
+from lightning_saliency.passes.statistics import MeanScore, MeanTimesScore
 from lightning_saliency.passes.stream import Reading
+from lightning_saliency.targets import TargetLike
 
 Kind: TypeAlias = Literal["epsilon", "z_plus", "alpha_beta", "epsilon_plus"]
 POSITIVE: Final = Portion(negative=0.0)
+# Where no term of a sum is positive, the negative ones get the relevance: no bias could.
+SUMS: Final = (POSITIVE, Portion(positive=0.0, share=0.0))
+LEAST_ARRIVING: Final = 0.5
+LEAST_LOGIT: Final = 1.0
 RULES: Final[dict[str, Callable[[float, float], RelevanceRule]]] = {
     "epsilon": lambda epsilon, _: RelevanceRule((_epsilon(epsilon),)),
-    "z_plus": lambda _, __: RelevanceRule((POSITIVE,)),
+    "z_plus": lambda _, __: RelevanceRule((POSITIVE,), sums=SUMS),
     "alpha_beta": lambda _, alpha: RelevanceRule(
         (Portion(negative=0.0, share=alpha), Portion(positive=0.0, share=1 - alpha))
     ),
-    "epsilon_plus": lambda epsilon, _: RelevanceRule((POSITIVE,), dense=(_epsilon(epsilon),)),
+    "epsilon_plus": lambda epsilon, _: RelevanceRule((POSITIVE,), dense=(_epsilon(epsilon),), sums=SUMS),
 }
 """Rules by name, made from `epsilon` and `alpha`."""
 
 
 def _epsilon(epsilon: float) -> Portion:
     return Portion(epsilon=epsilon, biases=True)
+
+
+def _warn_of_loss(name: str, arriving: Tensor, started: Tensor) -> None:
+    """Warn where biases keep most of the relevance; smaller logits may be due to the last bias alone."""
+    arrived, logit = torch.stack([arriving, started]).tolist()
+    if logit >= LEAST_LOGIT and arrived < LEAST_ARRIVING * logit:
+        warn_once(
+            f"Biases keep about {round(100 * (1 - arrived / logit), -1):.0f} % of the relevance of {name!r}, as they "
+            "do in networks with depthwise convolutions, and its maps show the rest. Read `attribute_to_biases`, or "
+            "use a method that accounts for the logit, such as IDGI."
+        )
 
 
 @dataclass(frozen=True)
@@ -45,15 +63,19 @@ class LRP(CompleteMethod):
     rule (attention, LayerNorm, gates) is refused.
 
     A unit whose contributions all have one sign is a special case. With z-plus it passes nothing on if none is
-    positive: its relevance is lost. With alpha-beta the sign that is there gets the unit's relevance once, not
-    alpha or 1 - alpha times, so that nothing is lost. With epsilon there is no special case. A unit without any
-    contribution passes nothing on.
+    positive: it is active by its bias, which keeps the relevance. In a sum of two branches or an average, which
+    have no bias, the negative ones get it then. With alpha-beta the sign that is there gets the unit's relevance
+    once, not alpha or 1 - alpha times. With epsilon there is no special case. A unit without any contribution passes
+    nothing on.
 
-    `attribute` sums to the logit for z-plus and alpha-beta, except for the relevance lost as above, since biases get
-    no share. With epsilon biases keep theirs; with a small `epsilon` the attribution is image times gradient in
-    networks of ReLUs. The map sums channels and is rectified. Z-plus and alpha-beta would pass a negative logit to
-    the pixels that support the class, so their maps start with its magnitude (their attributions do not). Cost: one
-    forward and about three backwards per image.
+    `attribute` and `attribute_to_biases` sum to the logit. Biases keep next to nothing with z-plus and alpha-beta if
+    units have many inputs, as in ResNets and VGGs. A unit of a depthwise convolution has nine, and in MobileNets and
+    EfficientNets biases keep nearly all: a warning says how much. With epsilon biases keep their share; with a small
+    `epsilon` the attribution is image times gradient in networks of ReLUs.
+
+    The map sums channels and is rectified. Z-plus and alpha-beta would pass a negative logit to the pixels that
+    support the class, so their maps start with its magnitude (their attributions do not). Cost: one forward and about
+    three backwards per image.
 
     Args:
         rule: Which rule distributes relevance: a name, or a `RelevanceRule` for any other.
@@ -99,8 +121,11 @@ class LRP(CompleteMethod):
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """The relevance that arrives at the image."""
-        return (Reading(self._points, MeanTimesScore(magnitude=self._rule.conserves)),)
+        """The relevance that arrives at the image, and that which started."""
+        return (
+            Reading(self._points, MeanTimesScore(magnitude=self._rule.conserves)),
+            Reading(self._points, MeanScore()),
+        )
 
     @property
     def contribution(self) -> Reading:
@@ -117,7 +142,21 @@ class LRP(CompleteMethod):
             return self.rule
         return RULES[self.rule](float(self.epsilon), float(self.alpha))
 
-    def formula(self, images: Images, relevance: Tensor) -> Maps:
+    def formula(self, images: Images, relevance: Tensor, score: Scores) -> Maps:
         """Sum channels and rectify."""
+        if not any(portion.biases for portion in self._rule.portions):
+            _warn_of_loss(self.name, relevance.flatten(1).sum(dim=1).abs().mean(), score.abs().mean())
         maps: Maps = torch.relu(relevance.sum(dim=1))
         return maps
+
+    def attribute_to_biases(
+        self,
+        model: Model,
+        images: Images,
+        targets: TargetLike | None = None,
+        *,
+        max_batch_size: int = DEFAULT_BATCH_SIZE,
+    ) -> Scores:
+        """Return the relevance that layers keep for their biases (B,), in units of logit: what `attribute` lacks."""
+        with prepared(model, images, targets, max_batch_size) as (inputs, target):
+            return torch.cat(list(bias_relevance(model, inputs, target, self._rule, max_batch_size)))

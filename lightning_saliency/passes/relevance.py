@@ -17,7 +17,14 @@ from lightning_saliency.passes.propagation import (
     with_rule,
     write_back,
 )
-from lightning_saliency.passes.relevance_rules import Contributions, RelevanceRule, Term, distribute
+from lightning_saliency.passes.relevance_rules import (
+    Contributions,
+    LayerKind,
+    RelevanceRule,
+    Term,
+    distribute,
+    retained,
+)
 
 Operate: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Tensor]
 
@@ -59,7 +66,7 @@ class Relevance:
 
     def watching(self) -> Watching:
         """Start to watch the layers of one forward."""
-        return _WatchingLayers(self.rule)
+        return WatchingLayers(self.rule)
 
 
 class _Layer(NamedTuple):
@@ -69,23 +76,33 @@ class _Layer(NamedTuple):
     images: Tensor
     weight: Tensor
     function: Callable[[Tensor, Tensor], Tensor]
-    dense: bool
+    kind: LayerKind
 
 
-class _WatchingLayers(Watching):
-    def __init__(self, rule: RelevanceRule) -> None:
+class WatchingLayers(Watching):
+    """Watches layers and distributes relevance among their inputs.
+
+    Args:
+        rule: The rule by which it is distributed.
+        biases: Zeros (B,) to which the relevance of each image flows that layers do not pass on; `None` where
+            nobody asks for it.
+    """
+
+    def __init__(self, rule: RelevanceRule, biases: Tensor | None = None) -> None:
         super().__init__()
         self.rule = rule
+        self.biases = biases
         self.last: _Layer | None = None
         self._layers: dict[str, Operate] = {
-            **dict.fromkeys(CONVOLVING, self._weighted),
-            "linear": partial(self._weighted, dense=True),
+            **dict.fromkeys(CONVOLVING, partial(self._weighted, kind="convolution")),
+            "linear": partial(self._weighted, kind="dense"),
             "batch_norm": self._normalized,
             **dict.fromkeys(AVERAGING, self._averaged),
             **dict.fromkeys(ADDING, self._added),
         }
 
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        """Give a layer's output its rule, and refuse operations without one."""
         if not args and "input" in options:
             args = (options.pop("input"),)
         if not any(carries_gradient(value) for value in args):
@@ -128,7 +145,7 @@ class _WatchingLayers(Watching):
             lambda: [Term(value.clamp(max=0), function)],
             function(images.detach()),
         )
-        return self._distributed(images, contributions, dense=False)
+        return self._distributed((images,), contributions, "sum")
 
     def _added(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
         first, second = args[0], args[1]
@@ -142,16 +159,10 @@ class _WatchingLayers(Watching):
             lambda: [Term(value.clamp(max=0), torch.clone) for value in values],
             output,
         )
-        portions = self.rule.of_layer(dense=False)
-
-        def propagate(relevance: Tensor) -> tuple[Tensor, ...]:
-            groups = list(distribute(portions, contributions, relevance))
-            return tuple(torch.stack([group[index] for group in groups]).sum(dim=0) for index in (0, 1))
-
-        return write_back(first, with_rule(output, (first, second), propagate), wrote=wrote)
+        return write_back(first, self._distributed((first, second), contributions, "sum"), wrote=wrote)
 
     def _weighted(
-        self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any], *, dense: bool = False
+        self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any], *, kind: LayerKind
     ) -> Tensor:
         images = args[0]
         weight = args[1] if len(args) > 1 else options.pop("weight")
@@ -164,8 +175,8 @@ class _WatchingLayers(Watching):
 
         with torch.no_grad():
             total = operation(images, weight, bias, *rest, **options)
-        output = self._spread(images, weight.detach(), function, total, dense=dense)
-        self.last = _Layer(output, images, weight.detach(), function, dense)
+        output = self._spread(images, weight.detach(), function, total, kind)
+        self.last = _Layer(output, images, weight.detach(), function, kind)
         return output
 
     def _normalized(self, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -182,8 +193,8 @@ class _WatchingLayers(Watching):
         last = self.last
         if last is not None and last.output is images:
             weight = last.weight * per_image(scale, last.weight)
-            return self._spread(last.images, weight, last.function, total, dense=last.dense)
-        return self._spread(images, per_image(scale[None], images), torch.mul, total, dense=False)
+            return self._spread(last.images, weight, last.function, total, last.kind)
+        return self._spread(images, per_image(scale[None], images), torch.mul, total, "sum")
 
     def _spread(
         self,
@@ -191,8 +202,7 @@ class _WatchingLayers(Watching):
         weight: Tensor,
         function: Callable[[Tensor, Tensor], Tensor],
         total: Tensor,
-        *,
-        dense: bool,
+        kind: LayerKind,
     ) -> Tensor:
         value = images.detach().clone()
 
@@ -206,16 +216,22 @@ class _WatchingLayers(Watching):
             return [term(value.clamp(min=0), weight.clamp(max=0)), term(value.clamp(max=0), weight.clamp(min=0))]
 
         contributions = Contributions(lambda: [term(value, weight)], positive, negative, total)
-        return self._distributed(images, contributions, dense=dense)
+        return self._distributed((images,), contributions, kind)
 
-    def _distributed(self, images: Tensor, contributions: Contributions, *, dense: bool) -> Tensor:
-        portions = self.rule.of_layer(dense=dense)
+    def _distributed(self, inputs: tuple[Tensor, ...], contributions: Contributions, kind: LayerKind) -> Tensor:
+        """Return the output; relevance flows back to the only input, or to the inputs that are the terms."""
+        portions, biases = self.rule.of_layer(kind), self.biases
 
-        def propagate(relevance: Tensor) -> tuple[Tensor]:
-            groups = distribute(portions, contributions, relevance)
-            return (torch.stack([share for group in groups for share in group]).sum(dim=0),)
+        def propagate(relevance: Tensor) -> tuple[Tensor, ...]:
+            groups = list(distribute(portions, contributions, relevance))
+            shares = zip(*groups, strict=True) if len(inputs) > 1 else [[share for group in groups for share in group]]
+            result = tuple(torch.stack(list(each)).sum(dim=0) for each in shares)
+            if biases is None:
+                return result
+            rest = retained(portions, contributions, relevance)
+            return *result, rest.reshape(len(biases), -1).sum(dim=1).to(biases)
 
-        return with_rule(contributions.total, (images,), propagate)
+        return with_rule(contributions.total, inputs if biases is None else (*inputs, biases), propagate)
 
 
 def _unknown(name: str) -> ValueError:

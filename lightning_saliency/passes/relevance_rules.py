@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import per_image
 
+LayerKind: TypeAlias = Literal["convolution", "dense", "sum"]
 TINY: Final = 2.0**-60
 
 
@@ -43,6 +44,8 @@ class RelevanceRule:
     Attributes:
         portions: The portions of every layer.
         dense: The portions of linear layers, where these differ.
+        sums: The portions of sums of two branches, of averages and of a BatchNorm that stands alone, where these
+            differ.
 
     Example:
         >>> gamma = RelevanceRule((Portion(positive=1.25, biases=True, epsilon=1e-6),))
@@ -52,15 +55,17 @@ class RelevanceRule:
 
     portions: tuple[Portion, ...]
     dense: tuple[Portion, ...] | None = None
+    sums: tuple[Portion, ...] | None = None
 
-    def of_layer(self, *, dense: bool) -> tuple[Portion, ...]:
+    def of_layer(self, layer: LayerKind) -> tuple[Portion, ...]:
         """Return the portions of a layer."""
-        return self.dense if dense and self.dense is not None else self.portions
+        special = {"dense": self.dense, "sum": self.sums}.get(layer)
+        return self.portions if special is None else special
 
     @property
     def conserves(self) -> bool:
         """Whether biases keep no share, so that relevance sums to the target's value."""
-        return not any(portion.biases for portion in (*self.portions, *(self.dense or ())))
+        return not any(portion.biases for portion in (*self.portions, *(self.dense or ()), *(self.sums or ())))
 
 
 class Term(NamedTuple):
@@ -97,18 +102,39 @@ class _Group(NamedTuple):
     terms: list[Term]
 
 
+class _Flow(NamedTuple):
+    """Relevance that one portion passes on, per unit of contributions times `scale`."""
+
+    groups: list[_Group]
+    per_unit: Tensor
+    scale: Tensor
+
+
 def distribute(
     portions: tuple[Portion, ...], contributions: Contributions, relevance: Tensor
 ) -> Iterator[list[Tensor]]:
     """Yield groups of shares of the relevance; the shares of a group belong to the layer's terms in their order."""
+    for groups, per_unit, scale in _flows(portions, contributions, relevance):
+        for factor, terms in groups:
+            yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit, scale)]
+
+
+def retained(portions: tuple[Portion, ...], contributions: Contributions, relevance: Tensor) -> Tensor:
+    """Return the relevance that each unit does not pass on: the share of its bias, or all where nothing contributes that counts."""
+    rest = relevance
+    for groups, per_unit, scale in _flows(portions, contributions, relevance):
+        rest = rest - per_unit * per_image(scale, per_unit) * _weighted_sum(groups)
+    return rest
+
+
+def _flows(portions: tuple[Portion, ...], contributions: Contributions, relevance: Tensor) -> Iterator[_Flow]:
     groups = [_groups(portion, contributions) for portion in portions]
     totals = [_total(portion, group, contributions) for portion, group in zip(portions, groups, strict=True)]
     for index, portion in enumerate(portions):
         others = [total == 0 for other, total in enumerate(totals) if other != index]
         scale = _scale_of(totals[index], groups[index])
-        per_unit = _ratio(_portion_of(relevance, portion.share, others), totals[index], portion.epsilon, scale)
-        for factor, terms in groups[index]:
-            yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit, scale)]
+        part = _portion_of(relevance, portion.share, others)
+        yield _Flow(groups[index], _ratio(part, totals[index], portion.epsilon, scale), scale)
 
 
 def _groups(portion: Portion, contributions: Contributions) -> list[_Group]:
@@ -122,7 +148,7 @@ def _total(portion: Portion, groups: list[_Group], contributions: Contributions)
     """Sum a portion's contributions, and the bias where it keeps a share."""
     if portion.biases and portion.positive == portion.negative == 1:
         return contributions.total
-    total = torch.stack([factor * _sum(terms) for factor, terms in groups]).sum(dim=0)
+    total = _weighted_sum(groups)
     return total + contributions.total - _sum(contributions.every()) if portion.biases else total
 
 
@@ -151,6 +177,10 @@ def _shares(terms: list[Term], per_unit: Tensor, scale: Tensor) -> Iterator[Tens
             inner = part.detach().requires_grad_()
             (flowing,) = torch.autograd.grad(function(inner), inner, per_unit)
         yield part * per_image(scale, part) * flowing
+
+
+def _weighted_sum(groups: list[_Group]) -> Tensor:
+    return torch.stack([factor * _sum(terms) for factor, terms in groups]).sum(dim=0)
 
 
 def _sum(terms: list[Term]) -> Tensor:

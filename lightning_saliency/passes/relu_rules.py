@@ -1,7 +1,7 @@
 """Rules other than the gradient's for what flows back through ReLUs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -131,21 +131,15 @@ class _WatchingReLUs(Watching):
 def _rectifier(name: str, rest: tuple[Any, ...], options: Mapping[str, Any]) -> Rectifier | None:
     """Describe an operation with these arguments after the input, or return `None` if it is no ReLU."""
     given = dict(zip(ARGUMENTS.get(name, ()), rest, strict=False)) | dict(options)
-    if name == "relu":
-        return RELU
-    if name == "relu6":
-        return Rectifier(high=6.0)
-    if name == "leaky_relu":
-        return _leaky(given.get("negative_slope", 0.01))
-    if name == "rrelu":
-        mean = (given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2
-        return None if given.get("training") else _leaky(mean)
-    if name == "threshold":
-        return RELU if given.get("threshold") == given.get("value") == 0 else None
-    if name == "hardtanh":
-        return _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0))
-    # A bound above 0 keeps values from a division or a logarithm.
-    return _clipped(given.get("min"), given.get("max")) if name in CLAMPS and given.get("min") == 0 else None
+    if name in CLAMPS:
+        # A bound above 0 keeps values from a division or a logarithm.
+        return _clipped(given.get("min"), given.get("max")) if given.get("min") == 0 else None
+    return RECTIFIERS[name](given) if name in RECTIFIERS else None
+
+
+def _random_slope(given: Mapping[str, Any]) -> Rectifier | None:
+    """Describe a leaky ReLU that has its mean slope outside of training."""
+    return None if given.get("training") else _leaky((given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2)
 
 
 def _leaky(slope: Any) -> Rectifier | None:
@@ -158,3 +152,14 @@ def _clipped(low: Any, high: Any) -> Rectifier | None:
     if not isinstance(low, int | float) or not isinstance(high, int | float | None):
         return None
     return Rectifier(float(low), math.inf if high is None else float(high))
+
+
+RECTIFIERS: Final[dict[str, Callable[[Mapping[str, Any]], Rectifier | None]]] = {
+    "relu": lambda _: RELU,
+    "relu6": lambda _: Rectifier(high=6.0),
+    "leaky_relu": lambda given: _leaky(given.get("negative_slope", 0.01)),
+    "rrelu": _random_slope,
+    "threshold": lambda given: RELU if given.get("threshold") == given.get("value") == 0 else None,
+    "hardtanh": lambda given: _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0)),
+}
+"""ReLUs by the name of their operation, made from its arguments."""

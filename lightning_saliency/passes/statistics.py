@@ -141,6 +141,19 @@ class MeanTimesScore(OfTarget):
         return state
 
 
+@dataclass(frozen=True)
+class MeanScore(OfTarget):
+    """Weighted mean of the target's value, (B,)."""
+
+    def update(self, state: Tensor | None, observation: Observation) -> Tensor:
+        """Add the weighted value."""
+        return _add(state, observation.score * observation.weight)
+
+    def value(self, state: Tensor) -> Tensor:
+        """Return the mean."""
+        return state
+
+
 class _Moments(NamedTuple):
     samples: int
     mean: Tensor

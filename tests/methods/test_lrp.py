@@ -114,11 +114,16 @@ def test_a_rule_from_outside_is_data_and_is_captums_gamma() -> None:
     assert LRP(gamma).baselines(images) is None, "biases keep a share"
 
 
+def z_plus_as_data() -> RelevanceRule:
+    positive = Portion(negative=0.0)
+    return RelevanceRule((positive,), sums=(positive, Portion(positive=0.0, share=0.0)))
+
+
 def test_equal_rules_share_their_passes_whatever_they_ignore() -> None:
     model, (images, targets) = relu_network(), pictures(3)
     calls: list[int] = []
     model.register_forward_hook(lambda *_: calls.append(1))
-    kinds = {"by name": LRP("z_plus", epsilon=0.1), "as data": LRP(RelevanceRule((Portion(negative=0.0),)))}
+    kinds = {"by name": LRP("z_plus", epsilon=0.1), "as data": LRP(z_plus_as_data())}
     maps = explain(model, images, targets, kinds)
     assert torch.equal(maps["by name"], maps["as data"])
     assert len(calls) == 1
@@ -140,6 +145,92 @@ def test_a_unit_without_contributions_passes_nothing_on(rule: Any) -> None:
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
     model[1].bias.data.fill_(1.0)
     assert not LRP(rule).attribute(model, torch.zeros(1, 1, 2, 2), torch.tensor([0])).any()
+
+
+class Bottlenecks(nn.Module):
+    """Inverted residuals as in MobileNets: expanded, depthwise, projected without an activation, and added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(4, 12, 1, bias=False),
+                nn.BatchNorm2d(12),
+                nn.ReLU6(),
+                nn.Conv2d(12, 12, 3, padding=1, groups=12, bias=False),
+                nn.BatchNorm2d(12),
+                nn.ReLU6(),
+                nn.Conv2d(12, 4, 1, bias=False),
+                nn.BatchNorm2d(4),
+            )
+            for _ in range(2)
+        )
+        self.head = nn.Linear(4, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images)
+        for block in self.blocks:
+            features = features + block(features)
+        return self.head(features.mean(dim=(2, 3)))
+
+
+def depthwise(name: str) -> nn.Module:
+    if name == "bottlenecks":
+        with torch.random.fork_rng([]):
+            torch.manual_seed(0)
+            return with_statistics(Bottlenecks())
+    return network(*name.split("/"))
+
+
+@pytest.mark.parametrize("rule", ["z_plus", "alpha_beta", "epsilon_plus", "epsilon"])
+@pytest.mark.parametrize("name", ["bottlenecks", "torchvision/mobilenet_v2", "timm/resnet18"])
+def test_what_pixels_and_biases_get_sums_to_the_logit(name: str, rule: Any) -> None:
+    model = depthwise(name).double()
+    images, targets = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3])
+    of_biases = LRP(rule).attribute_to_biases(model, images, targets)
+    total = LRP(rule).attribute(model, images, targets).flatten(1).sum(dim=1) + of_biases
+    torch.testing.assert_close(total, logits_of_targets(model, images, targets), rtol=1e-6, atol=1e-9)
+    one_by_one = LRP(rule).attribute_to_biases(model, images, targets, max_batch_size=1)
+    torch.testing.assert_close(one_by_one, of_biases)
+
+
+def test_biases_keep_the_relevance_of_units_that_they_alone_activate() -> None:
+    """The first unit is 4 - 1 - 2 = 1 by its bias, the second 1 + 2 = 3; the logit counts both."""
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2, bias=False)
+    first.weight.data, first.bias.data = torch.tensor([[-1.0, -2.0], [1.0, 2.0]]), torch.tensor([4.0, 0.0])
+    second.weight.data = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    model, images = nn.Sequential(nn.Flatten(), first, nn.ReLU(), second), torch.ones(1, 1, 1, 2)
+    assert LRP("z_plus").attribute_to_biases(model, images, torch.tensor([0])).tolist() == [1.0]
+    assert LRP("z_plus").attribute(model, images, torch.tensor([0])).tolist() == [[[[1.0, 2.0]]]]
+
+
+@pytest.mark.parametrize("rule", ["z_plus", "epsilon_plus"])
+def test_a_warning_says_how_much_biases_keep(rule: Any) -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2, bias=False)
+    first.weight.data, first.bias.data = torch.tensor([[-1.0, -2.0], [1.0, 1.0]]), torch.tensor([11.0, 0.0])
+    second.weight.data = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
+    images, targets = torch.ones(1, 2, 1, 1), torch.tensor([0])
+    weights = [layer.weight.data[..., None, None] for layer in (first, second)]
+    model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1, bias=False), nn.Flatten())
+    model[0].weight.data, model[0].bias.data, model[2].weight.data = weights[0], first.bias.data, weights[1]
+    with pytest.warns(UserWarning, match=r"keep about 80 % of the relevance of 'lrp'.*`attribute_to_biases`"):
+        LRP(rule)(model, images, targets)
+
+
+def test_a_sum_of_negative_branches_keeps_its_relevance() -> None:
+    class Sum(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Linear(2, 2, bias=False)
+            self.head.weight.data = torch.tensor([[-1.0, -1.0], [0.0, 0.0]])
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.head((images[:, 0] + images[:, 1]).flatten(1))
+
+    images = torch.tensor([[[[-1.0, -2.0]], [[-3.0, -2.0]]]])
+    relevance = LRP("z_plus").attribute(Sum(), images, torch.tensor([0]))
+    torch.testing.assert_close(relevance, -images)
 
 
 def test_one_logit_keeps_its_relevance() -> None:
