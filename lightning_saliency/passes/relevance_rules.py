@@ -120,7 +120,7 @@ def distribute(
 
 
 def retained(portions: tuple[Portion, ...], contributions: Contributions, relevance: Tensor) -> Tensor:
-    """Return the relevance that each unit does not pass on: the share of its bias, or all where nothing contributes that counts."""
+    """Return the relevance that each unit keeps: its bias's share, or all where no contribution counts."""
     rest = relevance
     for groups, per_unit, scale in _flows(portions, contributions, relevance):
         rest = rest - per_unit * per_image(scale, per_unit) * _weighted_sum(groups)
