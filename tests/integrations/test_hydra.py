@@ -31,7 +31,7 @@ def test_methods_and_metrics_are_built_by_class_paths():
 
 
 def test_a_method_that_hydra_turned_into_a_configuration_is_refused_with_the_key_to_add():
-    with pytest.raises(InstantiationException, match="'num_samples': 3.*_convert_: all"):
+    with pytest.raises(InstantiationException, match=r"'num_samples': 3.*_convert_: all"):
         monitor(methods=[method("SmoothGrad", num_samples=3)])
 
 
