@@ -18,6 +18,8 @@ from torchvision.transforms import v2
 MEAN: Final = (0.498, 0.498, 0.498)
 STD: Final = (0.502, 0.502, 0.502)
 SIDE: Final = 224
+WIDTH: Final = 1280
+"""Number of features before the last layer."""
 
 
 def load_lite0() -> nn.Module:

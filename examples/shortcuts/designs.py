@@ -15,6 +15,7 @@ CONTROLS: Final = ("clean", "random", "rare", "few", "weak", "noise", "augment")
 SECONDS: Final = {"digits": 4, "even": 3, "cifar": 9, "animals": 7, "vehicles": 7, "pair": 5}
 """Estimated seconds of one training with its evaluations on one core, for small networks."""
 TRUNK_SECONDS: Final = 80
+ENLARGED_SECONDS: Final = 150
 LATER: Final = 1000
 """Seeds from here on belong to trainings that were run after the choice."""
 
@@ -55,6 +56,8 @@ class Design:
     @property
     def seconds(self) -> int:
         """Estimate of its cost."""
+        if self.domain == "enlarged":
+            return ENLARGED_SECONDS
         return TRUNK_SECONDS if self.network == "resnet20" else SECONDS[self.domain]
 
 
@@ -62,7 +65,7 @@ def designs(quick: bool = False) -> list[Design]:
     """List all trainings, first those that nothing was chosen on."""
     if quick:
         return [Design("even", "frame", epochs=3), Design("even", control="clean", epochs=3)]
-    every = [*_later(), *_later_again(), *_digits(), *_cifar(), *_trunks()]
+    every = [*_later(), *_later_again(), *_enlarged(), *_digits(), *_cifar(), *_trunks()]
     return sorted(every, key=lambda design: design.chosen_on)
 
 
@@ -135,3 +138,13 @@ def _later_again() -> Iterator[Design]:
     ):
         agreement = (0.9, 1.0)[number % 2]
         yield Design(domain, kind, agreement, network=networks[number % 3], seed=LATER + 1200 + number, epochs=8)
+
+
+def _enlarged() -> Iterator[Design]:
+    kinds = ("place", "level", "one_class", "texture", "frame", "tag", "tint", "interior")
+    for number, kind in enumerate(kinds):
+        agreement = (1.0, 0.9)[number % 2]
+        yield Design("enlarged", kind, agreement, network="lite0", seed=LATER + 1300 + number, epochs=2)
+    for seed, control in enumerate(("clean", "augment", "noise", "random")):
+        kind = "frame" if control == "random" else "none"
+        yield Design("enlarged", kind, control=control, network="lite0", seed=LATER + 1400 + seed, epochs=2)

@@ -133,7 +133,7 @@ def _epochs(design: Design, data: Domain) -> Iterator[dict[str, Tensor]]:
     network = build(design.network, num_classes(data)).train()
     weak = design.control == "weak"
     optimizer = torch.optim.Adam(network.parameters(), 1e-4 if weak else 2e-3)
-    if design.network == "resnet20":
+    if design.network in ("resnet20", "lite0"):
         optimizer = torch.optim.Adam(network.parameters(), 1e-4 if weak else 5e-4)
     for _ in range(design.epochs):
         for rows in torch.randperm(len(data.train.labels)).split(BATCH):
