@@ -46,7 +46,7 @@ PUBLIC = {
         "Complexity Covered CurveMetric Deletion EffectiveComplexity ExplanationMetric Imputed Infidelity "
         "Insertion Intact Kept LaidOver LogCoshDice MapMAE MaskIoU MaxSensitivity Measured Noised "
         "Normalization Paint ParameterRandomization PointingGame RCAP ROAD Recovered RelevanceMass "
-        "RelevanceRank Removed RemovedAbove Shared Sparseness Trial center_shift masks_from_boxes spearman "
+        "RelevanceRank Removed RemovedAbove SRG Shared Sparseness Trial center_shift masks_from_boxes spearman "
         "ssim top_k_iou"
     ),
     "lightning_saliency.monitor": "",

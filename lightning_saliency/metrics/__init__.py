@@ -18,6 +18,7 @@ from lightning_saliency.metrics._relevance import PointingGame, RelevanceMass, R
 from lightning_saliency.metrics._road import ROAD
 from lightning_saliency.metrics._segmentation import LogCoshDice, MapMAE, MaskIoU
 from lightning_saliency.metrics._similarity import center_shift, spearman, ssim, top_k_iou
+from lightning_saliency.metrics._srg import SRG
 from lightning_saliency.passes.canvases import Paint
 from lightning_saliency.passes.changes import (
     Covered,
@@ -36,6 +37,7 @@ from lightning_saliency.passes.trials import Change, Measured, Shared, Trial
 __all__ = [
     "RCAP",
     "ROAD",
+    "SRG",
     "Allegiance",
     "AverageDrop",
     "AverageGain",

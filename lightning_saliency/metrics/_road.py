@@ -7,11 +7,12 @@ from torch import Tensor
 from lightning_saliency._checks import check_fraction, check_integer, check_level
 from lightning_saliency.metrics._canvas_metric import OutcomeMetric
 from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.metrics._normalized import NormalizedMetric
 from lightning_saliency.passes.changes import End, Imputed
 from lightning_saliency.passes.trials import Measured, Trial
 
 
-class ROAD(OutcomeMetric, CurveMetric):
+class ROAD(NormalizedMetric, OutcomeMetric, CurveMetric):
     """Target's probability without the least salient pixels minus that without the most salient ones.
 
     Removed pixels become the weighted mean of their neighbours plus a little noise, so that a mask
@@ -26,6 +27,7 @@ class ROAD(OutcomeMetric, CurveMetric):
     Args:
         fractions: Fractions of the pixels to remove.
         noise_level: Standard deviation of the noise on removed pixels in units of the image's own range.
+        normalize: `"intact"` divides by the probability of the intact image.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
         seed: Seed of the noise, which is the same for every image.
         name: Key in results and logs.
@@ -77,7 +79,8 @@ class ROAD(OutcomeMetric, CurveMetric):
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
         most, least = self._outcomes_without("most", trial), self._outcomes_without("least", trial)
-        return Measured((least - most).mean(dim=1), least - most)
+        curves = self.relative(trial, least - most)
+        return Measured(curves.mean(dim=1), curves)
 
     def _outcomes_without(self, which: End, trial: Trial) -> Tensor:
         counts = [min(round(fraction * trial.num_positions), trial.num_positions - 1) for fraction in self.points]

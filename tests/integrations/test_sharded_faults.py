@@ -45,7 +45,7 @@ def train(ranks: tuple[int, ...]) -> list[int]:
 
 def test_a_fault_of_one_process_ends_training_instead_of_letting_the_other_wait(tmp_path):
     started = time.monotonic()
-    with pytest.raises(ProcessRaisedException, match="process 1 alone.*out of luck"):
+    with pytest.raises(ProcessRaisedException, match=r"process 1 alone.*out of luck"):
         spawn(partial(train, (1,)), tmp_path)
     assert time.monotonic() - started < PATIENCE
 
