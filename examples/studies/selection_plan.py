@@ -36,9 +36,9 @@ def is_reported(design: Design) -> bool:
     return design.domain in REPORTED and not design.chosen_on
 
 
-def data_of(design: Design) -> tuple[str, str, float]:
-    """Return what trainings with the same data have in common: images, kind of sign, and agreement."""
-    return design.domain, design.kind, design.agreement
+def data_of(design: Design) -> tuple[str, str, float, bool]:
+    """Return what trainings with the same data have in common: images, sign, agreement, and wrong labels."""
+    return design.domain, design.kind, design.agreement, design.control == "noise"
 
 
 def _is_used(design: Design) -> bool:
