@@ -57,9 +57,8 @@ def main(options: argparse.Namespace) -> None:
     if options.plan:
         print(f"{len(planned)} trainings with {sum(design.epochs for design in planned)} epochs")
         return
-    present = _names(options.output)
     for number, design in enumerate(planned):
-        if design.name in present:
+        if design.name in _names(options.output):
             continue
         start = time.perf_counter()
         rows = list(rows_of(train_or_read(design, store_folder())))

@@ -153,8 +153,9 @@ def verdict(runs: Runs) -> str:
     signs, clean = signs_reported(runs), clean_reported(runs)
     best = recommended(signs_of_digits(runs))
     return (
-        f"Reached by the alarm's gate: {_yes(is_proven(GATE, signs, clean))}. The rule with the least regret on digits is "
-        f"*{best}*. Reached by it on CIFAR-10: {_yes(is_proven(best, signs, clean))}."
+        f"Does the alarm's gate reach it on CIFAR-10: {_yes(is_proven(GATE, signs, clean))}. "
+        f"The rule with the least regret on digits: {best}. "
+        f"Does it reach it on CIFAR-10: {_yes(is_proven(best, signs, clean))}."
     )
 
 
