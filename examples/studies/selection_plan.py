@@ -1,7 +1,7 @@
 """Which trainings the study of selection rules uses: those of the shortcut benchmark, and added ones.
 
 Added trainings have the kinds and agreements of the benchmark's and train in other ways, so that several trainings
-have the same data. What is reported stands first.
+have the same data. Those that are reported come first.
 """
 
 import sys
