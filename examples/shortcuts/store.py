@@ -147,7 +147,7 @@ def _epochs(design: Design, data: Domain) -> Iterator[dict[str, Tensor]]:
 
 
 def _optimizer(network: nn.Module, design: Design) -> torch.optim.Optimizer:
-    usual = 5e-4 if design.network == "resnet20" else 2e-3
+    usual = 5e-4 if design.network in ("resnet20", "lite0") else 2e-3
     rate = 1e-4 if design.control == "weak" else usual
     if design.control == "decay":
         return torch.optim.AdamW(network.parameters(), rate, weight_decay=DECAY)

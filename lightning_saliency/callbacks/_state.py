@@ -11,13 +11,12 @@ from lightning_saliency.monitor._clock import EpochClock
 from lightning_saliency.monitor.alarms import Watch
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.history import Record, new_run
+from lightning_saliency.monitor.history import Record, new_run, newest
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.subset import Subset
 
-LONGEST_HISTORY: Final = 1000
 SKIPPED: Final = "Skipped the explanations of this validation"
 INCOMPLETE: Final = "Some results could not be logged"
 
@@ -81,7 +80,7 @@ class MonitorState:
 
     def add(self, record: Record, *, writes: bool) -> None:
         """Append the record of an evaluation, on the first process also for the one that started it."""
-        self.records = [*self.history, record][-LONGEST_HISTORY:]
+        self.records = newest([*self.history, record])
         if writes:
             try:
                 self.results.write({"run": self.run_id, "history": [record.state() for record in self.records]})
