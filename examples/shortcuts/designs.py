@@ -12,6 +12,8 @@ from typing import Final
 from signs import SIGNS
 
 CONTROLS: Final = ("clean", "random", "rare", "few", "weak", "noise", "augment")
+WAYS: Final = ("augment", "erase", "decay", "smooth")
+"""Other ways to train: moved images, erased squares, decay of weights, smooth labels."""
 SECONDS: Final = {"digits": 4, "even": 3, "cifar": 9, "animals": 7, "vehicles": 7, "pair": 5}
 """Estimated seconds of one training with its evaluations on one core, for small networks."""
 TRUNK_SECONDS: Final = 80
@@ -28,7 +30,8 @@ class Design:
         domain: A key of `images.CLASSES`.
         kind: Kind of sign, `"none"` for clean images.
         agreement: Share of training and validation images whose sign stands for their class.
-        control: `"planted"`, or one of `CONTROLS` for a network that cannot learn a shortcut.
+        control: `"planted"`, one of `CONTROLS` for a network that cannot learn a shortcut, or one of `WAYS`, with signs
+            or without.
         network: Architecture.
         seed: Seed of weights, order and signs.
         epochs: Number of epochs.
