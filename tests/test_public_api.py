@@ -29,7 +29,7 @@ PUBLIC = {
         "Reading RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
     ),
     "lightning_saliency.loggers": (
-        "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_text"
+        "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_pictures write_text"
     ),
     "lightning_saliency.following": (
         "Alarm Effect Estimate Following alarm explain_donors follow largest_excess place_map refine"
