@@ -26,7 +26,7 @@ PUBLIC = {
     "lightning_saliency.evaluation": "",
     "lightning_saliency.extend": (
         "Change ClassLogit Clean Cue DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "
-        "Reading RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
+        "Reading References RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
     ),
     "lightning_saliency.loggers": (
         "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_pictures write_text"
