@@ -42,7 +42,7 @@ PUBLIC = {
         "SaliencyMethod ScoreCAM SmoothGrad SmoothGradCAMPlusPlus SquareGrad VarGrad XGradCAM"
     ),
     "lightning_saliency.metrics": (
-        "Allegiance AverageDrop AverageGain AverageIncrease Change ClassSensitivity CompletenessGap "
+        "Allegiance AverageDrop AverageGain AverageIncrease Change ChannelShare ClassSensitivity CompletenessGap "
         "Complexity Covered CurveMetric Deletion EffectiveComplexity ExplanationMetric Imputed Infidelity "
         "Insertion Intact Kept LaidOver LogCoshDice MapMAE MaskIoU MaxSensitivity Measured Noised "
         "Normalization Paint ParameterRandomization PointingGame RCAP ROAD Recovered RelevanceMass "

@@ -43,9 +43,9 @@ class ExpectedGradients(CompleteMethod):
             those of the `"same"` class, or of `"other"` ones. The last two need `References(images, labels)`, or a
             number, with which the monitor draws them with their labels.
 
-    What an image has in common with its references gets no relevance: a watermark that is on all of them is hidden.
-    If only some classes have it, compare with `"other"` classes; what separates an image from others of its class shows
-    with the `"same"` one.
+    Features that an image has in common with its references get no relevance: a watermark that is on all of them is
+    hidden. If only some classes have it, compare with `"other"` classes. References of the `"same"` class show how an
+    image differs from others of its class.
 
     Raises:
         TypeError: If `references` are neither a floating-point tensor nor a whole number.
