@@ -51,6 +51,7 @@ def updated(metric: ExplanationMetric, model: nn.Module, images: Tensor, maps: T
 TWINS: dict[str, Any] = {
     "activation": "sigmoid",
     "canvas": "white",
+    "channels": (0,),
     "fractions": (0.3, 0.6),
     "interval": 0.05,
     "lower_bound": 0.3,
@@ -140,6 +141,8 @@ def test_it_scores_every_image_with_a_finite_number_in_range(kind: Kind) -> None
 
 
 def test_images_differ_on_a_trained_network(kind: Kind) -> None:
+    if kind.__name__ == "ChannelShare":
+        pytest.skip("digits have one channel, whose share is 1")
     images, labels = digits()
     maps = images[:30, 0] * random_maps(30)
     scores = scored(build_metric(kind), trained_on_digits(), images[:30], maps, labels[:30])

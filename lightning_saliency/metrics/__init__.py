@@ -2,6 +2,7 @@
 
 from lightning_saliency.metrics._allegiance import Allegiance
 from lightning_saliency.metrics._average_drop import AverageDrop, AverageGain, AverageIncrease
+from lightning_saliency.metrics._channel_share import ChannelShare
 from lightning_saliency.metrics._class_sensitivity import ClassSensitivity
 from lightning_saliency.metrics._completeness_gap import CompletenessGap
 from lightning_saliency.metrics._complexity import Complexity, EffectiveComplexity, Sparseness
@@ -43,6 +44,7 @@ __all__ = [
     "AverageGain",
     "AverageIncrease",
     "Change",
+    "ChannelShare",
     "ClassSensitivity",
     "CompletenessGap",
     "Complexity",

@@ -106,7 +106,7 @@ def _read(
 ) -> dict[Reading, Any]:
     states: dict[Reading, Any] = dict.fromkeys(readings)
     stride = max(1, recorder.max_batch_size // len(images))
-    points = points.prepared(recorder, images)
+    points = points.prepared(recorder, images, target)
     for start in range(0, points.num_steps, stride):
         samples = [points.sample(images, step) for step in range(start, min(start + stride, points.num_steps))]
         for layer, observation in _backward(recorder, images, target, samples, readings):
