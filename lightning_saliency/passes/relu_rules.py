@@ -25,15 +25,19 @@ Kind: TypeAlias = Literal["guided", "deconvolution", "rectified", "rectified_mag
 CLAMPS: Final = frozenset({"clamp", "clip", "clamp_min"})
 ARGUMENTS: Final = {
     "leaky_relu": ("negative_slope",),
+    "rrelu": ("lower", "upper", "training"),
+    "threshold": ("threshold", "value"),
     "hardtanh": ("min_val", "max_val"),
     "clamp": ("min", "max"),
     "clip": ("min", "max"),
     "clamp_min": ("min",),
 }
-OTHERS: Final = frozenset(
-    {"celu", "elu", "gelu", "glu", "hardsigmoid", "hardswish", "hardtanh", "logsigmoid", "mish", "prelu", "rrelu"}
-    | {"selu", "sigmoid", "silu", "softplus", "softsign", "tanh"}
+OTHERS: Final = CLAMPS | frozenset(
+    {"celu", "clamp_max", "elu", "gelu", "glu", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu"}
+    | {"logsigmoid", "maximum", "mish", "prelu", "rrelu", "selu", "sigmoid", "silu", "softplus", "softshrink"}
+    | {"softsign", "tanh", "tanhshrink", "threshold"}
 )
+"""Activations without a rule, which an error names; of clipped and leaky ReLUs those with other arguments."""
 
 
 class Rectifier(NamedTuple):
@@ -101,9 +105,9 @@ class _WatchingReLUs(Watching):
     def operate(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
         if not args and "input" in options:
             args = (options.pop("input"),)
-        rectifier = _rectifier(name, args[1:], options) if args else None
-        if name in CLAMPS and rectifier is not None and not carries_gradient(args[0]):
-            rectifier = None  # it bounds a number and is no activation
+        if not args or not carries_gradient(args[0]):
+            return operation(*args, **options)  # a clamp of a number is no activation
+        rectifier = _rectifier(name, args[1:], options)
         if rectifier is None:
             self.others |= {name} & OTHERS
             return operation(*args, **options)
@@ -132,11 +136,21 @@ def _rectifier(name: str, rest: tuple[Any, ...], options: Mapping[str, Any]) -> 
     if name == "relu6":
         return Rectifier(high=6.0)
     if name == "leaky_relu":
-        return Rectifier(slope=float(given.get("negative_slope", 0.01)))
+        return _leaky(given.get("negative_slope", 0.01))
+    if name == "rrelu":
+        mean = (given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2
+        return None if given.get("training") else _leaky(mean)
+    if name == "threshold":
+        return RELU if given.get("threshold") == given.get("value") == 0 else None
     if name == "hardtanh":
         return _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0))
     # A bound above 0 keeps values from a division or a logarithm.
     return _clipped(given.get("min"), given.get("max")) if name in CLAMPS and given.get("min") == 0 else None
+
+
+def _leaky(slope: Any) -> Rectifier | None:
+    """Describe a leaky ReLU; with a negative slope its output does not say on which side of 0 the input was."""
+    return Rectifier(slope=float(slope)) if slope >= 0 else None
 
 
 def _clipped(low: Any, high: Any) -> Rectifier | None:

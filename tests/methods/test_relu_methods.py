@@ -215,21 +215,96 @@ def test_clipped_relus_pass_nothing_where_they_are_cut_off(way: str) -> None:
         assert by_hand.any()
 
 
-def test_leaky_relus_pass_positive_signals_times_their_slope() -> None:
-    model, (images, targets) = multilayer(), pictures(4)
-    leaky = nn.Sequential(
-        *[nn.LeakyReLU(0.2) if isinstance(layer, nn.ReLU) else layer for layer in model][:3], model[-1]
-    )
-    leaky[-1] = nn.Linear(40, 4)
-    features, signal = leaky[1](images.flatten(1)), leaky[-1].weight[targets]
-    guided = signal.clamp(min=0) * torch.where(features > 0, 1.0, 0.2)
-    deconvolved = torch.where(signal > 0, signal, 0.2 * signal)
-    for method, passed in ((GuidedBackprop(), guided), (Deconvolution(), deconvolved)):
-        at_image = (passed @ leaky[1].weight).reshape(images.shape).detach()
-        torch.testing.assert_close(method(leaky, images, targets), at_image.abs().amax(dim=1))
-    flat = nn.Sequential(*[nn.LeakyReLU(0.0) if isinstance(layer, nn.ReLU) else layer for layer in model])
+class Sloped(nn.Module):
+    """One network of leaky ReLUs with the slope 0.2, written in a different way each time."""
+
+    WAYS: ClassVar[dict[str, Callable[[Tensor], Tensor]]] = {
+        "module": nn.LeakyReLU(0.2),
+        "module in place": nn.LeakyReLU(0.2, inplace=True),
+        "functional": lambda features: functional.leaky_relu(features, 0.2),
+        "functional by name": lambda features: functional.leaky_relu(features, negative_slope=0.2, inplace=True),
+        "in place": lambda features: functional.leaky_relu_(features, 0.2),
+        "random slope": nn.RReLU(0.1, 0.3).eval(),
+    }
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second, self.way = nn.Linear(192, 40), nn.Linear(40, 4), way
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.second(self.WAYS[self.way](self.first(images.flatten(1))))
+
+
+@pytest.mark.parametrize("way", Sloped.WAYS)
+def test_leaky_relus_pass_signals_times_their_slope(way: str) -> None:
+    model, (images, targets) = Sloped(way), pictures(4)
+    features, signal = model.first(images.flatten(1)), model.second.weight[targets]
+    slope = torch.where(features > 0, 1.0, 0.2)
+    importance = features * slope * signal
+    important = importance > torch.quantile(importance, 0.7, dim=1, keepdim=True)
+    expected = {
+        "guided_backprop": signal.clamp(min=0) * slope,
+        "deconvolution": torch.where(signal > 0, signal, 0.2 * signal),
+        "rect_grad": signal * slope * important,
+    }
+    maps = explain(model, images, targets, [GuidedBackprop(), Deconvolution(), RectGrad(0.7)])
+    for name, passed in expected.items():
+        at_image = (passed @ model.first.weight).reshape(images.shape).detach()
+        by_hand = (images * at_image).abs().sum(dim=1) if name == "rect_grad" else at_image.abs().amax(dim=1)
+        torch.testing.assert_close(maps[name], by_hand)
+
+
+def with_activation(activation: nn.Module) -> nn.Sequential:
+    """The same multilayer network with other activations."""
+    layers = [activation if isinstance(layer, nn.ReLU) else layer for layer in multilayer()]
+    return nn.Sequential(*layers)
+
+
+@pytest.mark.parametrize("activation", [nn.LeakyReLU(0.0), nn.Threshold(0.0, 0.0), nn.Threshold(0.0, 0.0, inplace=True)])
+def test_other_names_of_the_relu_are_the_relu(activation: nn.Module) -> None:
+    images, targets = pictures(4)
+    with torch.random.fork_rng([]):
+        torch.manual_seed(0)
+        model = multilayer()
+        torch.manual_seed(0)
+        other = with_activation(activation)
     for method in (GuidedBackprop(), Deconvolution(), RectGrad(0.8)):
-        torch.testing.assert_close(method(flat, images, targets), method(model, images, targets))
+        torch.testing.assert_close(method(other, images, targets), method(model, images, targets))
+
+
+def test_a_hard_tanh_is_clipped_at_both_ends() -> None:
+    images, targets = pictures(4)
+    model = nn.Sequential(nn.Flatten(), nn.Linear(192, 40), nn.Hardtanh(), nn.Linear(40, 4))
+    model[1].weight.data.mul_(4)
+    features, signal = model[1](images.flatten(1)), model[3].weight[targets]
+    inside = features.abs() < 1
+    assert inside.any()
+    assert (features < -1).any()
+    for method, passed in ((GuidedBackprop(), signal.clamp(min=0) * inside), (Deconvolution(), signal.clamp(min=0))):
+        at_image = (passed @ model[1].weight).reshape(images.shape).detach()
+        torch.testing.assert_close(method(model, images, targets), at_image.abs().amax(dim=1))
+
+
+class Clamped(nn.Module):
+    def forward(self, features: Tensor) -> Tensor:
+        return features.clamp(-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("activation", "name"),
+    [
+        (nn.PReLU(), "prelu"),
+        (nn.LeakyReLU(-0.1), "leaky_relu"),
+        (nn.Threshold(0.1, 0.0), "threshold"),
+        (nn.Hardswish(), "hardswish"),
+        (Clamped(), "clamp"),
+    ],
+)
+def test_other_activations_are_refused_by_name(activation: nn.Module, name: str) -> None:
+    for method in (GuidedBackprop(), Deconvolution(), RectGrad()):
+        with pytest.raises(ValueError, match=f"ran none of them, only {name}:"):
+            method(with_activation(activation), *pictures(2))
 
 
 def test_a_mobilenet_is_explained() -> None:
