@@ -139,6 +139,11 @@ def validates_at_epoch_end(trainer: pl.Trainer) -> bool:
     return batches % interval == 0
 
 
+def validates_by_epochs(trainer: pl.Trainer) -> bool:
+    """Return whether validations are counted from the start of each epoch, and not by batches of the whole training."""
+    return trainer.check_val_every_n_epoch is not None
+
+
 def move_before_checkpoints(trainer: pl.Trainer, first: Sequence[pl.Callback]) -> None:
     """Move some callbacks before all other ones that save; Lightning has put these at the end."""
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time

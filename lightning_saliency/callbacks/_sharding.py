@@ -73,6 +73,8 @@ def _culprits(settings: Settings) -> list[str]:
         culprits.append("`max_batch_size` 'auto'")
     if settings.max_seconds is not None:
         culprits.append("`max_seconds`")
+    if settings.max_fraction_of_epoch is not None:
+        culprits.append("`max_fraction_of_epoch`")
     if settings.min_confidence > 0:
         culprits.append("`min_confidence`")
     culprits += [

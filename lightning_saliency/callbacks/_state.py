@@ -39,7 +39,7 @@ class MonitorState:
         compares_images: Whether the images may be other ones than those that are remembered.
         introduced: Whether loggers have the card and the charts.
         swaps: The sentence of the last card on the cues that are swapped in training.
-        affordable: The number of images that `max_seconds` allows, once it is known.
+        affordable: The number of images that the budgets of time allow, once it is known.
         interrupted: Epoch and step of an evaluation that did not end.
         preflight: The subject and the cost, as the first images have shown them.
         last: The results of the last evaluation.
@@ -108,13 +108,13 @@ class MonitorState:
         interrupted = contents["interrupted"]
         self.interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
         self.resumed = True
-        if self.settings.max_seconds is not None and contents["affordable"] is not None:
+        if self.settings.has_budget and contents["affordable"] is not None:
             self.afford(contents["affordable"])
 
     def afford(self, num_images: int) -> None:
         """Fix the number of images for the rest of the run."""
         self.affordable = num_images
-        self.settings = replace(self.settings, num_images=num_images, max_seconds=None)
+        self.settings = replace(self.settings, num_images=num_images, max_seconds=None, max_fraction_of_epoch=None)
 
     def settle(self, fault: Fault, error: Exception | None = None, consequence: str = SKIPPED) -> None:
         """Raise on every process, or warn and go on."""
