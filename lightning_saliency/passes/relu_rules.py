@@ -1,7 +1,7 @@
 """Rules other than the gradient's for what flows back through ReLUs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -131,21 +131,19 @@ class _WatchingReLUs(Watching):
 def _rectifier(name: str, rest: tuple[Any, ...], options: Mapping[str, Any]) -> Rectifier | None:
     """Describe an operation with these arguments after the input, or return `None` if it is no ReLU."""
     given = dict(zip(ARGUMENTS.get(name, ()), rest, strict=False)) | dict(options)
-    if name == "relu":
-        return RELU
-    if name == "relu6":
-        return Rectifier(high=6.0)
-    if name == "leaky_relu":
-        return _leaky(given.get("negative_slope", 0.01))
-    if name == "rrelu":
-        mean = (given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2
-        return None if given.get("training") else _leaky(mean)
-    if name == "threshold":
-        return RELU if given.get("threshold") == given.get("value") == 0 else None
-    if name == "hardtanh":
-        return _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0))
-    # A bound above 0 keeps values from a division or a logarithm.
-    return _clipped(given.get("min"), given.get("max")) if name in CLAMPS and given.get("min") == 0 else None
+    describe = RECTIFIERS.get(name)
+    return None if describe is None else describe(given)
+
+
+def _randomly_leaky(given: Mapping[str, Any]) -> Rectifier | None:
+    """Describe a leaky ReLU whose slope is drawn in training, and is the mean one after it."""
+    mean = (given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2
+    return None if given.get("training") else _leaky(mean)
+
+
+def _clamped(given: Mapping[str, Any]) -> Rectifier | None:
+    """Describe a clamp at 0; a bound above 0 keeps values from a division or a logarithm."""
+    return _clipped(given.get("min"), given.get("max")) if given.get("min") == 0 else None
 
 
 def _leaky(slope: Any) -> Rectifier | None:
@@ -158,3 +156,15 @@ def _clipped(low: Any, high: Any) -> Rectifier | None:
     if not isinstance(low, int | float) or not isinstance(high, int | float | None):
         return None
     return Rectifier(float(low), math.inf if high is None else float(high))
+
+
+RECTIFIERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Rectifier | None]]] = {
+    "relu": lambda given: RELU,
+    "relu6": lambda given: Rectifier(high=6.0),
+    "leaky_relu": lambda given: _leaky(given.get("negative_slope", 0.01)),
+    "rrelu": _randomly_leaky,
+    "threshold": lambda given: RELU if given.get("threshold") == given.get("value") == 0 else None,
+    "hardtanh": lambda given: _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0)),
+    **dict.fromkeys(CLAMPS, _clamped),
+}
+"""How the arguments of an operation describe it, by its name."""
