@@ -15,6 +15,7 @@ from imagenet import MEAN, SIDE, STD, load_lite0
 from PIL import Image, ImageDraw, ImageFont
 from sklearn.datasets import load_sample_images
 from torch import Tensor
+from torchvision.transforms.v2 import Normalize
 
 from lightning_saliency import methods as members
 from lightning_saliency.methods import (
