@@ -105,7 +105,7 @@ def main() -> None:
             maps[method.name] = method(network, images, targets)
         except (TypeError, ValueError) as error:
             print(f"{method.name}: {error}")
-    draw(pictures, maps).save(options.output, quality=90)
+    draw(pictures, maps).save(options.output, quality=75, optimize=True)
 
 
 if __name__ == "__main__":
