@@ -189,7 +189,14 @@ def cues_of(
     """Follow the default cues from all watched images into as many hosts as any setting has."""
     hosts = max(setting.hosts for setting in settings if setting.seed == seed)
     most = max(setting.images + setting.first for setting in settings if setting.seed == seed)
-    return follow(network, watched.images[:most], watched.labels[:most], hosts=tuple(pool), num_hosts=hosts, seed=seed)
+    return follow(
+        network,
+        watched.images[:most],
+        watched.labels[:most],
+        hosts=(pool.images, pool.labels),
+        num_hosts=hosts,
+        seed=seed,
+    )
 
 
 def few(followings: Mapping[str, Following], setting: Setting) -> dict[str, Following]:
