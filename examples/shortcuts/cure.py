@@ -162,7 +162,7 @@ def checksum(network: nn.Module) -> str:
 
 
 def main(options: argparse.Namespace) -> None:
-    """Train and write, one row at a time, so that several processes may fill one table."""
+    """Train and write, one row at a time, so that processes with different `--only` may fill one table."""
     torch.set_num_threads(options.threads)
     planned = [trial for trial in trials(options.quick) if options.only in trial.name]
     if options.plan:

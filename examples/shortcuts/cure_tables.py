@@ -147,7 +147,7 @@ def table_of_clean(rows: Rows) -> str:
 
 
 def sentence_of_identity(rows: Rows) -> str:
-    """Count clean trainings whose alarm kept quiet, and those of them with the weights of trainings without it."""
+    """Tell how many clean trainings that were watched had no alarm, and how many of these have the same weights."""
     clean = {(row["domain"], row["seed"], row["condition"]): row for row in rows if row["kind"] == "none"}
     watched = [(key, row) for key, row in clean.items() if key[2].endswith("alarm")]
     quiet = [(key, row) for key, row in watched if not row["after_alarm"]]
@@ -157,7 +157,7 @@ def sentence_of_identity(rows: Rows) -> str:
         same += alone["weights"] == row["weights"]
     return (
         f"In {len(quiet)} of {len(watched)} trainings on clean data no alarm was confirmed. "
-        f"The weights of {same} of these {len(quiet)} are bit-identical to those of the same training without it."
+        f"The weights of {same} of these {len(quiet)} are those of the same training without a callback, bit by bit."
     )
 
 
