@@ -24,7 +24,7 @@ from lightning_saliency.callbacks._lightning import (
 from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._sharding import refuse_unshardable
-from lightning_saliency.callbacks._state import INCOMPLETE, MonitorState
+from lightning_saliency.callbacks._state import INCOMPLETE, NOTHING, MonitorState
 from lightning_saliency.callbacks._working import is_complete, work
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
@@ -124,7 +124,8 @@ class EvaluationHooks(Callback):
         if validates_by_epochs(trainer):
             self._state.clock.start(self._state.spent)
         if not has_validation_images(trainer):
-            self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
+            reason = "there is no validation, or it has no images.  Give the training a validation loader."
+            self._state.settle(Fault(False, f"NoImages: {reason}"), consequence=NOTHING)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm, if an evaluation is due."""

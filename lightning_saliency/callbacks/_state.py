@@ -18,6 +18,7 @@ from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.subset import Subset
 
 SKIPPED: Final = "Skipped the explanations of this validation"
+NOTHING: Final = "Nothing is explained in this training"
 INCOMPLETE: Final = "Some results could not be logged"
 
 
