@@ -1,4 +1,4 @@
-"""What certainty costs: standard errors and decisions by the number of images, samples, steps and hosts.
+"""The cost of certainty: standard errors and decisions by the number of images, samples, steps and hosts.
 
 Evaluates networks of the training store after every second epoch as a monitor would, with one setting after another,
 and writes one row an evaluation and setting; rows that are in the table already are kept. The summary has, for each

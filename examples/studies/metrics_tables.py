@@ -9,7 +9,7 @@ from typing import Final
 TABLE: Final = Path(__file__).with_name("metrics.csv")
 TRAININGS: Final = "trainings"
 ENOUGH: Final = {"z": 3.0, "networks": 4, "order": 0.9, "confidence": 0.3}
-"""What a default metric must reach; fixed before the first row was written."""
+"""Bounds for a default metric; fixed before the first row was written."""
 Rows = Sequence[Mapping[str, str]]
 
 
