@@ -1,10 +1,10 @@
-"""The cost of certainty: standard errors and decisions by the number of images, samples, steps and hosts.
+"""Standard errors and decisions by the number of images, samples, steps and hosts: the price of certainty.
 
 Evaluates networks of the training store after every second epoch as a monitor would, with one setting after another,
 and writes one row an evaluation and setting; rows that are in the table already are kept. The summary has, for each
-setting, the standard errors and the share of evaluations whose decisions are those of the default setting. The presets
-were chosen on the trainings that the alarm's bounds were chosen on, and are reported on the later ones. With `--quick`
-one small network is trained and evaluated, which shows that the study runs and nothing else.
+setting, the standard errors and the share of evaluations whose decisions are those of the default setting. The
+trainings that the alarm's bounds were chosen on and the later ones are apart. With `--quick` one small network is
+trained and evaluated, which shows that the study runs and nothing else.
 """
 
 import argparse

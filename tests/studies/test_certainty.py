@@ -19,7 +19,8 @@ def run(folder):
     command = [sys.executable, str(STUDY), "--quick", "--rows", "rows.csv", "--output", "summary.csv"]
     process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
     assert process.returncode == 0, process.stderr[-2000:]
-    return (folder / "rows.csv").read_text(), list(csv.DictReader((folder / "summary.csv").open()))
+    summary = csv.DictReader((folder / "summary.csv").read_text().splitlines())
+    return (folder / "rows.csv").read_text(), list(summary)
 
 
 def test_fewer_images_have_a_larger_error_and_what_has_rows_is_not_evaluated_again(tmp_path):
