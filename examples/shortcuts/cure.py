@@ -46,7 +46,7 @@ FITTING: Final = {
 """The cue that holds each kind of sign best, written down before anything was trained on the last five of the signs."""
 
 ALLOWED: Final = {"level": ("level", "spectrum", "wide_frame"), "tint": ("colour", "spectrum")}
-"""The cues that may decide where a sign is the class: all cues that an alarm has named for it."""
+"""Cues that may decide where a sign is the class: all that an alarm has named for it."""
 
 
 def watch(allow: Sequence[str] = ()) -> SaliencyMonitor:

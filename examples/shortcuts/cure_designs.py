@@ -27,7 +27,7 @@ class Trial(NamedTuple):
     """One training: what is planted, and what is done against it.
 
     Attributes:
-        design: The planted sign, the network and the seed.
+        design: Sign, network and seed.
         condition: Keys of `cure.CONDITIONS`, joined by `+`.
     """
 

@@ -536,52 +536,6 @@ def test_an_alarm_that_does_not_end_calls_for_the_next_suspect(caplog):
     assert "follow the wide frame in spite of its swap, so the cue cell is swapped" in caplog.text
 
 
-def striped(count=60):
-    """Make noise over which stripes lie whose direction is the class."""
-    labels = torch.arange(count) % 2
-    rows = torch.sin(torch.arange(16.0) * torch.pi / 2)[:, None].expand(16, 16)
-    noise = 0.2 * torch.rand(count, 1, 16, 16, generator=torch.Generator().manual_seed(0))
-    return 0.4 + noise + 0.3 * torch.stack([rows, rows.T])[labels][:, None], labels
-
-
-class Stripes(Many):
-    def train_dataloader(self):
-        return DataLoader(TensorDataset(*striped()), 30, shuffle=True)
-
-    def val_dataloader(self):
-        return DataLoader(TensorDataset(*striped()), 60)
-
-
-class Powers(nn.Module):
-    """Reads the power of stripes in two directions, wherever they begin."""
-
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(()))
-
-    def forward(self, images):
-        across, down = (images.mean(dim=(1, dim)).diff().square().mean(dim=1) for dim in (3, 2))
-        return self.scale * torch.stack([across, down], dim=1)
-
-
-@pytest.mark.parametrize(
-    ("allow", "swap", "names"),
-    [
-        ([], None, ["texture", "fine_detail", "spectrum"]),
-        (["spectrum"], None, ["texture", "fine_detail"]),
-        ([], ["texture"], ["texture"]),
-    ],
-)
-def test_partners_are_swapped_with_a_cue_that_leaves_a_trace(allow, swap, names, caplog):
-    caplog.set_level("INFO")
-    swap = CueSwap(swap)
-    monitor = watch(cues=["texture", "spectrum"], allow=allow)
-    fit([swap, monitor], lambda: Classifier(Powers()), Stripes(), max_epochs=2)
-    assert swap.state_dict()["cure"]["epochs"] == dict.fromkeys(names, 1)
-    subject = "cue texture is" if len(names) == 1 else f"cues {', '.join(names).replace('_', ' ')} are"
-    assert f"Predictions follow the texture, so the {subject} swapped" in caplog.text
-
-
 def test_a_cue_of_the_users_own_is_swapped_after_its_alarm():
     swap = CueSwap()
     module, _ = cured(swap=swap, monitor=watch(cues=[Corner()], allow=["frame", "cell_0_0"]))
