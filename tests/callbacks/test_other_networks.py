@@ -320,3 +320,16 @@ def test_labels_of_several_classes_lead_to_sigmoids():
     assert len(messages) == 1
     assert 'Pass `activation="sigmoid"`' in messages[0]
     assert softmax != by_default
+
+
+@pytest.mark.parametrize("end", [nn.Softmax(dim=1), nn.LogSoftmax(dim=1)])
+def test_a_network_of_more_classes_than_the_data_is_none_of_features_after_a_softmax(end):
+    class Named(Patterns):
+        classes = ("a", "b", "c")
+
+    class Wide(Classifier):
+        def __init__(self):
+            super().__init__(nn.Sequential(features(), nn.Linear(8, 20), end))
+
+    preflight = SaliencyMonitor(num_images=6, **COLOURS, cues=()).check(Wide(), DataLoader(Named(18), 6))
+    assert preflight.class_names == Named.classes
