@@ -74,7 +74,8 @@ class ChannelShare(ExplanationMetric):
         shares = trial.once(_Shares(trial.name))
         if shares is None:
             return Measured(trial.maps.new_full((len(trial.images),), torch.nan))
-        return Measured(shares[:, list(dict.fromkeys(self._listed))].sum(dim=1).to(trial.maps.dtype))
+        chosen = torch.stack([shares[:, channel] for channel in dict.fromkeys(self._listed)])
+        return Measured(chosen.sum(dim=0).to(trial.maps.dtype))
 
     @property
     def _listed(self) -> tuple[int, ...]:
