@@ -48,7 +48,8 @@ def updated(metric: ExplanationMetric, model: nn.Module, images: Tensor, maps: T
     metric.update(model, images, maps, targets, **needs_alone(metric, maps))
 
 
-TWINS: dict[str, Any] = {
+TWINS: dict[str | tuple[str, str], Any] = {
+    ("Infidelity", "normalize"): False,
     "activation": "sigmoid",
     "canvas": "white",
     "channels": (0,),
@@ -57,7 +58,7 @@ TWINS: dict[str, Any] = {
     "lower_bound": 0.3,
     "mean": -3.0,
     "noise_level": 0.4,
-    "normalize": False,
+    "normalize": "intact",
     "num_images": 3,
     "num_samples": 6,
     "num_stages": 2,
@@ -72,7 +73,7 @@ TWINS: dict[str, Any] = {
     "steps": 5,
     "threshold": 0.7,
 }
-"""Another value of every hyper-parameter, by its name."""
+"""Another value of every hyper-parameter, by its name, or by class and name."""
 
 SITUATIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("Infidelity", "noise_level"): {"perturbation": "gaussian"},
@@ -89,9 +90,10 @@ PARAMETERS_OF_DIGITS = [pair for pair in PARAMETERS if pair[1] != "channels"]
 def twins(kind: Kind, parameter: str) -> dict[str, ExplanationMetric]:
     """Make two metrics that differ in one hyper-parameter alone."""
     situation = SITUATIONS.get((kind.__name__, parameter), {})
+    value = TWINS.get((kind.__name__, parameter), TWINS.get(parameter))
     return {
         "one": build_metric(kind, **situation),
-        "other": build_metric(kind, **(situation | {parameter: TWINS[parameter]})),
+        "other": build_metric(kind, **(situation | {parameter: value})),
     }
 
 

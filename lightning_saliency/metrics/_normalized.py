@@ -17,7 +17,7 @@ NORMALIZATIONS: Final = (None, "intact")
 
 
 class NormalizedMetric(ProbabilityMetric):
-    """A metric that can divide the target's probabilities by that of the intact image.
+    """A metric that can divide the target's probabilities by that of the intact image, up to 1.
 
     Args:
         normalize: `"intact"` divides, so that a score says which share of the prediction a map accounts for, whatever
@@ -47,9 +47,13 @@ class NormalizedMetric(ProbabilityMetric):
         """The metric's name, marked where it divides."""
         return super().usual_name if self.normalize is None else f"{super().usual_name}_{self.normalize}"
 
-    def relative(self, trial: Trial, curves: Tensor) -> Tensor:
-        """Divide curves (B, P) by the probability of the intact image, if that is asked for."""
+    def relative(self, trial: Trial, outcomes: Tensor) -> Tensor:
+        """Divide outcomes (B, P) by the probability of the intact image, if that is asked for.
+
+        A share is at most 1, so that an image of whose class the model is less sure than of that of a canvas does not
+        decide the mean alone.
+        """
         if self.normalize is None:
-            return curves
+            return outcomes
         intact = self.probabilities(trial, [Intact()])
-        return curves / intact.clamp(min=torch.finfo(intact.dtype).tiny)
+        return (outcomes / intact.clamp(min=torch.finfo(intact.dtype).tiny)).clamp(max=1)

@@ -35,7 +35,7 @@ class RCAP(NormalizedMetric, CanvasMetric, CurveMetric):
         lower_bound: Lowest quantile of the saliency.
         interval: Distance of the quantiles, which end below 1; at least 0.001.
         canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
-        normalize: `"intact"` divides by the probability of the intact image.
+        normalize: `"intact"` divides probabilities by that of the intact image, up to 1.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.

@@ -28,7 +28,7 @@ class ROAD(NormalizedMetric, OutcomeMetric, CurveMetric):
     Args:
         fractions: Fractions of the pixels to remove.
         noise_level: Standard deviation of the noise on removed pixels in units of the image's own range.
-        normalize: `"intact"` divides by the probability of the intact image.
+        normalize: `"intact"` divides probabilities by that of the intact image, up to 1.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
         seed: Seed of the noise, which is the same for every image.
         name: Key in results and logs.
@@ -80,9 +80,10 @@ class ROAD(NormalizedMetric, OutcomeMetric, CurveMetric):
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps."""
         most, least = self._outcomes_without("most", trial), self._outcomes_without("least", trial)
-        curves = self.relative(trial, least - most)
+        curves = least - most
         return Measured(curves.mean(dim=1), curves)
 
     def _outcomes_without(self, which: End, trial: Trial) -> Tensor:
         counts = [min(round(fraction * trial.num_positions), trial.num_positions - 1) for fraction in self.points]
-        return self.outcomes(trial, [Imputed(which, count, self.noise_level, self.seed) for count in counts])
+        changes = [Imputed(which, count, self.noise_level, self.seed) for count in counts]
+        return self.relative(trial, self.outcomes(trial, changes))

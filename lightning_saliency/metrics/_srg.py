@@ -29,7 +29,7 @@ class SRG(NormalizedMetric, CanvasMetric, OutcomeMetric, CurveMetric):
     Args:
         steps: Number of equal steps from the image to the canvas.
         canvas: The paint over removed pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
-        normalize: `"intact"` divides by the probability of the intact image.
+        normalize: `"intact"` divides probabilities by that of the intact image, up to 1.
         mean: Mean that the images were normalised with.
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
@@ -79,7 +79,8 @@ class SRG(NormalizedMetric, CanvasMetric, OutcomeMetric, CurveMetric):
         counts = [round(fraction * trial.num_positions) for fraction in self.points]
         most = [Removed(count, self.paint) for count in counts]
         least = [Kept(trial.num_positions - count, self.paint) for count in counts]
-        without_most, without_least = self.outcomes(trial, [*most, *least]).split(len(counts), dim=1)
-        curves = self.relative(trial, without_least - without_most)
+        outcomes = self.relative(trial, self.outcomes(trial, [*most, *least]))
+        without_most, without_least = outcomes.split(len(counts), dim=1)
+        curves = without_least - without_most
         shares = torch.tensor(counts, dtype=torch.float64) / trial.num_positions
         return Measured(torch.trapezoid(curves, shares.to(curves), dim=1), curves)

@@ -36,11 +36,24 @@ def test_a_surer_model_scores_the_same(kind):
     torch.testing.assert_close(3 * scores(kind(), 0.3), scores(kind(), 0.9))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [RCAP, Insertion, Deletion, SRG])
 def test_the_score_is_the_usual_one_over_the_probability_of_the_image(kind):
     images = IMAGES.abs() / IMAGES.abs().max()
     before = Sure(0.5)(images).softmax(dim=1)[torch.arange(5), TARGETS % 3]
-    torch.testing.assert_close(scores(kind(normalize="intact"), 0.5), scores(kind(), 0.5) / before)
+    one, other = kind(canvas="black", normalize="intact"), kind(canvas="black")  # on black nothing is more probable
+    torch.testing.assert_close(scores(one, 0.5), scores(other, 0.5) / before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_class_that_the_canvas_shows_better_than_the_image_counts_as_all_of_it(kind):
+    def model(images: Tensor) -> Tensor:
+        brightness = 30 * images.flatten(1).mean(dim=1, keepdim=True)
+        return torch.cat([-brightness, 0 * brightness], dim=1)
+
+    metric = kind(normalize="intact")
+    scores = metric.scores(model, torch.rand(4, 1, 6, 7), MAPS[:4], torch.zeros(4, dtype=torch.int64))
+    assert (scores.abs() <= 1 + 1e-6).all()
+    assert (scores >= metric.plot_lower_bound).all()
 
 
 @pytest.mark.parametrize("kind", KINDS)
