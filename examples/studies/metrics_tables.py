@@ -23,7 +23,7 @@ def table(rows: Rows) -> str:
     """List for every metric what it tells apart, by network where networks differ."""
     networks = _networks(rows)
     lines = [
-        "| metric | z over random | z over edges | order | z over redrawn | halves | truth | confidence | passes |",
+        "| metric | z over random | z over edges | order | z over redrawn | halves | truth | confidence | forwards |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for metric in dict.fromkeys(row["metric"] for row in rows):
