@@ -58,6 +58,16 @@ def test_solves_systems_that_need_coarser_grids(space, kind):
     torch.testing.assert_close(impute(image, missing)[0], expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_filled_as_exactly_as_it_can_be_written(dtype):
+    images = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(3)).to(dtype)
+    missing = torch.zeros(1, 24, 24, dtype=torch.bool)
+    missing[:, 4:20, 3:] = True
+    filled = impute(images, missing)
+    assert filled.dtype == dtype
+    torch.testing.assert_close(filled, impute(images.double(), missing).to(dtype), atol=1e-3, rtol=1e-2)
+
+
 def test_an_image_does_not_feel_its_neighbours():
     images = torch.rand(4, 3, 8, 8, dtype=torch.float64)
     missing = torch.rand(4, 8, 8) < torch.tensor([0.1, 0.5, 0.9, 0.0]).reshape(4, 1, 1)
