@@ -38,10 +38,10 @@ class ExpectedGradients(CompleteMethod):
             `"positive"`, `"negative"` or `"absolute"`.
         guide: Weight of features whose gradients vary little over the draws, as in `GuidedAbsoluteGrad`.
         percentile: Quantile of the variance in [0, 1) above which a feature counts fully; 0 is no guide.
-        name: Key in results and logs.
         reference_classes: Which references an image is compared with, by the class that is explained: `"all"`,
             those of the `"same"` class, or of `"other"` ones. The last two need `References(images, labels)`, or a
             number, with which the monitor draws them with their labels.
+        name: Key in results and logs.
 
     Features that an image has in common with its references get no relevance: a watermark that is on all of them is
     hidden. If only some classes have it, compare with `"other"` classes. References of the `"same"` class show how an
@@ -73,8 +73,8 @@ class ExpectedGradients(CompleteMethod):
     aggregation: Aggregation = "signed"
     guide: Guide | None = None
     percentile: float = 0.85
-    name: str = "expected_gradients"
     reference_classes: ReferenceClasses = field(default="all", kw_only=True)
+    name: str = "expected_gradients"
 
     def __post_init__(self) -> None:
         """Check the arguments."""

@@ -564,6 +564,7 @@ def test_an_alarm_that_cannot_ring_is_refused_in_set_up(monitors, message):
 
 
 @pytest.mark.filterwarnings("ignore:.*Skipped the explanations")
+@pytest.mark.filterwarnings("ignore:.*Nothing is explained in this training")
 def test_a_training_without_validation_is_told_that_no_alarm_can_ring():
     with pytest.warns(UserWarning, match="There is no validation, so no alarm can ring"):
         fit([watch(), CueSwap()], cheat, Marked(), limit_val_batches=0, max_epochs=1)
