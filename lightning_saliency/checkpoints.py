@@ -183,8 +183,8 @@ def evaluate_checkpoints(
         data: A validation loader, or a data module that has one.
         paths: Checkpoints of Lightning. They are loaded with `weights_only=True`.
         output: Folder for event files and `saliency.csv`, new or that of an earlier call.
-        monitor: Holds the arguments of the evaluation; by default those of `SaliencyMonitor()`. Its `max_seconds` and
-            `every_n_epochs` have no effect.
+        monitor: Holds the arguments of the evaluation; by default those of `SaliencyMonitor()`. Its `max_seconds`,
+            `max_fraction_of_epoch` and `every_n_epochs` have no effect.
         accelerator: As in `Trainer`, which is not run.
 
     Returns:

@@ -187,7 +187,7 @@ def by_name(argument: str, members: Sequence[Named] | Mapping[str, Named]) -> di
         if isinstance(member, type) or not callable(member):
             raise TypeError(
                 f"Expected `{argument}` to hold instances that can be called, but got {member!r}: "
-                "make an instance, or wrap it in a function."
+                "make an instance, or wrap it in a function (in a Hydra configuration, write `_convert_: all`)."
             )
     pairs = list(members.items()) if isinstance(members, Mapping) else [(_name_of(m, argument), m) for m in members]
     names = [name for name, _ in pairs]

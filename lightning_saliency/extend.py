@@ -17,6 +17,7 @@ from lightning_saliency.methods import SaliencyMethod
 from lightning_saliency.methods._stream_method import StreamMethod
 from lightning_saliency.metrics import Change, ExplanationMetric, Intact, Measured, Trial
 from lightning_saliency.passes.points import Clean, Noise
+from lightning_saliency.passes.references import References
 from lightning_saliency.passes.relevance_rules import Portion, RelevanceRule
 from lightning_saliency.passes.statistics import Mean, MeanSquare, Variance
 from lightning_saliency.passes.stream import Reading
@@ -36,6 +37,7 @@ __all__ = [
     "Noise",
     "Portion",
     "Reading",
+    "References",
     "RelevanceRule",
     "SaliencyMethod",
     "StreamMethod",

@@ -48,15 +48,17 @@ def updated(metric: ExplanationMetric, model: nn.Module, images: Tensor, maps: T
     metric.update(model, images, maps, targets, **needs_alone(metric, maps))
 
 
-TWINS: dict[str, Any] = {
+TWINS: dict[str | tuple[str, str], Any] = {
+    ("Infidelity", "normalize"): False,
     "activation": "sigmoid",
     "canvas": "white",
+    "channels": (0,),
     "fractions": (0.3, 0.6),
     "interval": 0.05,
     "lower_bound": 0.3,
     "mean": -3.0,
     "noise_level": 0.4,
-    "normalize": False,
+    "normalize": "intact",
     "num_images": 3,
     "num_samples": 6,
     "num_stages": 2,
@@ -71,7 +73,7 @@ TWINS: dict[str, Any] = {
     "steps": 5,
     "threshold": 0.7,
 }
-"""Another value of every hyper-parameter, by its name."""
+"""Another value of every hyper-parameter, by its name, or by class and name."""
 
 SITUATIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("Infidelity", "noise_level"): {"perturbation": "gaussian"},
@@ -81,18 +83,23 @@ SITUATIONS: dict[tuple[str, str], dict[str, Any]] = {
 """Other hyper-parameters under which one matters, by class and name."""
 
 PARAMETERS = [(kind, field.name) for kind in METRICS for field in fields(kind.Spec)]
+# The digits have one channel.
+PARAMETERS_OF_DIGITS = [pair for pair in PARAMETERS if pair[1] != "channels"]
 
 
 def twins(kind: Kind, parameter: str) -> dict[str, ExplanationMetric]:
     """Make two metrics that differ in one hyper-parameter alone."""
     situation = SITUATIONS.get((kind.__name__, parameter), {})
+    value = TWINS.get((kind.__name__, parameter), TWINS.get(parameter))
     return {
         "one": build_metric(kind, **situation),
-        "other": build_metric(kind, **(situation | {parameter: TWINS[parameter]})),
+        "other": build_metric(kind, **(situation | {parameter: value})),
     }
 
 
-@pytest.mark.parametrize(("kind", "parameter"), PARAMETERS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize(
+    ("kind", "parameter"), PARAMETERS_OF_DIGITS, ids=lambda value: getattr(value, "__name__", value)
+)
 def test_two_that_differ_in_one_hyper_parameter_score_together_as_alone(kind: Kind, parameter: str) -> None:
     model, (images, targets) = trained_on_digits(), (part[:60] for part in digits())
     maps, metrics = images[:, 0] * random_maps(60), twins(kind, parameter)
@@ -140,6 +147,8 @@ def test_it_scores_every_image_with_a_finite_number_in_range(kind: Kind) -> None
 
 
 def test_images_differ_on_a_trained_network(kind: Kind) -> None:
+    if kind.__name__ == "ChannelShare":
+        pytest.skip("digits have one channel, whose share is 1")
     images, labels = digits()
     maps = images[:30, 0] * random_maps(30)
     scores = scored(build_metric(kind), trained_on_digits(), images[:30], maps, labels[:30])

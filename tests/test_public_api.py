@@ -26,10 +26,10 @@ PUBLIC = {
     "lightning_saliency.evaluation": "",
     "lightning_saliency.extend": (
         "Change ClassLogit Clean Cue DriftMeasure ExplanationMetric Intact Mean MeanSquare Measured Noise Portion "
-        "Reading RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
+        "Reading References RelevanceRule SaliencyMethod StreamMethod Target Trial Variance write_picture write_text"
     ),
     "lightning_saliency.loggers": (
-        "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_text"
+        "Chart Folder shows_pictures write_hyperparameters write_layout write_picture write_pictures write_text"
     ),
     "lightning_saliency.following": (
         "Alarm Effect Estimate Following alarm explain_donors follow largest_excess place_map refine"
@@ -42,11 +42,11 @@ PUBLIC = {
         "SaliencyMethod ScoreCAM SmoothGrad SmoothGradCAMPlusPlus SquareGrad VarGrad XGradCAM"
     ),
     "lightning_saliency.metrics": (
-        "Allegiance AverageDrop AverageGain AverageIncrease Change ClassSensitivity CompletenessGap "
+        "Allegiance AverageDrop AverageGain AverageIncrease Change ChannelShare ClassSensitivity CompletenessGap "
         "Complexity Covered CurveMetric Deletion EffectiveComplexity ExplanationMetric Imputed Infidelity "
         "Insertion Intact Kept LaidOver LogCoshDice MapMAE MaskIoU MaxSensitivity Measured Noised "
         "Normalization Paint ParameterRandomization PointingGame RCAP ROAD Recovered RelevanceMass "
-        "RelevanceRank Removed RemovedAbove Shared Sparseness Trial center_shift masks_from_boxes spearman "
+        "RelevanceRank Removed RemovedAbove SRG Shared Sparseness Trial center_shift masks_from_boxes spearman "
         "ssim top_k_iou"
     ),
     "lightning_saliency.monitor": "",

@@ -24,8 +24,10 @@ RIVALS: Final = {
 GROUPS: Final[dict[str, Callable[[Mapping[str, str]], bool]]] = {
     "digits, other seeds": lambda row: row["domain"] == "digits",
     "CIFAR-10, other seeds": lambda row: row["domain"] == "cifar" and row["network"] != "resnet20",
+    "four and five classes of CIFAR-10": lambda row: row["domain"] in ("animals", "vehicles"),
     "two classes of CIFAR-10": lambda row: row["domain"] == "pair" and row["network"] != "resnet20",
     "trained ResNet-20, fine-tuned": lambda row: row["network"] == "resnet20",
+    "EfficientNet-Lite0 at 112 px, fine-tuned": lambda row: row["network"] == "lite0",
     "kinds that the study had not": lambda row: row["new_kind"] == "1",
     "all of these": lambda row: True,
 }

@@ -12,9 +12,12 @@ from typing import Final
 from signs import SIGNS
 
 CONTROLS: Final = ("clean", "random", "rare", "few", "weak", "noise", "augment")
+WAYS: Final = ("augment", "erase", "decay", "smooth")
+"""Other ways to train: moved images, erased squares, decay of weights, smooth labels."""
 SECONDS: Final = {"digits": 4, "even": 3, "cifar": 9, "animals": 7, "vehicles": 7, "pair": 5}
 """Estimated seconds of one training with its evaluations on one core, for small networks."""
 TRUNK_SECONDS: Final = 80
+ENLARGED_SECONDS: Final = 150
 LATER: Final = 1000
 """Seeds from here on belong to trainings that were run after the choice."""
 
@@ -27,7 +30,8 @@ class Design:
         domain: A key of `images.CLASSES`.
         kind: Kind of sign, `"none"` for clean images.
         agreement: Share of training and validation images whose sign stands for their class.
-        control: `"planted"`, or one of `CONTROLS` for a network that cannot learn a shortcut.
+        control: `"planted"`, one of `CONTROLS` for a network that cannot learn a shortcut, or one of `WAYS`, with signs
+            or without.
         network: Architecture.
         seed: Seed of weights, order and signs.
         epochs: Number of epochs.
@@ -55,6 +59,8 @@ class Design:
     @property
     def seconds(self) -> int:
         """Estimate of its cost."""
+        if self.domain == "enlarged":
+            return ENLARGED_SECONDS
         return TRUNK_SECONDS if self.network == "resnet20" else SECONDS[self.domain]
 
 
@@ -62,7 +68,8 @@ def designs(quick: bool = False) -> list[Design]:
     """List all trainings, first those that nothing was chosen on."""
     if quick:
         return [Design("even", "frame", epochs=3), Design("even", control="clean", epochs=3)]
-    return sorted([*_later(), *_digits(), *_cifar(), *_trunks()], key=lambda design: design.chosen_on)
+    every = [*_later(), *_later_again(), *_enlarged(), *_digits(), *_cifar(), *_trunks()]
+    return sorted(every, key=lambda design: design.chosen_on)
 
 
 def _digits() -> Iterator[Design]:
@@ -119,3 +126,28 @@ def _later() -> Iterator[Design]:
         yield Design("cifar", kind, (0.9, 1.0)[number % 2], network="resnet20", seed=LATER + 800 + number, epochs=2)
     for seed, control in enumerate(("clean", "augment", "noise", "few")):
         yield Design("cifar", control=control, network="resnet20", seed=LATER + 900 + seed, epochs=2)
+
+
+def _later_again() -> Iterator[Design]:
+    """Yield more trainings after the choice, above all honest ones and ones of few classes."""
+    networks = ("vit", "flat", "gap")
+    for domain, control, seed in product(("digits", "cifar"), ("clean", "augment", "noise", "few", "weak"), range(3)):
+        epochs = 6 if domain == "digits" else 8
+        yield Design(domain, control=control, network=networks[seed], seed=LATER + 1000 + seed, epochs=epochs)
+    for domain, control, seed in product(("animals", "vehicles"), ("clean", "augment", "noise"), range(2)):
+        yield Design(domain, control=control, network=networks[seed], seed=LATER + 1100 + seed, epochs=8)
+    for number, (domain, kind) in enumerate(
+        product(("animals", "vehicles"), ("place", "frame", "tint", "tag", "line", "level"))
+    ):
+        agreement = (0.9, 1.0)[number % 2]
+        yield Design(domain, kind, agreement, network=networks[number % 3], seed=LATER + 1200 + number, epochs=8)
+
+
+def _enlarged() -> Iterator[Design]:
+    kinds = ("place", "level", "one_class", "texture", "frame", "tag", "tint", "interior")
+    for number, kind in enumerate(kinds):
+        agreement = (1.0, 0.9)[number % 2]
+        yield Design("enlarged", kind, agreement, network="lite0", seed=LATER + 1300 + number, epochs=2)
+    for seed, control in enumerate(("clean", "augment", "noise", "random")):
+        kind = "frame" if control == "random" else "none"
+        yield Design("enlarged", kind, control=control, network="lite0", seed=LATER + 1400 + seed, epochs=2)

@@ -19,12 +19,15 @@ CLASSES: Final[dict[str, tuple[int, ...]]] = {
     "vehicles": (0, 1, 8, 9),
     "even": (0, 2, 4, 6, 8),
     "pair": (3, 5),
+    "enlarged": tuple(range(10)),
 }
-"""Classes of each domain; `even` are digits, all but `digits` and `even` of CIFAR-10."""
+"""Classes of each domain; `even` are digits, all but `digits` and `even` of CIFAR-10, `enlarged` at 112 px."""
+ENLARGED_SIDE: Final = 112
+NUM_ENLARGED: Final = 1000
 
 
 class Images(NamedTuple):
-    """Images (N, 3, 32, 32) with labels (N,) that count from zero."""
+    """Images (N, 3, H, W) with labels (N,) that count from zero."""
 
     images: Tensor
     labels: Tensor
@@ -47,13 +50,18 @@ def read_domain(name: str) -> Domain:
     """
     domain = _digits() if name in ("digits", "even") else _cifar()
     parts = [_of_classes(part, CLASSES[name]) for part in domain]
-    return Domain(*parts)
+    return Domain(*map(_enlarged, parts)) if name == "enlarged" else Domain(*parts)
 
 
 def _of_classes(part: Images, classes: tuple[int, ...]) -> Images:
     kept = torch.isin(part.labels, torch.tensor(classes))
     labels = torch.tensor([classes.index(int(label)) for label in part.labels[kept]])
     return Images(part.images[kept], labels)
+
+
+def _enlarged(part: Images) -> Images:
+    images, labels = part.images[:NUM_ENLARGED], part.labels[:NUM_ENLARGED]
+    return Images(functional.interpolate(images, size=ENLARGED_SIDE, mode="bicubic").clamp(0, 1), labels)
 
 
 @cache

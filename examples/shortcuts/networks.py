@@ -1,4 +1,4 @@
-"""Small networks of the shortcut studies, for images (B, 3, 32, 32) in [0, 1]."""
+"""Networks of the shortcut studies, for images (B, 3, H, W) in [0, 1]: all but `lite0` small ones, for 32 pixels."""
 
 import os
 import sys
@@ -16,11 +16,16 @@ from cifar_resnet import MEAN, STD, load_network
 
 
 def build(name: str, num_classes: int) -> nn.Module:
-    """Return a network with its first weights; `resnet20` is trained on CIFAR-10, except for its last layer."""
+    """Return a network with its first weights.
+
+    Those of `resnet20` are trained on CIFAR-10, those of `lite0` on ImageNet, except for the last layer.
+    """
     if name == "flat":
         return flat_network(num_classes)
     if name == "gap":
         return gap_network(num_classes)
+    if name == "lite0":
+        return _lite0(num_classes)
     return SmallViT(num_classes) if name == "vit" else _trained_trunk(num_classes)
 
 
@@ -46,3 +51,11 @@ def _trained_trunk(num_classes: int) -> nn.Module:
     network = load_network(Path(os.environ["LIGHTNING_SALIENCY_DATA"])).requires_grad_(True)
     network.linear = nn.Linear(64, num_classes)
     return nn.Sequential(Normalize(MEAN, STD), network)
+
+
+def _lite0(num_classes: int) -> nn.Module:
+    import imagenet  # needs a wheel
+
+    network = imagenet.load_lite0()
+    network.classifier = nn.Linear(imagenet.WIDTH, num_classes)
+    return nn.Sequential(Normalize(imagenet.MEAN, imagenet.STD), network)

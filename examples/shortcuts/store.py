@@ -5,7 +5,7 @@ is trained anew from its seed.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -21,6 +21,8 @@ BATCH: Final = 64
 FEW: Final = 150
 RARE: Final = 0.05
 WRONG_LABELS: Final = 0.2
+SMOOTHING: Final = 0.2
+DECAY: Final = 3.0
 
 
 class Training(NamedTuple):
@@ -131,20 +133,29 @@ def _mislabelled(labels: Tensor, classes: int, seed: int) -> Tensor:
 def _epochs(design: Design, data: Domain) -> Iterator[dict[str, Tensor]]:
     torch.manual_seed(design.seed)
     network = build(design.network, num_classes(data)).train()
-    weak = design.control == "weak"
-    optimizer = torch.optim.Adam(network.parameters(), 1e-4 if weak else 2e-3)
-    if design.network == "resnet20":
-        optimizer = torch.optim.Adam(network.parameters(), 1e-4 if weak else 5e-4)
+    optimizer = _optimizer(network, design)
+    smoothing = SMOOTHING if design.control == "smooth" else 0.0
     for _ in range(design.epochs):
         for rows in torch.randperm(len(data.train.labels)).split(BATCH):
             if len(rows) == 1:
                 continue  # BatchNorm needs two
-            images = data.train.images[rows]
-            images = _augmented(images) if design.control == "augment" else images
+            images = CHANGES.get(design.control, _same)(data.train.images[rows])
             optimizer.zero_grad()
-            functional.cross_entropy(network(images), data.train.labels[rows]).backward()
+            functional.cross_entropy(network(images), data.train.labels[rows], label_smoothing=smoothing).backward()
             optimizer.step()
         yield {key: value.clone() for key, value in network.state_dict().items()}
+
+
+def _optimizer(network: nn.Module, design: Design) -> torch.optim.Optimizer:
+    usual = 5e-4 if design.network in ("resnet20", "lite0") else 2e-3
+    rate = 1e-4 if design.control == "weak" else usual
+    if design.control == "decay":
+        return torch.optim.AdamW(network.parameters(), rate, weight_decay=DECAY)
+    return torch.optim.Adam(network.parameters(), rate)
+
+
+def _same(images: Tensor) -> Tensor:
+    return images
 
 
 def _augmented(images: Tensor) -> Tensor:
@@ -153,3 +164,15 @@ def _augmented(images: Tensor) -> Tensor:
     top, left = torch.randint(7, (2,)).tolist()
     moved = padded[:, :, top : top + images.shape[2], left : left + images.shape[3]]
     return moved.flip(3) if torch.rand(()) < 0.5 else moved
+
+
+def _erased(images: Tensor) -> Tensor:
+    """Fill a square of half the side with the mean of the batch, at one place of the batch."""
+    side = images.shape[-1] // 2
+    top, left = torch.randint(side + 1, (2,)).tolist()
+    erased = images.clone()
+    erased[:, :, top : top + side, left : left + side] = images.mean()
+    return erased
+
+
+CHANGES: Final[dict[str, Callable[[Tensor], Tensor]]] = {"augment": _augmented, "erase": _erased}

@@ -89,11 +89,13 @@ def _of_all(
 
 
 def _with_share(outcome: Outcome, clock: EpochClock | None, settings: Settings) -> Outcome:
-    """Add which share of the epoch went into evaluations, by the clock of one process."""
+    """Add which share of the epoch went into evaluations, and the rest of its time, by the clock of one process."""
     if clock is None or outcome.fault is not None:
         return outcome
-    share = Scalar(clock.share(outcome.seconds), None, outcome.num_read)
-    return replace(outcome, scalars={**outcome.scalars, str(LoggedName(settings.name, "fraction_of_epoch")): share})
+    clock.add(outcome.seconds)
+    share = Scalar(clock.share, None, outcome.num_read)
+    scalars = {**outcome.scalars, str(LoggedName(settings.name, "fraction_of_epoch")): share}
+    return replace(outcome, scalars=scalars, training_seconds=clock.training_seconds)
 
 
 def _panels(parts: Sequence[list[int]], number: int) -> list[int]:

@@ -6,8 +6,9 @@ does not grow with the number of the others.
 """
 
 import pickle
+import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import lightning.pytorch as pl
 import torch
@@ -17,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lightning_saliency.monitor.fault import Fault, first_fault
 
 Content = TypeVar("Content")
+FAULTS: Final = "lightning_saliency/faults"
 
 
 def send_to_first(content: Content, trainer: pl.Trainer) -> list[Content]:
@@ -62,6 +64,20 @@ def tell_everyone(content: Content, trainer: pl.Trainer) -> Content:
 def agree_on_fault(fault: Fault | None, trainer: pl.Trainer) -> Fault | None:
     """Return the first fault of any process, on every process."""
     return tell_everyone(first_fault(send_to_first(fault, trainer)), trainer)
+
+
+def have_all_failed(trainer: pl.Trainer, patience: float) -> bool:
+    """Return whether every process comes here within some seconds.
+
+    It is no collective: processes that did not fail may wait in one already. Each counts itself in the group's store.
+    """
+    store = distributed.distributed_c10d._get_default_store()
+    number, size, deadline = store.add(FAULTS, 1), trainer.world_size, time.monotonic() + patience
+    awaited = -(-number // size) * size  # of earlier faults each process has been counted, too
+    while number < awaited and time.monotonic() < deadline:
+        time.sleep(0.1)
+        number = store.add(FAULTS, 0)
+    return bool(number >= awaited)
 
 
 def first_buffers(trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, Tensor]:

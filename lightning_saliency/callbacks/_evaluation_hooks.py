@@ -14,11 +14,17 @@ from lightning_saliency.callbacks._asked_names import awaits_values
 from lightning_saliency.callbacks._dashboard import enter_run, write_charts
 from lightning_saliency.callbacks._distributed import tell_everyone
 from lightning_saliency.callbacks._kept_values import keep_values
-from lightning_saliency.callbacks._lightning import evaluates_in, has_validation_images, is_fresh, refuse_namesakes
+from lightning_saliency.callbacks._lightning import (
+    evaluates_in,
+    has_validation_images,
+    is_fresh,
+    refuse_namesakes,
+    validates_by_epochs,
+)
 from lightning_saliency.callbacks._reporting import report
 from lightning_saliency.callbacks._results import ResultsFile
 from lightning_saliency.callbacks._sharding import refuse_unshardable
-from lightning_saliency.callbacks._state import INCOMPLETE, MonitorState
+from lightning_saliency.callbacks._state import INCOMPLETE, NOTHING, MonitorState
 from lightning_saliency.callbacks._working import is_complete, work
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
@@ -110,14 +116,16 @@ class EvaluationHooks(Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, also where training goes on in the middle of an epoch, and let others read the last values."""
-        self._state.clock.start(self._state.spent)
+        self._state.clock.start(self._state.spent, is_rest=self._state.resumed)
         keep_values(trainer, pl_module, self._state)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Note the time, of which explaining takes a share, and say if there will be nothing to explain."""
-        self._state.clock.start(self._state.spent)
+        if validates_by_epochs(trainer):
+            self._state.clock.start(self._state.spent)
         if not has_validation_images(trainer):
-            self._state.settle(Fault(False, "NoImages: there is no validation, or it has no images"))
+            reason = "there is no validation, or it has no images.  Give the training a validation loader."
+            self._state.settle(Fault(False, f"NoImages: {reason}"), consequence=NOTHING)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Arm, if an evaluation is due."""
@@ -168,6 +176,8 @@ class EvaluationHooks(Callback):
             # Monitors of one trainer watch one run.
             self._state.run_id = _monitors(trainer)[0]._state.run_id
             report(trainer, pl_module, self._state, run, [monitor.settings for monitor in _monitors(trainer)])
+        if not validates_by_epochs(trainer):
+            self._state.clock.start(self._state.spent)
 
     on_test_batch_start = on_validation_batch_start
     on_test_batch_end = on_validation_batch_end

@@ -107,9 +107,11 @@ def network_in(pl_module: pl.LightningModule, settings: Settings) -> nn.Module:
         ValueError: If there is no such attribute, or the module itself was chosen and has no forward.
     """
     if settings.model is None and not overrides(pl_module, pl.LightningModule, "forward"):
+        parts = [repr(name) for name, part in pl_module.named_children() if any(True for _ in part.parameters())]
         raise ValueError(
             f"{type(pl_module).__name__} must have a `forward` from images to logits, but got none.  "
-            "Pass `model`, the name of the attribute that holds the network."
+            "Pass `model`, the name of the attribute that holds the network, or a function of the module and images."
+            + (f"  Attributes with parameters: {', '.join(parts)}." if parts else "")
         )
     return network_of(pl_module, settings.model, settings.output)
 
@@ -139,13 +141,31 @@ def validates_at_epoch_end(trainer: pl.Trainer) -> bool:
     return batches % interval == 0
 
 
-def move_before_checkpoints(trainer: pl.Trainer, first: Sequence[pl.Callback]) -> None:
-    """Move some callbacks before all other ones that save; Lightning has put these at the end."""
+def validates_by_epochs(trainer: pl.Trainer) -> bool:
+    """Return whether validations are counted from the start of each epoch, and not by batches of the whole training."""
+    return trainer.check_val_every_n_epoch is not None
+
+
+def move_before_checkpoints(trainer: pl.Trainer, first: Sequence[pl.Callback]) -> list[pl.Callback]:
+    """Move some callbacks before all other ones that save, and return the order before.
+
+    Lightning has put those that save at the end.
+    """
     callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
     others = [callback for callback in callbacks if callback not in first]
     saving = [callback for callback in others if is_kind(callback, Checkpoint)]
     rest = [callback for callback in others if callback not in saving]
     trainer.callbacks = [*rest, *first, *saving]  # type: ignore[attr-defined]
+    return callbacks
+
+
+def move_back(trainer: pl.Trainer, order: Sequence[pl.Callback]) -> None:
+    """Give callbacks the order they had; those that have come since stay at the end."""
+    callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set at run time
+    places = {callback: place for place, callback in enumerate(order)}
+    trainer.callbacks = sorted(  # type: ignore[attr-defined]
+        callbacks, key=lambda callback: places.get(callback, len(places))
+    )
 
 
 def evaluation_loop(trainer: pl.Trainer) -> Any:

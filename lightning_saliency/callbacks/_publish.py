@@ -13,7 +13,7 @@ from lightning_saliency.callbacks._dashboard import charts
 from lightning_saliency.callbacks._distributed import send_to_first, tell_everyone
 from lightning_saliency.callbacks._lightning import log_folder
 from lightning_saliency.callbacks._table import append_rows
-from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_picture, write_text
+from lightning_saliency.loggers import Folder, shows_pictures, write_layout, write_pictures, write_text
 from lightning_saliency.monitor._markup import escaped
 from lightning_saliency.monitor.alarms import Watch, sentence
 from lightning_saliency.monitor.card import card
@@ -139,8 +139,7 @@ def write_results(
             write_text(logger, card_name(start), text, step)
         if decision.state:
             write_text(logger, alarm_name(start), escaped(sentence(publication.watch, settings)), step)
-        for tag, picture in pictures.items():
-            write_picture(logger, tag, picture, step)
+        write_pictures(logger, pictures, step)
     # Last, so that a run killed before has no rows of an evaluation that it repeats.
     origin = (SCHEMA, publication.stage, publication.run)
     scores = ((*origin, *row) for row in rows(evaluation, epoch, step))

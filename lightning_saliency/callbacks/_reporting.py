@@ -15,6 +15,7 @@ from lightning_saliency.callbacks._publish import Publication, publish
 from lightning_saliency.callbacks._run import Run
 from lightning_saliency.callbacks._state import INCOMPLETE, SKIPPED, MonitorState
 from lightning_saliency.monitor.alarms import Watch
+from lightning_saliency.monitor.budget import budget_of
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluated import Evaluated
 from lightning_saliency.monitor.fault import Fault
@@ -160,15 +161,15 @@ def _remember(state: MonitorState, conclusion: Conclusion) -> None:
 def _keep_to_budget(state: MonitorState, outcome: Outcome) -> None:
     """Fix batches and, after the first evaluation, images for the rest of the run, the same on every process."""
     state.settings = replace(state.settings, max_batch_size=outcome.batch_size)
-    most = state.settings.max_seconds
-    if most is None:
+    budget = budget_of(state.settings, outcome.training_seconds)
+    if budget is None:
         return
     affordable = state.settings.num_images
-    if outcome.seconds > most:
-        affordable = max(1, int(outcome.num_read * most / outcome.seconds))
+    if outcome.seconds > budget.seconds:
+        affordable = max(1, int(outcome.num_read * budget.seconds / outcome.seconds))
         state.warn(
             "budget",
-            f"Explaining {outcome.num_read} images took {outcome.seconds:.1f} s (limit {most:g} s). "
+            f"Explaining {outcome.num_read} images took {outcome.seconds:.1f} s (limit {budget}). "
             f"Using {affordable} image(s) from now on.",
         )
     state.afford(affordable)

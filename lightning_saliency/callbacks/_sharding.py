@@ -1,12 +1,17 @@
 """Modules whose parameters are spread over processes: every pass is a collective, so that all run equally many."""
 
+from typing import Final
+
 import lightning.pytorch as pl
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 from lightning_saliency._name_spaces import is_kind
 from lightning_saliency._saliency_method import as_method
+from lightning_saliency.callbacks._distributed import have_all_failed
 from lightning_saliency.metrics import ParameterRandomization
 from lightning_saliency.monitor.config import Settings
+
+PATIENCE: Final = 10.0
 
 
 def is_sharded(trainer: pl.Trainer) -> bool:
@@ -35,6 +40,19 @@ def refuse_unshardable(trainer: pl.Trainer, settings: Settings) -> None:
         )
 
 
+def go_on_only_together(trainer: pl.Trainer, error: Exception) -> None:
+    """Let a fault be skipped only if all processes have it, since others would wait for this one in their next pass.
+
+    Raises:
+        RuntimeError: If others do not fail within some seconds, from the fault.
+    """
+    if is_sharded(trainer) and trainer.world_size > 1 and not have_all_failed(trainer, PATIENCE):
+        raise RuntimeError(
+            f"Explaining failed on process {trainer.global_rank} alone, and the others wait for it in a pass, "
+            f"so that training cannot go on: {type(error).__name__}: {error}"
+        ) from error
+
+
 def share_of(indices: list[int], trainer: pl.Trainer) -> list[int]:
     """Return this process's images, and where passes are collectives as many as others have.
 
@@ -55,6 +73,8 @@ def _culprits(settings: Settings) -> list[str]:
         culprits.append("`max_batch_size` 'auto'")
     if settings.max_seconds is not None:
         culprits.append("`max_seconds`")
+    if settings.max_fraction_of_epoch is not None:
+        culprits.append("`max_fraction_of_epoch`")
     if settings.min_confidence > 0:
         culprits.append("`min_confidence`")
     culprits += [

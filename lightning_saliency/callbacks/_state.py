@@ -11,14 +11,14 @@ from lightning_saliency.monitor._clock import EpochClock
 from lightning_saliency.monitor.alarms import Watch
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.fault import Fault
-from lightning_saliency.monitor.history import Record, new_run
+from lightning_saliency.monitor.history import Record, new_run, newest
 from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.preflight import Preflight
 from lightning_saliency.monitor.results import Evaluation
 from lightning_saliency.monitor.subset import Subset
 
-LONGEST_HISTORY: Final = 1000
 SKIPPED: Final = "Skipped the explanations of this validation"
+NOTHING: Final = "Nothing is explained in this training"
 INCOMPLETE: Final = "Some results could not be logged"
 
 
@@ -40,7 +40,7 @@ class MonitorState:
         compares_images: Whether the images may be other ones than those that are remembered.
         introduced: Whether loggers have the card and the charts.
         swaps: The sentence of the last card on the cues that are swapped in training.
-        affordable: The number of images that `max_seconds` allows, once it is known.
+        affordable: The number of images that the budgets of time allow, once it is known.
         interrupted: Epoch and step of an evaluation that did not end.
         preflight: The subject and the cost, as the first images have shown them.
         last: The results of the last evaluation.
@@ -81,7 +81,7 @@ class MonitorState:
 
     def add(self, record: Record, *, writes: bool) -> None:
         """Append the record of an evaluation, on the first process also for the one that started it."""
-        self.records = [*self.history, record][-LONGEST_HISTORY:]
+        self.records = newest([*self.history, record])
         if writes:
             try:
                 self.results.write({"run": self.run_id, "history": [record.state() for record in self.records]})
@@ -109,13 +109,13 @@ class MonitorState:
         interrupted = contents["interrupted"]
         self.interrupted = None if interrupted is None else (interrupted[0], interrupted[1])
         self.resumed = True
-        if self.settings.max_seconds is not None and contents["affordable"] is not None:
+        if self.settings.has_budget and contents["affordable"] is not None:
             self.afford(contents["affordable"])
 
     def afford(self, num_images: int) -> None:
         """Fix the number of images for the rest of the run."""
         self.affordable = num_images
-        self.settings = replace(self.settings, num_images=num_images, max_seconds=None)
+        self.settings = replace(self.settings, num_images=num_images, max_seconds=None, max_fraction_of_epoch=None)
 
     def settle(self, fault: Fault, error: Exception | None = None, consequence: str = SKIPPED) -> None:
         """Raise on every process, or warn and go on."""

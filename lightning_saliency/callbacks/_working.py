@@ -16,6 +16,7 @@ from lightning_saliency._signals import signals_held
 from lightning_saliency.callbacks._lightning import evaluation_loop, reading_of
 from lightning_saliency.callbacks._progress import showing_progress
 from lightning_saliency.callbacks._run import Run
+from lightning_saliency.callbacks._sharding import go_on_only_together
 from lightning_saliency.callbacks._silence import silenced
 from lightning_saliency.callbacks._state import MonitorState
 from lightning_saliency.following import Alarm
@@ -53,6 +54,7 @@ def work(
                 )
             except Exception as error:  # noqa: BLE001 - the one place where a fault of an explanation is stopped
                 if not _halve(state, error):
+                    go_on_only_together(trainer, error)
                     run.fail(error, is_configuration=_is_configuration(state, error))
     if run.evaluated.preflight is not None:
         state.preflight = run.evaluated.preflight

@@ -36,10 +36,11 @@ class CueSwap(Callback, CardAuthor):
     Each training image draws a donor from its batch and a cue. If the donor is of another class, the image gets this
     cue of it, so that the cue tells nothing about the class any more. With `when="alarm"` nothing is changed until the
     alarm of a `SaliencyMonitor` is confirmed. From then on the cue that it names is swapped, with half the probability
-    once the alarm has been quiet for `patience` evaluations. If it does not end for as many evaluations in spite of the
-    swap, the next cue that is suspected is swapped, too. A cue that needs maps is a place in the image, and random
-    cells stand for it. Validations and tests see images as they are. `cue_swap/<cue>` is the
-    share of an epoch's images that got a cue.
+    once the alarm has been quiet for `patience` evaluations. If it does not end for more than three evaluations in
+    spite of the swap, the next cue that is suspected is swapped, too. Some cues have partners, because their own swap
+    leaves a trace of a sign: the texture is swapped in turn with the fine detail and the spectrum, and the colour with
+    the spectrum. A cue that needs maps is a place in the image, and random cells stand for it. Validations and tests
+    see images as they are. `cue_swap/<cue>` is the share of an epoch's images that got a cue.
 
     Add at most one to a trainer. It changes training on purpose, which a monitor never does: a cue that rightly
     decides, such as the colour of fruit, must not be swapped. List it in `SaliencyMonitor(allow=...)`.
@@ -49,8 +50,7 @@ class CueSwap(Callback, CardAuthor):
             the alarm names, and with `when="always"` the default cues of `SwapCues`.
         probability: Chance that an image draws.
         when: `"alarm"` swaps what the alarm names, `"always"` swaps from the first batch on.
-        patience: Number of evaluations in a row without a suspicion after which the probability is halved, and of those
-            with a confirmed alarm after which the next suspect is swapped, too.
+        patience: Number of evaluations in a row without a suspicion after which the probability is halved.
         monitor: Name of the monitor whose alarm counts, and whose `allow` is never swapped.
         batch: How to get images and labels from a training batch: their keys, or functions (read, write), where
             `read(batch)` returns (images, labels) and `write(batch, images)` a batch with other images. Labels may be
@@ -76,7 +76,7 @@ class CueSwap(Callback, CardAuthor):
         *,
         probability: float = 1.0,
         when: When = "alarm",
-        patience: int = 3,
+        patience: int = 10,
         monitor: str = "saliency",
         batch: BatchPlace = None,
         seed: int = 0,
@@ -156,13 +156,14 @@ class CueSwap(Callback, CardAuthor):
         if self._monitor is None or not is_training or self._when != "alarm" or self._last_record() is self._last:
             return
         decision, before = self._monitor.alarm, self._state.cure
-        names = [name for name in remedies(decision, self._monitor.settings.cues) if self._may_swap(name)]
-        if decision.state == CONFIRMED and not names:
+        offered = remedies(decision, self._monitor.settings.cues)
+        chosen = [names for group in offered if (names := list(filter(self._may_swap, group)))]
+        if decision.state == CONFIRMED and not chosen:
             self._warn_once(
                 f"Predictions follow the cue {decision.cue!r}, which cannot be swapped or is not among `cues`, so "
                 "training goes on without a swap of it. Pass other `cues`, or clean the data."
             )
-        self._state.cure = before.after(decision, names, trainer.current_epoch, self._patience)
+        self._state.cure = before.after(decision, chosen, trainer.current_epoch)
         text = announcement(before, self._state.cure, decision, self._swap.probability, self._patience)
         if text:
             rank_zero_info(f"CueSwap: {text}")

@@ -16,6 +16,7 @@ from lightning_saliency.callbacks._judge import Judge
 from lightning_saliency.callbacks._lightning import (
     evaluates_in,
     is_fresh,
+    move_back,
     move_before_checkpoints,
     refuse_namesakes,
     validates_at_epoch_end,
@@ -24,6 +25,8 @@ from lightning_saliency.callbacks._loading import refusing_damage
 from lightning_saliency.monitor.gates import Decision, Gate, parse_gates
 from lightning_saliency.names import check_name
 
+# The name that `ModelCheckpoint` gives by default, which it writes by inserting names.
+DEFAULT_FILENAME: Final = "epoch={epoch}-step={step}"
 OnFail = Literal["skip", "warn", "stop"]
 
 # What `ModelCheckpoint` learns while it saves.
@@ -50,7 +53,8 @@ class GatedCheckpoint(ModelCheckpoint):
     `gate/passed`, is kept in the callback's state, and lies beside the checkpoints as `gate_decisions.json` once there
     is one. For recovery after a crash put a plain `ModelCheckpoint(save_last=True)` beside it. Several gated
     checkpoints of one run need names. A fit that starts anew forgets the decisions and checkpoints of an earlier one.
-    Training moves gated checkpoints before other ones, so that whatever is saved has the decision of its validation.
+    Training moves gated checkpoints before other ones, so that whatever is saved has the decision of its validation,
+    and back when it ends.
     With `save_on_train_epoch_end=True` a checkpoint is saved at the end of an epoch if it was validated there,
     and else at the validation.
 
@@ -108,9 +112,12 @@ class GatedCheckpoint(ModelCheckpoint):
                     f"Expected no `{trigger}`, which saves before the validation that the gates judge, "
                     f"but got {kwargs[trigger]!r}: use `every_n_epochs`, or a plain ModelCheckpoint beside this one."
                 )
+        named = filename is not None or auto_insert_metric_name
+        filename = filename if named else DEFAULT_FILENAME
         super().__init__(dirpath, filename, auto_insert_metric_name=auto_insert_metric_name, **kwargs)
         self.on_fail = on_fail
         self.name = name
+        self._order: list[pl.Callback] = []
         self._initial = {name: copy(getattr(self, name)) for name in LEARNT if hasattr(self, name)}
 
     @property
@@ -163,7 +170,14 @@ class GatedCheckpoint(ModelCheckpoint):
             )
             return
         self._judge.prepare(trainer)
-        move_before_checkpoints(trainer, _gated(trainer))
+        order = move_before_checkpoints(trainer, _gated(trainer))
+        if self is _gated(trainer)[0]:
+            self._order = order
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Leave the trainer's callbacks as they were, whose first one that saves has the `"best"` checkpoint."""
+        super().teardown(trainer, pl_module, stage)
+        self._move_back(trainer)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Remember the values there are, to tell those that this validation computes."""
@@ -204,6 +218,7 @@ class GatedCheckpoint(ModelCheckpoint):
         if self._saved_nothing and 'ckpt_path="best"' in str(exception):
             exception.add_note(closing_sentence(self.name, self.decisions))
         self._judge.leave()
+        self._move_back(trainer)
 
     @property
     def _saved_nothing(self) -> bool:
@@ -212,6 +227,10 @@ class GatedCheckpoint(ModelCheckpoint):
     def _should_save_on_train_epoch_end(self, trainer: pl.Trainer) -> bool:
         """Return whether `ModelCheckpoint` saves then: not if these weights will not have been judged."""
         return super()._should_save_on_train_epoch_end(trainer) and validates_at_epoch_end(trainer)
+
+    def _move_back(self, trainer: pl.Trainer) -> None:
+        move_back(trainer, self._order)
+        self._order = []
 
     def _begin_anew(self) -> None:
         """Forget what an earlier training decided and saved."""

@@ -59,6 +59,11 @@ class SaliencyMonitor(Finders):
         max_batch_size: Most images in one pass; `"auto"` starts at 64 and halves when memory runs out.
         max_seconds: Time that an evaluation may take: after the first one the number of images is cut to fit,
             once, since scores of other images could not be compared.
+        max_fraction_of_epoch: Share of the time of a training epoch that its evaluations may take, such as 0.05. The
+            time of the epoch is that without evaluations, from its start to the end of the first evaluation, which
+            takes all images and decides as for `max_seconds`. An evaluation inside an epoch is compared with the part
+            of the epoch before it. If an epoch is resumed in its middle, the next one decides. With
+            `check_val_every_n_epoch=None` the time since the last evaluation counts. Of two limits the smaller holds.
         target: Class to explain: `"label"` (the default where batches have labels), `"predicted"` or a class; for
             other outputs one of `lightning_saliency.targets`, such as `Regression(0)`; or a function of (output,
             labels (B, ...) or `None`) that returns classes (B,), a target, or the values (B,) to explain themselves.
@@ -122,6 +127,7 @@ class SaliencyMonitor(Finders):
         every_n_epochs: int = 1,
         max_batch_size: int | Literal["auto"] = FIRST_BATCH_SIZE,
         max_seconds: float | None = None,
+        max_fraction_of_epoch: float | None = None,
         target: TargetChoice = None,
         min_confidence: float = 0.0,
         mean: ChannelValues | None = None,
@@ -161,6 +167,7 @@ class SaliencyMonitor(Finders):
             max_batch_size=first_size,
             halves_batches=is_automatic,
             max_seconds=max_seconds,
+            max_fraction_of_epoch=max_fraction_of_epoch,
             target=target,
             min_confidence=min_confidence,
             normalization=Normalization.of(mean, std),

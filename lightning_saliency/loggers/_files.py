@@ -6,7 +6,7 @@ from lightning.pytorch.loggers import CSVLogger
 from torch import Tensor
 
 from lightning_saliency.loggers._drafts import draft_of
-from lightning_saliency.loggers._images import as_image, file_name
+from lightning_saliency.loggers._images import as_png, file_name
 
 
 class Folder(NamedTuple):
@@ -29,4 +29,4 @@ class Folder(NamedTuple):
 def write_to_files(logger: CSVLogger | Folder, tag: str, picture: Tensor, step: int) -> None:
     """Write a picture (3, H, W) uint8 as PNG into `pictures/<tag>/` in the logger's folder."""
     with draft_of(f"{logger.log_dir}/pictures/{tag}/{file_name(step)}") as draft:
-        as_image(picture).save(draft, format="png")
+        draft.write_bytes(as_png(picture))

@@ -1,5 +1,6 @@
 """Send a picture to a logger that shows pictures."""
 
+from collections.abc import Mapping
 from functools import singledispatch
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor
 from lightning_saliency._name_spaces import register
 from lightning_saliency.loggers._files import Folder, write_to_files
 from lightning_saliency.loggers._mlflow import write_to_mlflow
-from lightning_saliency.loggers._tensorboard import write_to_tensorboard
+from lightning_saliency.loggers._tensorboard import write_all_to_tensorboard, write_to_tensorboard
 from lightning_saliency.loggers._wandb import write_to_wandb
 
 
@@ -37,6 +38,25 @@ register(write_picture, WandbLogger, write_to_wandb)
 register(write_picture, MLFlowLogger, write_to_mlflow)
 register(write_picture, CSVLogger, write_to_files)
 register(write_picture, Folder, write_to_files)
+
+
+def write_pictures(logger: Any, pictures: Mapping[str, Tensor], step: int) -> None:
+    """Write pictures by tag, as `write_picture` does each of them; TensorBoard gets all or none.
+
+    Args:
+        logger: A logger of the trainer.
+        pictures: Pictures (3, H, W) uint8 by name.
+        step: Global step.
+
+    Example:
+        >>> import torch
+        >>> write_pictures(None, {"tag": torch.zeros(3, 2, 2, dtype=torch.uint8)}, 0)
+    """
+    if write_picture.dispatch(type(logger)) is write_to_tensorboard:
+        write_all_to_tensorboard(logger, pictures, step)
+        return
+    for tag, picture in pictures.items():
+        write_picture(logger, tag, picture, step)
 
 
 def shows_pictures(logger: Any) -> bool:

@@ -26,8 +26,8 @@ class ActiveGradient(StreamMethod):
 
     Args:
         classes: `"all"`, or how many of the other classes to compare with, those of the highest logits. Then a pixel
-            also counts where a class with a lower logit has the higher gradient, so that the map can only grow. For a
-            thousand classes this saves nearly all of the cost.
+            also counts where a class with a lower logit has the higher gradient, so that the map can only grow. Ten
+            of a thousand classes cost a hundredth, but the rank correlation with the exact map is only .5 to .75.
         name: Key in results and logs.
 
     Raises:

@@ -13,13 +13,13 @@ from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._grad_cam import GradCAM
 from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity, names_of
 from lightning_saliency.methods._noise import check_noise
-from lightning_saliency.methods._references import checked_references, filled, missing
+from lightning_saliency.methods._references import check_reference_classes, checked_references, filled, missing
 from lightning_saliency.passes.layer_paths import LayerPath, Space
 from lightning_saliency.passes.layer_statistics import MeanLayerContribution
 from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.paths import ReferencePath
 from lightning_saliency.passes.points import Clean, Points
-from lightning_saliency.passes.references import References
+from lightning_saliency.passes.references import ReferenceClasses, References
 from lightning_saliency.passes.statistics import Activation, Mean, Variance
 from lightning_saliency.passes.stream import Reading, read_streams
 from lightning_saliency.targets import TargetLike
@@ -60,6 +60,8 @@ class ExpectedGradCAM(LayerMethod):
         difference: Whether they are multiplied by the difference from the reference or by the activation.
         base: Another map that uses the expected gradient, such as `LayerCAM()`; then `pool` and `difference` are
             ignored.
+        reference_classes: Which references an image is compared with, as in `ExpectedGradients`; then there is no
+            `smoothing` in activation space.
         call: Which of the layer's calls, as in `GradCAM`.
         name: Key in results and logs.
 
@@ -91,6 +93,7 @@ class ExpectedGradCAM(LayerMethod):
     pool: bool = False
     difference: bool = True
     base: GradientCAM | None = None
+    reference_classes: ReferenceClasses = field(default="all", kw_only=True)
     call: int = field(default=-1, kw_only=True)
     name: str = "expected_grad_cam"
     reading: ClassVar[str] = (
@@ -105,7 +108,13 @@ class ExpectedGradCAM(LayerMethod):
         object.__setattr__(self, "references", checked_references(self.references))
         check_level("smoothing", self.smoothing)
         check_noise(self.num_samples, self.smoothing, self.seed)
+        check_reference_classes(self.reference_classes)
         check_choice("path", self.path, ("activation", "input"))
+        if self.reference_classes != "all" and self.path == "activation" and self.smoothing:
+            raise ValueError(
+                f"`smoothing` must be 0 in activation space with `reference_classes={self.reference_classes!r}`, but "
+                f'got {self.smoothing}.  Use path="input".'
+            )
         check_flag("pool", self.pool)
         check_flag("difference", self.difference)
         if self.base is not None and not isinstance(self.base, GradientCAM):
@@ -131,7 +140,7 @@ class ExpectedGradCAM(LayerMethod):
         """Where gradients are taken."""
         if self.path == "input" and not self._contributes:
             references = filled(self.references, self.name)
-            return ReferencePath(references, self.num_samples, float(self.smoothing), self.seed)
+            return ReferencePath(references, self.num_samples, float(self.smoothing), self.seed, self.reference_classes)
         return self._layer_path(layer)
 
     def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
@@ -153,6 +162,8 @@ class ExpectedGradCAM(LayerMethod):
 
     def baselines(self, images: Images) -> tuple[Images, ...] | None:
         """Return the reference of each draw, or `None` where the attribution is not complete."""
+        if self.reference_classes != "all":
+            return None
         complete = self.path == "activation" and not self.pool and len(names_of(self.layer, self.call)) == 1
         return self._layer_path(LayerName("")).starts(images) if complete else None
 
@@ -184,7 +195,15 @@ class ExpectedGradCAM(LayerMethod):
 
     def _layer_path(self, layer: LayerName) -> LayerPath:
         references = filled(self.references, self.name)
-        return LayerPath(references, layer, self.num_samples, float(self.smoothing), self.seed, self.path)
+        return LayerPath(
+            references,
+            layer,
+            self.num_samples,
+            float(self.smoothing),
+            self.seed,
+            self.path,
+            self.reference_classes,
+        )
 
     def _mention_constant_gradients(self, gradient: Tensor, variance: Tensor) -> None:
         if self.num_samples > 1 and bool(variance.amax() <= ROUNDING * gradient.square().amax()):

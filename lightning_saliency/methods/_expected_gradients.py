@@ -1,6 +1,6 @@
 """Gradients integrated from many references."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from torch import Tensor
@@ -8,12 +8,12 @@ from torch import Tensor
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._noise import check_noise
-from lightning_saliency.methods._references import checked_references, filled, missing
+from lightning_saliency.methods._references import check_reference_classes, checked_references, filled, missing
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.guides import Guide
 from lightning_saliency.passes.path_statistics import MeanContribution
 from lightning_saliency.passes.paths import ReferencePath
-from lightning_saliency.passes.references import References
+from lightning_saliency.passes.references import ReferenceClasses, References
 from lightning_saliency.passes.stream import Reading
 
 
@@ -38,7 +38,14 @@ class ExpectedGradients(CompleteMethod):
             `"positive"`, `"negative"` or `"absolute"`.
         guide: Weight of features whose gradients vary little over the draws, as in `GuidedAbsoluteGrad`.
         percentile: Quantile of the variance in [0, 1) above which a feature counts fully; 0 is no guide.
+        reference_classes: Which references an image is compared with, by the class that is explained: `"all"`,
+            those of the `"same"` class, or of `"other"` ones. The last two need `References(images, labels)`, or a
+            number, with which the monitor draws them with their labels.
         name: Key in results and logs.
+
+    Features that an image has in common with its references get no relevance: a watermark that is on all of them is
+    hidden. If only some classes have it, compare with `"other"` classes. References of the `"same"` class show how an
+    image differs from others of its class.
 
     Raises:
         TypeError: If `references` are neither a floating-point tensor nor a whole number.
@@ -66,11 +73,13 @@ class ExpectedGradients(CompleteMethod):
     aggregation: Aggregation = "signed"
     guide: Guide | None = None
     percentile: float = 0.85
+    reference_classes: ReferenceClasses = field(default="all", kw_only=True)
     name: str = "expected_gradients"
 
     def __post_init__(self) -> None:
         """Check the arguments."""
         object.__setattr__(self, "references", checked_references(self.references))
+        check_reference_classes(self.reference_classes)
         check_noise(self.num_samples, self.noise_level, self.seed)
         check_aggregation(self.aggregation, self.guide, self.percentile, self.num_samples, "num_samples")
 
@@ -87,14 +96,14 @@ class ExpectedGradients(CompleteMethod):
         return replace(self, references=images)
 
     def baselines(self, images: Images) -> tuple[Images, ...] | None:
-        """Return the reference of each draw, or `None` where there is noise."""
-        return None if self.noise_level else self.path.starts(images)
+        """Return the reference of each draw, or `None` where there is noise or they depend on the class."""
+        return None if self.noise_level or self.reference_classes != "all" else self.path.starts(images)
 
     @property
     def path(self) -> ReferencePath:
         """The points between the references and the image."""
         references = filled(self.references, self.name)
-        return ReferencePath(references, self.num_samples, float(self.noise_level), self.seed)
+        return ReferencePath(references, self.num_samples, float(self.noise_level), self.seed, self.reference_classes)
 
     @property
     def readings(self) -> tuple[Reading, ...]:

@@ -2,6 +2,7 @@
 
 from lightning_saliency.metrics._allegiance import Allegiance
 from lightning_saliency.metrics._average_drop import AverageDrop, AverageGain, AverageIncrease
+from lightning_saliency.metrics._channel_share import ChannelShare
 from lightning_saliency.metrics._class_sensitivity import ClassSensitivity
 from lightning_saliency.metrics._completeness_gap import CompletenessGap
 from lightning_saliency.metrics._complexity import Complexity, EffectiveComplexity, Sparseness
@@ -18,6 +19,7 @@ from lightning_saliency.metrics._relevance import PointingGame, RelevanceMass, R
 from lightning_saliency.metrics._road import ROAD
 from lightning_saliency.metrics._segmentation import LogCoshDice, MapMAE, MaskIoU
 from lightning_saliency.metrics._similarity import center_shift, spearman, ssim, top_k_iou
+from lightning_saliency.metrics._srg import SRG
 from lightning_saliency.passes.canvases import Paint
 from lightning_saliency.passes.changes import (
     Covered,
@@ -36,11 +38,13 @@ from lightning_saliency.passes.trials import Change, Measured, Shared, Trial
 __all__ = [
     "RCAP",
     "ROAD",
+    "SRG",
     "Allegiance",
     "AverageDrop",
     "AverageGain",
     "AverageIncrease",
     "Change",
+    "ChannelShare",
     "ClassSensitivity",
     "CompletenessGap",
     "Complexity",

@@ -27,6 +27,7 @@ class Insertion(PixelStepsMetric):
         canvas: The paint that the image is inserted into; `"blur"` unless a preset says otherwise.
         preset: `"guided_absolute_grad"` for that paper's protocol: fractions 0, 0.1, ..., 0.9 with a blur of
             16 pixels, and an area of width 0.9 that is not normalised.
+        normalize: `"intact"` divides probabilities by that of the intact image, up to 1.
         mean: Mean that the images were normalised with.
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.

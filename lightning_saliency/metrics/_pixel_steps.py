@@ -9,6 +9,7 @@ import torch
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency.metrics._canvas_metric import CanvasMetric, OutcomeMetric
 from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.metrics._normalized import NormalizedMetric
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.trials import Change, Measured, Trial
 
@@ -17,7 +18,7 @@ PRESETS: Final = (None, "guided_absolute_grad")
 USUAL_STEPS: Final = 20
 
 
-class PixelStepsMetric(CanvasMetric, OutcomeMetric, CurveMetric):
+class PixelStepsMetric(NormalizedMetric, CanvasMetric, OutcomeMetric, CurveMetric):
     """A metric whose score is the area under the target's probability, or value, along steps of counted pixels."""
 
     plot_lower_bound = 0.0
@@ -54,6 +55,6 @@ class PixelStepsMetric(CanvasMetric, OutcomeMetric, CurveMetric):
     def measure(self, trial: Trial) -> Measured:
         """Score one batch of maps: the trapezoid over the shares of pixels that really were inserted or deleted."""
         counts = [round(fraction * trial.num_positions) for fraction in self.points]
-        curves = self.outcomes(trial, [self.change(count) for count in counts])
+        curves = self.relative(trial, self.outcomes(trial, [self.change(count) for count in counts]))
         shares = torch.tensor(counts, dtype=torch.float64) / trial.num_positions
         return Measured(torch.trapezoid(curves, shares.to(curves), dim=1), curves)

@@ -7,8 +7,9 @@ import torch
 
 from lightning_saliency._checks import check_fraction, check_number
 from lightning_saliency._types import Maps, Masks, Scores
-from lightning_saliency.metrics._canvas_metric import CanvasMetric, ProbabilityMetric
+from lightning_saliency.metrics._canvas_metric import CanvasMetric
 from lightning_saliency.metrics._curve import CurveMetric
+from lightning_saliency.metrics._normalized import NormalizedMetric
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.changes import Recovered
 from lightning_saliency.passes.trials import Measured, Trial
@@ -16,7 +17,7 @@ from lightning_saliency.passes.trials import Measured, Trial
 MOST_STAGES: Final = 1000
 
 
-class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
+class RCAP(NormalizedMetric, CanvasMetric, CurveMetric):
     """Mean over recovery stages of (share of saliency recovered) x (probability of the target), from 0 to 1.
 
     Higher is better. Stage p shows the pixels whose normalised saliency exceeds its p-quantile on a canvas, beginning
@@ -24,15 +25,17 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
     map), every salient pixel is shown, as in the official code.
 
     Scaling and shifting a map change nothing. A more confident model scores higher with the same maps: read the
-    score against a control map's.
+    score against a control map's, or divide by the prediction of the intact image (`normalize="intact"`).
 
-    Cost: one forward per stage and image. A GPU is waited for five times a chunk, once of these to see whether any map
-    has ties at a threshold: where none has, pictures are shared with metrics that count pixels.
+    Cost: one forward per stage and image, and one of the intact image where it divides. A GPU is waited for five times
+    a chunk, once of these to see whether any map has ties at a threshold: where none has, pictures are shared with
+    metrics that count pixels.
 
     Args:
         lower_bound: Lowest quantile of the saliency.
         interval: Distance of the quantiles, which end below 1; at least 0.001.
         canvas: The paint that hides the other pixels: `"black"`, `"white"`, `"mean"` or `"blur"`.
+        normalize: `"intact"` divides probabilities by that of the intact image, up to 1.
         mean: Mean that the images were normalised with, one value or one per channel; `None` with images in [0, 1].
         std: Standard deviation that they were normalised with.
         activation: Turns logits into probabilities; `"sigmoid"` for multi-label models.
@@ -90,7 +93,7 @@ class RCAP(CanvasMetric, ProbabilityMetric, CurveMetric):
         """Score one batch of maps."""
         changes = [Recovered(quantile, self.paint) for quantile in self.points]
         shares = torch.stack([_share(trial.normalized, change.visible(trial)) for change in changes], dim=1)
-        curves = shares * self.probabilities(trial, changes)
+        curves = shares * self.relative(trial, self.probabilities(trial, changes))
         return Measured(curves.mean(dim=1), curves)
 
 

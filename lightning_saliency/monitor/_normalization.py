@@ -19,6 +19,7 @@ DARKEST: Final = 0.01
 PRESETS: Final = "torchvision.transforms._presets"
 SEQUENTIAL: Final = ("Compose", "Sequential")
 PAIRS: Final = (("mean", "std"), ("MEAN", "STD"), ("pixel_mean", "pixel_std"))
+TRANSFORMS: Final = ("transform", "transforms")
 IN_THE_DATA_SET: Final = "`Normalize` among the transforms of the data set"
 
 
@@ -66,7 +67,8 @@ def colours_of(
         return _composed(steps, images)
     if is_raw(images):
         return Colours(Normalization.of(0.0, 1.0), "pixels that lie in [0, 1]")
-    return _only_one(list(_candidates(dataset, helpers)), images) or _of_configuration(network, images) or Colours()
+    stated = [one for one in _candidates(dataset, helpers) if one.normalization is not None]
+    return _only_one(stated, images) or _of_configuration(network, images) or _unfitting(stated)
 
 
 def _check_range(given: Normalization, images: Images) -> None:
@@ -110,9 +112,14 @@ def _pair(normalization: Normalization) -> tuple[tuple[float, ...], tuple[float,
     return normalization.mean, normalization.std
 
 
-def _only_one(candidates: Sequence[Colours], images: Images) -> Colours | None:
+def _unfitting(stated: Sequence[Colours]) -> Colours:
+    """Say that what is stated does not fit, as where raw pixels are no pixels but measurements of a satellite."""
+    return Colours(None, f"by {stated[0].source} pixels do not come back to [0, 1]") if stated else Colours()
+
+
+def _only_one(stated: Sequence[Colours], images: Images) -> Colours | None:
     """Return what fits if all that fits is the same."""
-    fitting = [one for one in candidates if one.normalization is not None and _fits(one.normalization, images)]
+    fitting = [one for one in stated if one.normalization is not None and _fits(one.normalization, images)]
     distinct = {_rounded(one.normalization, images) for one in fitting if one.normalization is not None}
     if len(distinct) > 1:
         return Colours(None, f"{len(distinct)} different normalizations were found")
@@ -158,10 +165,31 @@ def _steps_of_dataset(dataset: Any) -> list[Normalization | _Unclear]:
     if isinstance(dataset, ConcatDataset):
         first, *others = [_steps_of_dataset(part) for part in dataset.datasets]
         return first if all(steps == first for steps in others) else [_Unclear("concatenated data sets differ")]
-    inner = next((part for name in ("dataset", "subset") if _is_dataset(part := attribute(dataset, name))), None)
-    steps = [] if inner is None else _steps_of_dataset(inner)
-    transforms = (attribute(dataset, name) for name in ("transform", "transforms"))
-    return steps + _steps(next((transform for transform in transforms if transform is not None), None))
+    inner = _inner(dataset)
+    transform = _transform_of(dataset)
+    if inner is None:
+        return _steps(transform)
+    return _steps_of_dataset(inner) + ([] if _has_transform(inner, transform) else _steps(transform))
+
+
+def _inner(dataset: Any) -> Any:
+    """Return the data set that another one wraps, `None` if it wraps none."""
+    parts = (attribute(dataset, name) for name in ("dataset", "subset"))
+    return next((part for part in parts if _is_dataset(part)), None)
+
+
+def _transform_of(dataset: Any) -> Any:
+    transforms = (attribute(dataset, name) for name in TRANSFORMS)
+    return next((transform for transform in transforms if transform is not None), None)
+
+
+def _has_transform(dataset: Any, transform: Any) -> bool:
+    """Tell whether a data set or one in it applies a transform, which a data set around it shows as its own."""
+    while dataset is not None:
+        if any(attribute(dataset, name) is transform for name in TRANSFORMS):
+            return True
+        dataset = _inner(dataset)
+    return False
 
 
 def _is_dataset(part: Any) -> bool:

@@ -8,6 +8,7 @@ from lightning_saliency._saliency_method import as_method
 from lightning_saliency.methods import Method
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._normalization import Colours
+from lightning_saliency.monitor.batches import are_classes
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.items import Reading
 from lightning_saliency.monitor.subset import Subset
@@ -26,7 +27,8 @@ def prepare_methods(
         number = method.missing_references
         if number is not None:
             if number not in shared:
-                shared[number] = References(subset.reference_images(number, reading, device))
+                drawn = subset.reference_images(number, reading, device)
+                shared[number] = References(drawn.images, drawn.labels if are_classes(drawn.labels) else None)
             method = method.with_references(shared[number])
         return method if normalization is None else method.with_normalization(normalization.mean, normalization.std)
 

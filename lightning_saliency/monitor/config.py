@@ -105,6 +105,7 @@ class Settings:
     allow: tuple[str, ...] = ()
     on_alarm: OnAlarm = "warn"
     num_hosts: int = 4
+    max_fraction_of_epoch: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse what cannot work whatever the data are."""
@@ -117,10 +118,7 @@ class Settings:
         if self.best is not None:
             check_choice("best", self.best, [*self.directions])
         check_number("min_confidence", self.min_confidence, minimum=0, below=1)
-        if self.max_seconds is not None:
-            check_number("max_seconds", self.max_seconds)
-            if self.max_seconds <= 0:
-                raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
+        self._check_budgets()
         if not callable(self.on_alarm) and not (isinstance(self.on_alarm, str) and self.on_alarm in ("warn", "stop")):
             raise ValueError(
                 f"`on_alarm` must be 'warn', 'stop' or a function of the alarm, but got {self.on_alarm!r}."
@@ -148,6 +146,11 @@ class Settings:
         return {**self.methods, **{control: CONTROLS[control] for control in self.controls}}
 
     @property
+    def has_budget(self) -> bool:
+        """Whether the time of an evaluation is limited."""
+        return self.max_seconds is not None or self.max_fraction_of_epoch is not None
+
+    @property
     def directions(self) -> dict[str, bool]:
         """Scores and margins of the methods by name, without the monitor's, and whether higher is better."""
         scores = {
@@ -171,6 +174,19 @@ class Settings:
                 target.require(offer, name)
         for cue in self.cues:
             target.require("classes", cue.name)
+
+    def _check_budgets(self) -> None:
+        if self.max_seconds is not None:
+            check_number("max_seconds", self.max_seconds)
+            if self.max_seconds <= 0:
+                raise ValueError(f"Expected `max_seconds` to be positive, but got {self.max_seconds}.")
+        if self.max_fraction_of_epoch is not None:
+            check_number("max_fraction_of_epoch", self.max_fraction_of_epoch)
+            if not 0 < self.max_fraction_of_epoch <= 1:
+                raise ValueError(
+                    f"`max_fraction_of_epoch` must be above 0 and at most 1, but got {self.max_fraction_of_epoch}.  "
+                    "Pass 0.05 for five percent."
+                )
 
     def _check_names(self) -> None:
         for name in (CURVES, CUES):

@@ -12,6 +12,12 @@ from lightning_saliency.swapping.choices import Choices
 STAND_IN: Final = "cell"
 """Swapped for cues that need maps, which are places in the image."""
 
+PARTNERS: Final[Mapping[str, tuple[str, ...]]] = {"texture": ("fine_detail", "spectrum"), "colour": ("spectrum",)}
+"""Swapped together with a cue that leaves a trace of a sign in the host when it is swapped alone."""
+
+PERSISTENCE: Final = 3
+"""Number of confirmed alarms in spite of a swap, after which the next suspect is swapped, too."""
+
 
 @dataclass(frozen=True)
 class Cure:
@@ -24,7 +30,7 @@ class Cure:
 
     Example:
         >>> from lightning_saliency.following import Alarm
-        >>> cure = Cure().after(Alarm(2), ["level"], 3, patience=1).after(Alarm(), [], 4, patience=1)
+        >>> cure = Cure().after(Alarm(2), [["level"]], 3).after(Alarm(), [], 4)
         >>> cure
         Cure(epochs={'level': 3}, quiet=1, loud=0)
         >>> cure.strength(patience=1)
@@ -35,17 +41,18 @@ class Cure:
     quiet: int = 0
     loud: int = 0
 
-    def after(self, decision: Alarm, remedies: Sequence[str], epoch: int, patience: int) -> "Cure":
+    def after(self, decision: Alarm, remedies: Sequence[Sequence[str]], epoch: int) -> "Cure":
         """Return what there is after an evaluation.
 
-        A confirmed alarm calls for the first remedy. If that is swapped, and alarms do not end for some evaluations, it
-        calls for the next one.
+        A confirmed alarm calls for the cues of the first remedy. If they are swapped, and alarms do not end for some
+        evaluations, it calls for those of the next one.
         """
         if decision.state != CONFIRMED:
             return Cure(self.epochs, 0 if decision.state or not self.epochs else self.quiet + 1)
         loud = self.loud + 1
-        candidates = remedies if loud > patience else remedies[:1]
-        begun = [name for name in candidates if name not in self.epochs][:1]
+        candidates = remedies if loud > PERSISTENCE else remedies[:1]
+        additions = ([name for name in remedy if name not in self.epochs] for remedy in candidates)
+        begun = next(filter(None, additions), [])
         return Cure({**self.epochs, **dict.fromkeys(begun, epoch)}, 0, 0 if begun else loud)
 
     def strength(self, patience: int) -> float:
@@ -72,23 +79,23 @@ class Cure:
         )
 
 
-def remedies(decision: Alarm, cues: Iterable[Cue]) -> list[str]:
-    """Name the cues whose swap may answer an alarm: the one that it names, and then all that are suspected.
+def remedies(decision: Alarm, cues: Iterable[Cue]) -> list[tuple[str, ...]]:
+    """Name the cues whose swap may answer an alarm: those for the cue that it names, and then for each suspect.
 
     Args:
         decision: The alarm.
         cues: The cues of the monitor, of which some may be the user's.
     """
     by_name = {cue.name: cue for cue in (*DEFAULT, *FURTHER, *cues)}
-    names = (_remedy(by_name[name]) for name in (decision.cue, *decision.suspects) if name in by_name)
-    return [name for name in dict.fromkeys(names) if name]
+    groups = (_remedy(by_name[name]) for name in (decision.cue, *decision.suspects) if name in by_name)
+    return [group for group in dict.fromkeys(groups) if group]
 
 
-def _remedy(cue: Cue) -> str:
-    """Return the name of a cue, or of what stands for it; empty if nothing does."""
+def _remedy(cue: Cue) -> tuple[str, ...]:
+    """Return the name of a cue with those of its partners, or of what stands for it; empty if nothing does."""
     if not cue.needs_maps:
-        return cue.name
-    return STAND_IN if "place" in cue.families else ""
+        return (cue.name, *PARTNERS.get(cue.name, ()))
+    return (STAND_IN,) if "place" in cue.families else ()
 
 
 def remedy_choices(names: Collection[str], cues: Iterable[Cue], allow: Collection[str]) -> Choices:
@@ -113,9 +120,10 @@ def announcement(before: Cure, now: Cure, decision: Alarm, probability: float, p
     share = f"with probability {now.strength(patience) * probability:g} from now on"
     begun = [name for name in now.epochs if name not in before.epochs]
     if begun:
-        is_named = len(now.epochs) == 1 or decision.cue not in before.epochs
+        is_named = not before.epochs or decision.cue not in before.epochs
         cause = f"Predictions follow the {_spaced(decision.cue)}{'' if is_named else ' in spite of its swap'}"
-        return f"{cause}, so the cue {_spaced(begun[0])} is swapped between training images, {share}."
+        subject = f"cue {_spaced(begun[0])} is" if len(begun) == 1 else f"cues {', '.join(map(_spaced, begun))} are"
+        return f"{cause}, so the {subject} swapped between training images, {share}."
     if now.strength(patience) < before.strength(patience):
         return f"The alarm has been quiet for {now.quiet} evaluations. Cues are swapped {share}."
     if now.strength(patience) > before.strength(patience):

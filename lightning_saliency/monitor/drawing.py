@@ -18,7 +18,9 @@ from lightning_saliency.monitor.memory import Memory
 from lightning_saliency.monitor.transplants import Example
 from lightning_saliency.names import cue_name, curves_name, image_name, moved_name, worst_name
 from lightning_saliency.visualization import Curve, draw_curves, draw_strip, draw_transplant
-from lightning_saliency.visualization._strip import FONTS_PER_WIDTH, SMALLEST_FONT, text_image
+from lightning_saliency.visualization._overlay import limits_of
+from lightning_saliency.visualization._strip import FONTS_PER_WIDTH, SMALLEST_FONT
+from lightning_saliency.visualization._text import text_image
 
 Tiles = dict[str, SmallMap]
 NUM_CELLS: Final = len(select(["cell"]))
@@ -49,12 +51,16 @@ def draw_strips(
     pictures = {}
     for method, maps in evaluation.maps.items():
         limits = _common_limits(method, evaluation, memory) if settings.scale == "common" else None
+        # An image may be a panel and one of those whose maps moved most.
+        strips: dict[int, Tensor] = {}
         for name, index in _places(evaluation, method, panels, settings, start).items():
             if index in thumbnails and index in maps:
-                thumbnail = thumbnails[index]
-                tiles = {role: tile.raw() for role, tile in _tiles(method, index, maps, memory).items()}
-                lines = [", ".join(thumbnail.caption), *_score_lines(evaluation, method, index)]
-                pictures[name] = _draw(thumbnail.image / 255, tiles, lines, limits)
+                if index not in strips:
+                    thumbnail = thumbnails[index]
+                    tiles = {role: tile.raw() for role, tile in _tiles(method, index, maps, memory).items()}
+                    lines = [", ".join(thumbnail.caption), *_score_lines(evaluation, method, index)]
+                    strips[index] = _draw(thumbnail.image / 255, tiles, lines, limits)
+                pictures[name] = strips[index]
     return pictures
 
 
@@ -150,10 +156,12 @@ def _tiles(method: str, index: int, maps: dict[int, SmallMap], memory: Memory) -
 
 
 def _common_limits(method: str, evaluation: Evaluation, memory: Memory) -> tuple[float, float] | None:
-    """Span the maps of all images of a method, and not only of those that are drawn."""
+    """Span the scales of the maps of all images of a method, and not only of those that are drawn."""
     everything = (evaluation.maps, *memory.maps.values())
     maps = [small for by_method in everything for small in by_method.get(method, {}).values()]
-    return (min(small.low for small in maps), max(small.high for small in maps)) if maps else None
+    signed = any(small.low < 0 for small in maps)
+    limits = [limits_of(small.raw(), signed=signed) for small in maps]
+    return (min(low for low, _ in limits), max(high for _, high in limits)) if limits else None
 
 
 def _most_drifted(evaluation: Evaluation, method: str, settings: Settings) -> list[int]:

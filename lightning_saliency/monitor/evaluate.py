@@ -15,8 +15,9 @@ from lightning_saliency._checks import UnsuitableModelError, check_classes
 from lightning_saliency._model import explaining
 from lightning_saliency._signals import let_interrupts_in, signals_held
 from lightning_saliency._types import Images, Maps, Targets
-from lightning_saliency.cues import Cue
+from lightning_saliency.cues import DEFAULT, Cue
 from lightning_saliency.evaluation import explain, measure
+from lightning_saliency.following import Following
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
 from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
@@ -196,7 +197,9 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if task.transplants is not None and are_classes(labels) and logits is not None:
-            followings, pictured = task.transplants.follow(network, indices, images, labels, logits.shape[1])
+            donors = (network, indices, images, labels, logits.shape[1])
+            transplants, followings, pictured, more = _follow(task.transplants, *donors)
+            task, notes = replace(task, transplants=transplants), notes | more
             parts.append(Evaluation(followings=followings))
             examples.append(pictured)
         if batch.indices:
@@ -219,6 +222,20 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
     return Evaluated(evaluation, thumbnails, examples=strongest(examples), notes=notes)
 
 
+def _follow(
+    transplants: Transplants, network: nn.Module, *donors: Any
+) -> tuple[Transplants, dict[str, Following], dict[str, Example], dict[str, str]]:
+    """Put cues into hosts; default cues that need maps are left out, with a note, where there can be none."""
+    try:
+        return transplants, *transplants.follow(network, *donors), {}
+    except UnsuitableModelError as error:
+        if not transplants.are_default:
+            raise
+        note = f"Left out default cues that need maps of the images. {error}"
+    transplants = transplants.without_maps()
+    return transplants, *transplants.follow(network, *donors), {"maps of cues": note}
+
+
 class _Strange(NamedTuple):
     """Targets of which some are no classes of the model, with reasons by row."""
 
@@ -231,8 +248,11 @@ class _Strange(NamedTuple):
 def _among_classes(targets: Tensor, output: Any) -> tuple[Tensor, _Strange]:
     """Put a class in place of what is none: it is explained all the same, since other processes may wait."""
     num_classes = class_logits(output, len(targets)).shape[1]
+    single = is_one_column(output)
     reasons = not_classes(targets, num_classes)
-    return targets.clamp(0, num_classes - 1), _Strange(targets, num_classes, reasons, is_one_column(output))
+    if single:
+        reasons = {row: f"{reason} (of one output; for a regression pass `target`)" for row, reason in reasons.items()}
+    return targets.clamp(0, num_classes - 1), _Strange(targets, num_classes, reasons, single)
 
 
 def _refuse_all(outside: Sequence[_Strange]) -> None:
@@ -259,6 +279,7 @@ def _transplants(cues: tuple[Cue, ...], hosts: Images, labels: Targets, settings
         task.scoring_precision,
         partial(shown_together, task=task),
         task.class_names,
+        are_default=settings.cues == DEFAULT,
     )
 
 

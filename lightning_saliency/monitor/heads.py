@@ -66,8 +66,9 @@ def look_at_head(
             class_logits(output, len(batch.images[part]))  # refuses what is none
             outputs.append(output)
             is_linear, is_sigmoid = is_linear and ending.is_linear(output), is_sigmoid and ending.is_sigmoid(output)
-    notes = _check_number(outputs[0], batch.labels, num_classes, is_linear=is_linear, unused=unused())
     activation = probabilities_of(torch.cat(outputs), is_sigmoid=is_sigmoid and len(batch.images) > 1)
+    is_head = is_linear or activation is not None or _are_log_probabilities(outputs[0])
+    notes = _check_number(outputs[0], batch.labels, num_classes, is_linear=is_head, unused=unused())
     if activation is None:
         return Head(network, notes=notes)
     note = (
@@ -76,6 +77,11 @@ def look_at_head(
         f"warning, or `model`, a part without the {activation}."
     )
     return Head(AsLogits(network, activation), activation, {**notes, "head": note})
+
+
+def _are_log_probabilities(output: Tensor) -> bool:
+    """Whether exponentials sum to one for each image, as after a log-softmax, which features do not."""
+    return bool((output.float().logsumexp(dim=1).abs() < 1e-3).all())
 
 
 def _reads_classes(choice: TargetChoice, output: Any, labels: Tensor | None) -> bool:

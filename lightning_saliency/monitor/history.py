@@ -2,12 +2,17 @@
 
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import accumulate
+from typing import Any, Final
 
 from lightning_saliency.monitor._scalars import Scalar
 from lightning_saliency.names import PARTS
+
+LONGEST: Final = 1000
+# A value with its standard error and count takes 27 bytes of a checkpoint, so that these take 4 MB.
+MOST_VALUES: Final = 150_000
 
 
 def new_run() -> str:
@@ -65,3 +70,10 @@ def last_values(history: Iterable[Record]) -> dict[str, Scalar]:
         if record.stage == "fit"
         for name, value in record.values.items()
     }
+
+
+def newest(records: Sequence[Record]) -> list[Record]:
+    """Leave out the oldest records of a long history, never the last: checkpoints hold it."""
+    sizes = accumulate(len(record.values) for record in reversed(records))
+    number = max(sum(size <= MOST_VALUES for size in sizes), 1)
+    return list(records[-min(number, LONGEST) :])

@@ -8,7 +8,6 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lightning_saliency._random import keyed_generator
 from lightning_saliency.monitor._choice import choose_indices
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, number_images
 from lightning_saliency.monitor.items import Reading, Source, Transfer, read_items
@@ -44,7 +43,7 @@ class Subset:
     share: list[int] = field(default_factory=list)
     batches: list[LabelledImages] = field(default_factory=list)
     first: LabelledImages | None = None
-    references: dict[int, Tensor] = field(default_factory=dict)
+    references: dict[int, LabelledImages] = field(default_factory=dict)
     pool: LabelledImages | None = None
     is_kept: bool = True
     is_even: bool = False
@@ -145,11 +144,14 @@ class Subset:
             raise self.error
         return None if self.first is None else to_device(self.first, device)
 
-    def reference_images(self, number: int, reading: Reading, device: torch.device) -> Tensor:
-        """Return other images than those watched, where there are enough, the same on every process."""
+    def reference_images(self, number: int, reading: Reading, device: torch.device) -> LabelledImages:
+        """Return other images than those watched, where there are enough, the same on every process.
+
+        Classes are balanced where labels are cheap to read, so that images have references of their class.
+        """
         if number not in self.references:
-            self.references[number] = self._read_references(number, reading).cpu()
-        return self.references[number].to(device)
+            self.references[number] = to_device(join(list(self._read_references(number, reading))), CPU)
+        return to_device(self.references[number], device)
 
     def hosts(self, reading: Reading, device: torch.device) -> LabelledImages | None:
         """Return other images than those watched, where there are enough, the same on every process, of one size.
@@ -198,15 +200,15 @@ class Subset:
             raise self.error or ValueError("this process has no image")
         self.batches += [take(self.batches[0], [0])] * missing
 
-    def _read_references(self, number: int, reading: Reading) -> Tensor:
+    def _read_references(self, number: int, reading: Reading) -> Iterable[LabelledImages]:
         indices = self.source.indices
         if indices is None:
-            return torch.cat([batch.images for batch in self.batches])[:number]
-        order = torch.randperm(len(indices), generator=keyed_generator("references", reading.seed)).tolist()
-        everything = [self.source.offset + indices[place] for place in order]
+            return list(_rows_of(self.batches))[:number]
+        order = choose_indices(self.source.dataset, indices, len(indices), reading.seed + 2)
+        everything = [self.source.offset + index for index in order]
         watched = set(self.indices)
         candidates = [index for index in everything if index not in watched] or everything
-        return torch.cat([batch.images for batch in self._items(candidates[:number], reading)])
+        return self._items(candidates[:number], reading)
 
 
 def choose_subset(

@@ -25,6 +25,8 @@ class Outcome:
         scalars: Everything that was computed, by name.
         num_read: Number of images that were read.
         seconds: Time that the slowest process took.
+        training_seconds: Time of the epoch so far without evaluations; `None` outside of training and where it is not
+            known.
         batch_size: Most images in one pass that every process had memory for.
         pictured: Images whose thumbnails the first process needs.
         publishes: Whether the first process has loggers to send results to.
@@ -37,6 +39,7 @@ class Outcome:
     scalars: dict[str, Scalar] = field(default_factory=dict)
     num_read: int = 0
     seconds: float = 0.0
+    training_seconds: float | None = None
     batch_size: int = 0
     pictured: tuple[int, ...] = ()
     publishes: bool = False

@@ -1,7 +1,7 @@
 """Cues that are put from watched images into hosts, and one example of each to be shown."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -62,6 +62,7 @@ class Transplants:
         scoring_precision: How changed images are predicted.
         show: Makes pictures (B, 3, H, W) uint8 of images, or `None` where they are none.
         class_names: Names for captions.
+        are_default: Whether cues that need maps are left out where there are none.
     """
 
     cues: tuple[Cue, ...]
@@ -73,6 +74,11 @@ class Transplants:
     scoring_precision: ScoringPrecision
     show: Callable[[Images], Tensor | None]
     class_names: Sequence[str] | None
+    are_default: bool = False
+
+    def without_maps(self) -> "Transplants":
+        """Leave out cues that need maps of the donors."""
+        return replace(self, cues=tuple(cue for cue in self.cues if not cue.needs_maps))
 
     def follow(
         self, network: nn.Module, indices: Sequence[int], images: Images, labels: Targets, num_classes: int

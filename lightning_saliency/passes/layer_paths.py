@@ -9,10 +9,11 @@ from torch import Tensor
 from lightning_saliency._types import Images
 from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.noise import noise_like
-from lightning_saliency.passes.paths import draws, fitting
+from lightning_saliency.passes.paths import draws, fitting, places_of
 from lightning_saliency.passes.points import Points, Sample
 from lightning_saliency.passes.recorder import Recorder
-from lightning_saliency.passes.references import References
+from lightning_saliency.passes.references import ReferenceClasses, References
+from lightning_saliency.targets import Target
 
 Space: TypeAlias = Literal["activation", "input"]
 
@@ -34,17 +35,20 @@ class LayerPath(Points):
     noise_level: float
     seed: int
     space: Space
+    classes: ReferenceClasses = "all"
 
     @property
     def num_steps(self) -> int:
         """One step for each draw."""
         return self.num_samples
 
-    def prepared(self, recorder: Recorder, images: Images) -> Points:
+    def prepared(self, recorder: Recorder, images: Images, target: Target) -> Points:
         """Record the layer's outputs for the images, and once for the references."""
-        key = (self.references, self.layer, self.num_samples, self.noise_level, self.seed, self.space)
-        starts = recorder.once(key, lambda: recorder.outputs(self._starts(images), self.layer))
-        return _Between(self, recorder.outputs(images, self.layer), starts)
+        places = None
+        if self.classes != "all":
+            places = places_of(self.references, self.classes, self.num_samples, self.seed, target)
+        starts = recorder.once(self, lambda: recorder.outputs(self._starts(images), self.layer))
+        return _Between(self, recorder.outputs(images, self.layer), starts, places)
 
     def sample(self, images: Images, step: int) -> Sample:
         """Refuse, because the layer's outputs have to be recorded first."""
@@ -53,10 +57,16 @@ class LayerPath(Points):
     def reference(self, images: Images, step: int) -> tuple[Tensor, float]:
         """Return this step's reference, one image, and its position on the path."""
         index, position = draws(len(self.references), self.num_samples, self.seed)[step]
-        reference = fitting(self.references, images)[index : index + 1].to(images)
+        reference = self.chosen(images, index).to(images)
         if self.noise_level and self.space == "activation":
             reference = reference + noise_like(reference, self.noise_level, self.seed, step)
         return reference, position
+
+    def chosen(self, images: Images, places: int | Tensor) -> Tensor:
+        """Return one reference (1, C, *S), or one for each image."""
+        references = fitting(self.references, images)
+        index = [places] if isinstance(places, int) else places.to(references.device)
+        return references[index]
 
     def starts(self, images: Images) -> tuple[Images, ...]:
         """Return every step's reference, repeated for every image."""
@@ -71,6 +81,8 @@ class LayerPath(Points):
         return min(len(self.references), self.num_samples)
 
     def _starts(self, images: Images) -> Tensor:
+        if self.classes != "all":
+            return fitting(self.references, images).to(images)
         count = self.num_samples if self.noise_level and self.space == "activation" else self._distinct
         return torch.cat([self.reference(images, step)[0] for step in range(count)])
 
@@ -82,6 +94,7 @@ class _Between(Points):
     path: LayerPath
     ends: Tensor
     starts: Tensor
+    places: Tensor | None
 
     @property
     def num_steps(self) -> int:
@@ -90,7 +103,11 @@ class _Between(Points):
     def sample(self, images: Images, step: int) -> Sample:
         path = self.path
         reference, position = path.reference(images, step)
-        start = self.starts[path.slot(step)][None].expand_as(self.ends)
+        if self.places is None:
+            start = self.starts[path.slot(step)][None].expand_as(self.ends)
+        else:
+            reference = path.chosen(images, self.places[:, step]).to(images)
+            start = self.starts[self.places[:, step].to(self.starts.device)]
         direction, weight = self.ends - start, 1 / path.num_samples
         if path.space == "activation":
             return Sample(images, weight, direction, path.layer, torch.lerp(start, self.ends, position))

@@ -13,7 +13,9 @@ from lightning_saliency._types import Images
 from lightning_saliency.passes.blur import gaussian_blur
 from lightning_saliency.passes.noise import noise_like
 from lightning_saliency.passes.points import Points, Sample
-from lightning_saliency.passes.references import Baseline, References
+from lightning_saliency.passes.recorder import Recorder
+from lightning_saliency.passes.references import Baseline, ReferenceClasses, References
+from lightning_saliency.targets import Target
 
 Rule: TypeAlias = Literal["gauss_legendre", "left", "ends"]
 
@@ -59,23 +61,37 @@ class ReferencePath(Points):
 
     References are drawn without repetition until each was drawn once. One position is drawn from each of
     `num_samples` equal parts of the path, and positions are shuffled: each is uniform, and together they are spread
-    evenly. The draws are the same for every image.
+    evenly. The draws are the same for every image, or for every image of a class if references are those of the same
+    class or of other ones.
     """
 
     references: References
     num_samples: int
     noise_level: float
     seed: int
+    classes: ReferenceClasses = "all"
 
     @property
     def num_steps(self) -> int:
         """One step for each draw."""
         return self.num_samples
 
+    def prepared(self, recorder: Recorder, images: Images, target: Target) -> Points:
+        """Choose references by the images' classes, if they depend on these."""
+        return (
+            self
+            if self.classes == "all"
+            else _OfClasses(self, places_of(self.references, self.classes, self.num_samples, self.seed, target))
+        )
+
     def sample(self, images: Images, step: int) -> Sample:
         """Draw a reference and a position."""
-        index, position = draws(len(self.references), self.num_samples, self.seed)[step]
-        reference = fitting(self.references, images)[index].to(images)
+        index, _ = draws(len(self.references), self.num_samples, self.seed)[step]
+        return self.between(fitting(self.references, images)[index].to(images), images, step)
+
+    def between(self, reference: Tensor, images: Images, step: int) -> Sample:
+        """Go to this step's position on the way from a reference, one or one for each image."""
+        _, position = draws(len(self.references), self.num_samples, self.seed)[step]
         point = torch.lerp(reference.expand_as(images), images, position)
         if self.noise_level:
             point = point + noise_like(images, self.noise_level, self.seed, step)
@@ -86,6 +102,45 @@ class ReferencePath(Points):
         references = fitting(self.references, images).to(images)
         indices = [index for index, _ in draws(len(self.references), self.num_samples, self.seed)]
         return tuple(references[index].expand_as(images) for index in indices)
+
+
+@dataclass(frozen=True, eq=False)
+class _OfClasses(Points):
+    """The points of one chunk of images, with the references of each, (B, steps)."""
+
+    path: ReferencePath
+    places: Tensor
+
+    @property
+    def num_steps(self) -> int:
+        return self.path.num_steps
+
+    def sample(self, images: Images, step: int) -> Sample:
+        references = fitting(self.path.references, images)
+        chosen = references[self.places[:, step].to(references.device)]
+        return self.path.between(chosen.to(images), images, step)
+
+
+def places_of(references: References, classes: ReferenceClasses, num_samples: int, seed: int, target: Target) -> Tensor:
+    """Return which reference every step has for each image, (B, steps), in one order for all images.
+
+    Raises:
+        TypeError: If the target is not one of classes.
+        ValueError: If an image has no reference.
+    """
+    target.require("classes", f"reference_classes={classes!r}")
+    if target.classes is None:
+        raise TypeError(
+            f"`targets` must be classes for `reference_classes={classes!r}`, but got {type(target).__name__}, "
+            "which has several.  Leave `reference_classes` out."
+        )
+    order, _ = _drawn(len(references), num_samples, seed)
+    rows: dict[int, list[int]] = {}
+    for label in target.classes.unique().tolist():
+        chosen = set(references.of(label, classes))
+        allowed = [place for place in order if place in chosen]
+        rows[label] = [allowed[step % len(allowed)] for step in range(num_samples)]
+    return torch.tensor([rows[label] for label in target.classes.tolist()], dtype=torch.int64)
 
 
 def fitting(references: References, images: Images) -> Tensor:
@@ -101,11 +156,17 @@ def fitting(references: References, images: Images) -> Tensor:
 @functools.lru_cache(maxsize=64)
 def draws(num_references: int, num_samples: int, seed: int) -> tuple[tuple[int, float], ...]:
     """List a reference and a position on the path for every step."""
+    order, positions = _drawn(num_references, num_samples, seed)
+    return tuple((order[step % num_references], position) for step, position in enumerate(positions))
+
+
+def _drawn(num_references: int, num_samples: int, seed: int) -> tuple[list[int], list[float]]:
+    """Draw the order of the references and the positions on the path."""
     generator = keyed_generator("references", seed)
     order = torch.randperm(num_references, generator=generator, device="cpu").tolist()
     parts = torch.randperm(num_samples, generator=generator, device="cpu").double()
     positions = (parts + torch.rand(num_samples, generator=generator, dtype=torch.float64, device="cpu")) / num_samples
-    return tuple((order[step % num_references], position) for step, position in enumerate(positions.tolist()))
+    return order, positions.tolist()
 
 
 @dataclass(frozen=True)

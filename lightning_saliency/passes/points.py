@@ -12,6 +12,7 @@ from lightning_saliency._types import Images
 from lightning_saliency.passes.layers import LayerName
 from lightning_saliency.passes.noise import noise_like
 from lightning_saliency.passes.recorder import Recorder
+from lightning_saliency.targets import Target
 
 
 class Sample(NamedTuple):
@@ -49,8 +50,8 @@ class Points(ABC):
     def sample(self, images: Images, step: int) -> Sample:
         """Make the point of this step for every image, from that image alone."""
 
-    def prepared(self, recorder: Recorder, images: Images) -> "Points":
-        """Return the rule for these images; rules that depend on a layer's output record it here."""
+    def prepared(self, recorder: Recorder, images: Images, target: Target) -> "Points":
+        """Return the rule for these images; rules that depend on a layer's output or on the class look here."""
         return self
 
 

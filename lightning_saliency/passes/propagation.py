@@ -13,6 +13,7 @@ from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._types import Images, Model
 from lightning_saliency.passes.points import Points, Sample
 from lightning_saliency.passes.recorder import Recorder
+from lightning_saliency.targets import Target
 
 Propagate: TypeAlias = Callable[[Tensor], tuple[Tensor, ...]]
 Operation: TypeAlias = Callable[..., Any]
@@ -41,7 +42,7 @@ class Ruled(Points):
         """Return the images, and the rule around the forward."""
         return Sample(images, around=self.rule.watching)
 
-    def prepared(self, recorder: Recorder, images: Images) -> Points:
+    def prepared(self, recorder: Recorder, images: Images, target: Target) -> Points:
         """Refuse a network whose operations cannot be watched."""
         check_watchable(recorder.model)
         return self

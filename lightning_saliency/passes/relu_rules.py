@@ -131,15 +131,19 @@ class _WatchingReLUs(Watching):
 def _rectifier(name: str, rest: tuple[Any, ...], options: Mapping[str, Any]) -> Rectifier | None:
     """Describe an operation with these arguments after the input, or return `None` if it is no ReLU."""
     given = dict(zip(ARGUMENTS.get(name, ()), rest, strict=False)) | dict(options)
-    if name in CLAMPS:
-        # A bound above 0 keeps values from a division or a logarithm.
-        return _clipped(given.get("min"), given.get("max")) if given.get("min") == 0 else None
-    return RECTIFIERS[name](given) if name in RECTIFIERS else None
+    describe = RECTIFIERS.get(name)
+    return None if describe is None else describe(given)
 
 
-def _random_slope(given: Mapping[str, Any]) -> Rectifier | None:
-    """Describe a leaky ReLU that has its mean slope outside of training."""
-    return None if given.get("training") else _leaky((given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2)
+def _randomly_leaky(given: Mapping[str, Any]) -> Rectifier | None:
+    """Describe a leaky ReLU whose slope is drawn in training, and is the mean one after it."""
+    mean = (given.get("lower", 1 / 8) + given.get("upper", 1 / 3)) / 2
+    return None if given.get("training") else _leaky(mean)
+
+
+def _clamped(given: Mapping[str, Any]) -> Rectifier | None:
+    """Describe a clamp at 0; a bound above 0 keeps values from a division or a logarithm."""
+    return _clipped(given.get("min"), given.get("max")) if given.get("min") == 0 else None
 
 
 def _leaky(slope: Any) -> Rectifier | None:
@@ -154,12 +158,13 @@ def _clipped(low: Any, high: Any) -> Rectifier | None:
     return Rectifier(float(low), math.inf if high is None else float(high))
 
 
-RECTIFIERS: Final[dict[str, Callable[[Mapping[str, Any]], Rectifier | None]]] = {
-    "relu": lambda _: RELU,
-    "relu6": lambda _: Rectifier(high=6.0),
+RECTIFIERS: Final[Mapping[str, Callable[[Mapping[str, Any]], Rectifier | None]]] = {
+    "relu": lambda given: RELU,
+    "relu6": lambda given: Rectifier(high=6.0),
     "leaky_relu": lambda given: _leaky(given.get("negative_slope", 0.01)),
-    "rrelu": _random_slope,
+    "rrelu": _randomly_leaky,
     "threshold": lambda given: RELU if given.get("threshold") == given.get("value") == 0 else None,
     "hardtanh": lambda given: _clipped(given.get("min_val", -1.0), given.get("max_val", 1.0)),
+    **dict.fromkeys(CLAMPS, _clamped),
 }
-"""ReLUs by the name of their operation, made from its arguments."""
+"""How the arguments of an operation describe it, by its name."""

@@ -17,7 +17,7 @@ from lightning_saliency.passes.layers import LayerName, find_layers
 from lightning_saliency.passes.points import Clean, Points, Sample
 from lightning_saliency.passes.recorder import Recorder
 from lightning_saliency.passes.statistics import Mean, Observation, Rivals, Statistic
-from lightning_saliency.targets import WAY_OUT, Target
+from lightning_saliency.targets import Target
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def _read(
 ) -> dict[Reading, Any]:
     states: dict[Reading, Any] = dict.fromkeys(readings)
     stride = max(1, recorder.max_batch_size // len(images))
-    points = points.prepared(recorder, images)
+    points = points.prepared(recorder, images, target)
     for start in range(0, points.num_steps, stride):
         samples = [points.sample(images, step) for step in range(start, min(start + stride, points.num_steps))]
         for layer, observation in _backward(recorder, images, target, samples, readings):
@@ -180,7 +180,9 @@ def _gradients(value: Scores, tensors: list[Tensor], *, retain_graph: bool) -> l
     if len(connected) < len(tensors):
         raise UnsuitableModelError(
             "Expected a differentiable path from the images (or the layer) to the logits, but there is none: "
-            f"look for `detach`, `no_grad`, `argmax` or a layer off the path, or {WAY_OUT}."
+            "look for `detach`, `no_grad`, `argmax` or a layer off the path.  Compute the logits without these, in a "
+            "monitor by `model`, a function of the module and images, or use a method of forwards only, such as "
+            "`ScoreCAM`."
         )
     return connected
 

@@ -1,16 +1,16 @@
 """The curves of a metric, all methods in one figure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
 from itertools import cycle
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
 
 from lightning_saliency.visualization._axes import Axis
+from lightning_saliency.visualization._text import font_of
 
 # Drawn without matplotlib, whose figures take ten times as long, which is more than a small network's explanations.
 WIDTH, HEIGHT = 704, 462
@@ -157,9 +157,9 @@ def _strokes(line: Sequence[Point], dashes: Sequence[float]) -> Iterator[list[Po
 
 
 def _write_labels(picture: Image.Image, title: str, axes: tuple[str, str], horizontal: Axis, vertical: Axis) -> None:
-    draw, font = ImageDraw.Draw(picture), _font(FONT_SIZE)
+    draw, font = ImageDraw.Draw(picture), font_of(FONT_SIZE)
     middle = (LEFT + RIGHT) / 2
-    draw.text((middle, TOP / 2), title, "black", _font(FONT_SIZE + 3), anchor="mm")
+    draw.text((middle, TOP / 2), title, "black", font_of(FONT_SIZE + 3), anchor="mm")
     draw.text((middle, (BOTTOM + HEIGHT) / 2 + FONT_SIZE / 2), axes[0], "black", font, anchor="mm")
     for text, value in horizontal.ticks().items():
         draw.text((horizontal.pixel(value), BOTTOM + FONT_SIZE), text, "black", font, anchor="mm")
@@ -172,7 +172,7 @@ def _write_labels(picture: Image.Image, title: str, axes: tuple[str, str], horiz
 
 def _draw_legend(picture: Image.Image, lines: Mapping[str, _Line]) -> None:
     """Explain the lines in the corner that has fewest of their points."""
-    draw, font = ImageDraw.Draw(picture, "RGBA"), _font(FONT_SIZE)
+    draw, font = ImageDraw.Draw(picture, "RGBA"), font_of(FONT_SIZE)
     width = round(max((draw.textlength(label, font) for label in lines), default=0)) + 4 * FONT_SIZE
     height, space = round(1.4 * FONT_SIZE * len(lines)) + FONT_SIZE // 2, 8
     corners = [(x, y) for y in (TOP + space, BOTTOM - space - height) for x in (RIGHT - space - width, LEFT + space)]
@@ -193,8 +193,3 @@ def _one_line(text: str) -> str:
 
 def _enlarged(points: Sequence[Point]) -> list[Point]:
     return [(ENLARGEMENT * x, ENLARGEMENT * y) for x, y in points]
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)

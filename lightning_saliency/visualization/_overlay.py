@@ -1,30 +1,43 @@
 """Maps drawn over their image in perceptually uniform colours."""
 
 from functools import cache
-from typing import Final
+from typing import Final, TypeAlias
 
 import torch
 from matplotlib import colormaps
 from torch import Tensor
 
 from lightning_saliency.passes import normalize
-from lightning_saliency.passes._normalize import flattened
+from lightning_saliency.passes._normalize import is_blank
 
 SALIENCY_COLOURS: Final = "inferno"
 SIGNED_COLOURS: Final = "coolwarm"
+# A scale leaves out one of so many values above the lowest one: few pixels would leave all others dark.
+LEFT_OUT: Final = 100
+# Smaller differences from the lowest value, relative to the largest one, can come from rounding.
+ROUNDING: Final = 1e-6
+LEVELS: Final = 255
+# Faint relevance begins at a colour that is visible on the darkened image, and its opacity rises steeply.
+FIRST_COLOUR: Final = 0.25
+FIRST_SIGNED_COLOUR: Final = 0.5
+OPACITY: Final = 0.8
+BRIGHTNESS: Final = 0.7
+
+Limits: TypeAlias = tuple[float, float]
 
 
-def overlay(
-    image: Tensor, saliency: Tensor, limits: tuple[float, float] | None = None, *, signed: bool | None = None
-) -> Tensor:
-    """Blend a map into the grey image; higher values are more opaque.
+def overlay(image: Tensor, saliency: Tensor, limits: Limits | None = None, *, signed: bool | None = None) -> Tensor:
+    """Blend a map into the darkened grey image; higher values are brighter and more opaque.
 
-    A signed map is drawn diverging around zero, red above and blue below.
+    A signed map is drawn diverging around zero, red above and blue below. The image has no colour where the map has its
+    lowest value (if signed, zero) or is not finite.
 
     Args:
         image: Raw colours (3, H, W) in [0, 1].
         saliency: Raw map (H, W).
-        limits: Lowest and highest value of the scale; `None` takes the map's own range.
+        limits: Lowest and highest value of the scale; values beyond are drawn as its ends. `None` takes the map's own
+            scale, from its lowest value to the 99th percentile of the values above, or for a signed map to that of the
+            magnitudes on both sides.
         signed: Whether the map is signed; `None` decides by whether the scale begins below zero.
 
     Returns:
@@ -36,16 +49,13 @@ def overlay(
         >>> picture[:, 0, 1] > picture[:, 0, 0]
         tensor([True, True, True])
     """
-    saliency = flattened(saliency[None].float())[0]
-    low, high = limits or (saliency.min().item(), saliency.max().item())
-    if signed or (signed is None and low < 0):
-        return _diverging(image, _over(saliency, max(abs(low), abs(high))))
-    strength = _over(saliency - low, high - low)
-    return _blend(image, strength, SALIENCY_COLOURS, 0.25 + 0.6 * strength)
+    if signed is None:
+        signed = limits[0] < 0 if limits else is_signed(saliency)
+    return blend(image, scaled(saliency, limits or limits_of(saliency, signed=signed), signed=signed), signed=signed)
 
 
 def change_overlay(image: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
-    """Show where normalised saliency rose (red) and fell (blue) on the grey image.
+    """Show where saliency rose (red) and fell (blue) on the darkened grey image, each map on its own scale.
 
     Args:
         image: Raw colours (3, H, W) in [0, 1].
@@ -62,7 +72,75 @@ def change_overlay(image: Tensor, earlier: Tensor, later: Tensor) -> Tensor:
         >>> (red > blue).tolist()
         [[False, True]]
     """
-    return _diverging(image, normalize(later[None].float())[0] - normalize(earlier[None].float())[0])
+    signed = is_signed(earlier) or is_signed(later)
+    before, after = (scaled(each, limits_of(each, signed=signed), signed=signed) for each in (earlier, later))
+    return blend(image, difference(before, after, signed=signed), signed=True)
+
+
+def is_signed(saliency: Tensor) -> bool:
+    """Tell whether a map has a finite negative value."""
+    return bool(((saliency < 0) & saliency.isfinite()).any())
+
+
+def limits_of(saliency: Tensor, *, signed: bool) -> Limits:
+    """Return the lowest and highest value of a map's own scale; equal ones if it is constant up to rounding.
+
+    Args:
+        saliency: Raw map (*S).
+        signed: Whether the scale is symmetric around zero.
+
+    Example:
+        >>> import torch
+        >>> limits_of(torch.arange(101.0), signed=False)
+        (0.0, 99.0)
+        >>> limits_of(torch.tensor([0.0, 0.0, -5.0]), signed=True)
+        (-5.0, 5.0)
+    """
+    values = saliency[saliency.isfinite()].double()
+    if not len(values) or bool(is_blank(values[None])):
+        return (0.0, 0.0)
+    low = 0.0 if signed else values.min().item()
+    heights = (values - low).abs()
+    # Of values that differ from the lowest one: those of a sparse map may be fewer than 1 % of the pixels.
+    heights = heights[heights > ROUNDING * heights.max()]
+    height = heights.kthvalue(len(heights) - len(heights) // LEFT_OUT).values.item()
+    return (-height, height) if signed else (low, low + height)
+
+
+def scaled(saliency: Tensor, limits: Limits, *, signed: bool) -> Tensor:
+    """Bring a map to [0, 1], or to [-1, 1] if it is signed; values that are not finite become zero."""
+    low, high = limits
+    start, span = (0.0, max(abs(low), abs(high))) if signed else (low, high - low)
+    if span <= 0:
+        return torch.zeros(saliency.shape)
+    values = ((saliency.double() - start) / span).clamp(-1.0 if signed else 0.0, 1.0)
+    return torch.where(saliency.isfinite(), values, 0.0).float()
+
+
+def difference(before: Tensor, after: Tensor, *, signed: bool) -> Tensor:
+    """Subtract scaled maps so that the result lies in [-1, 1]."""
+    return (after - before) / (2 if signed else 1)
+
+
+def blend(image: Tensor, values: Tensor, *, signed: bool) -> Tensor:
+    """Draw values in [0, 1], or in [-1, 1] if signed, over an image (3, H, W)."""
+    colours, rest = _tables(signed)
+    levels = (values * LEVELS).round().long() + (LEVELS if signed else 0)
+    return image.mean(dim=0) * rest[levels] + colours[:, levels]
+
+
+@cache
+def _tables(signed: bool) -> tuple[Tensor, Tensor]:
+    """Return for each level its colour times its opacity (3, L), and what remains of the image (L,)."""
+    values = torch.arange(-LEVELS if signed else 0, LEVELS + 1) / LEVELS
+    strengths = values.abs()
+    opacity = OPACITY * strengths.sqrt()
+    if signed:
+        shades = (1 + values.sign() * (FIRST_SIGNED_COLOUR + (1 - FIRST_SIGNED_COLOUR) * strengths)) / 2
+    else:
+        shades = FIRST_COLOUR + (1 - FIRST_COLOUR) * strengths
+    table = colormaps[SIGNED_COLOURS if signed else SALIENCY_COLOURS](shades.numpy())
+    return torch.from_numpy(table).float()[:, :3].T * opacity, BRIGHTNESS * (1 - opacity)
 
 
 def displayable(image: Tensor) -> Tensor:
@@ -91,24 +169,3 @@ def displayable(image: Tensor) -> Tensor:
     if image.min() < -0.01 or image.max() > 1.01:
         image = normalize(image[None])[0]
     return image.clamp(0, 1)
-
-
-def _over(values: Tensor, span: float) -> Tensor:
-    """Divide by the span of the scale; a constant map becomes zero everywhere."""
-    return (values / span).clamp(-1, 1) if span > 0 else torch.zeros_like(values)
-
-
-def _diverging(image: Tensor, values: Tensor) -> Tensor:
-    """Draw values in [-1, 1]; larger magnitudes are more opaque."""
-    return _blend(image, (values + 1) / 2, SIGNED_COLOURS, 0.2 + 0.7 * values.abs())
-
-
-def _blend(image: Tensor, values: Tensor, colour_map: str, opacity: Tensor) -> Tensor:
-    grey = image.mean(dim=0, keepdim=True).expand(3, -1, -1)
-    colours = _table(colour_map)[(values.clamp(0, 1) * 255).round().long()].permute(2, 0, 1)
-    return grey * (1 - opacity) + colours * opacity
-
-
-@cache
-def _table(colour_map: str) -> Tensor:
-    return torch.tensor(colormaps[colour_map](range(256)), dtype=torch.float32)[:, :3]

@@ -1,22 +1,29 @@
 """One picture of one image: the input, then its maps side by side, labelled, with a caption."""
 
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional
 
-from lightning_saliency.visualization._overlay import change_overlay, displayable, overlay
+from lightning_saliency.visualization._overlay import (
+    Limits,
+    blend,
+    difference,
+    displayable,
+    is_signed,
+    limits_of,
+    scaled,
+)
+from lightning_saliency.visualization._text import label_image, text_image
 
 SHORTEST_SIDE: Final = 160
 LONGEST_SIDE: Final = 320
+# Front-ends shrink a strip, in which thinner lines of a map would vanish.
+MOST_POSITIONS: Final = 112
 SMALLEST_FONT: Final = 14
 FONTS_PER_WIDTH: Final = 40
-LINE_PER_FONT: Final = 1.3
 GAP: Final = 10
 
 
@@ -26,12 +33,13 @@ def draw_strip(
     caption: Sequence[str],
     *,
     change: tuple[Tensor, Tensor] | None = None,
-    limits: tuple[float, float] | None = None,
+    limits: Limits | None = None,
 ) -> Tensor:
     """Draw the input, each map over it, and where saliency rose and fell; the last line states the scale.
 
     Small images are enlarged by integer factors without interpolation. Large ones are shrunk until their longer side
-    is 320. Letters grow with the strip, because front-ends shrink it to the available width.
+    is 320. Maps are averaged to at most 112 positions a side. Letters grow with the strip, because front-ends shrink it
+    to the available width.
 
     Args:
         image: Raw colours (C, H, W); an image with values outside [0, 1] is drawn by its range, since its
@@ -39,7 +47,8 @@ def draw_strip(
         maps: Maps (h, w) by label, resized to the image's size.
         caption: Lines of text.
         change: Earlier and later map, whose difference is drawn last.
-        limits: Scale that all maps share; `None` draws each by its range.
+        limits: Scale that all maps share; `None` draws each on its own, which reaches up to the 99th percentile of the
+            values above the lowest one.
 
     Returns:
         Picture (3, H', W') uint8.
@@ -51,12 +60,14 @@ def draw_strip(
     """
     coloured = shrunk(displayable(image))
     factor = -(-SHORTEST_SIDE // min(coloured.shape[1:]))
+    signed = limits[0] < 0 if limits else any(map(is_signed, maps.values()))
     tiles = {"input": coloured}
-    signed = limits[0] < 0 if limits else any(bool((saliency < 0).any()) for saliency in maps.values())
-    sized = {label: to_size(saliency, coloured) for label, saliency in maps.items()}
-    tiles |= {label: overlay(coloured, saliency, limits, signed=signed) for label, saliency in sized.items()}
+    for label, saliency in maps.items():
+        tiles[label] = blend(coloured, _fitted(saliency, coloured, limits, signed=signed), signed=signed)
     if change is not None:
-        tiles["change"] = change_overlay(coloured, *(to_size(saliency, coloured) for saliency in change))
+        both = any(map(is_signed, change))
+        before, after = (_fitted(saliency, coloured, None, signed=both) for saliency in change)
+        tiles["change"] = blend(coloured, difference(before, after, signed=both), signed=True)
     width = len(tiles) * coloured.shape[2] * factor + (len(tiles) - 1) * GAP
     font_size = max(SMALLEST_FONT, width // FONTS_PER_WIDTH)
     columns = [_labelled(label, enlarged(tile, factor), font_size) for label, tile in tiles.items()]
@@ -66,28 +77,30 @@ def draw_strip(
     return torch.cat([picture, text_image(lines, width, font_size)], dim=1)
 
 
-def text_image(lines: Sequence[str], width: int, font_size: int) -> Tensor:
-    """Write lines of text, wrapped to a width, black on white, (3, H', width) uint8."""
-    font = ImageFont.load_default(size=font_size)
-    height = round(LINE_PER_FONT * font_size)
-    columns = max(1, int(width / font.getlength("n")))
-    wrapped = [part for line in lines for part in textwrap.wrap(line, columns)]
-    canvas = Image.new("RGB", (width, height * len(wrapped) + font_size // 2), "white")
-    draw = ImageDraw.Draw(canvas)
-    for number, line in enumerate(wrapped):
-        draw.text((0, number * height), line, fill="black", font=font)
-    return torch.from_numpy(np.array(canvas)).permute(2, 0, 1)
+def _fitted(saliency: Tensor, image: Tensor, limits: Limits | None, *, signed: bool) -> Tensor:
+    """Scale a map and resize it to an image; its own scale is that of the positions that are drawn."""
+    saliency = pooled(saliency)
+    return to_size(scaled(saliency, limits or limits_of(saliency, signed=signed), signed=signed), image)
 
 
-def _scale_line(limits: tuple[float, float] | None, *, signed: bool) -> str:
+def pooled(saliency: Tensor) -> Tensor:
+    """Average a map (h, w) to at most 112 positions a side."""
+    share = MOST_POSITIONS / max(saliency.shape)
+    if share >= 1:
+        return saliency.float()
+    size = (max(1, round(saliency.shape[0] * share)), max(1, round(saliency.shape[1] * share)))
+    return functional.adaptive_avg_pool2d(saliency.float()[None], size)[0]
+
+
+def _scale_line(limits: Limits | None, *, signed: bool) -> str:
     colours = "red above, blue below zero" if signed else "brighter is more"
     if limits:
         return f"scale: {limits[0]:.3g} to {limits[1]:.3g} in all of this method's pictures of this step, {colours}"
-    return f"scale: each map's own range, {colours}"
+    return f"scale: each map's own, up to its 99th percentile, {colours}"
 
 
 def _labelled(label: str, tile: Tensor, font_size: int) -> Tensor:
-    return torch.cat([text_image([label], tile.shape[2], font_size), tile], dim=1)
+    return torch.cat([label_image(label, tile.shape[2], font_size), tile], dim=1)
 
 
 def shrunk(image: Tensor) -> Tensor:

@@ -15,9 +15,9 @@ from lightning_saliency.visualization._strip import (
     SMALLEST_FONT,
     enlarged,
     shrunk,
-    text_image,
     to_size,
 )
+from lightning_saliency.visualization._text import label_image, text_image
 
 # A map of hardly anything stays dark.
 LEAST_SCALE: Final = 0.1
@@ -62,7 +62,7 @@ def draw_transplant(images: Tensor, captions: Sequence[str], places: Tensor | No
     width = len(pictures) * tiles[0].shape[2] * factor + (len(pictures) - 1) * GAP
     font_size = max(SMALLEST_FONT, width // FONTS_PER_WIDTH)
     columns = [
-        torch.cat([text_image([label], tile.shape[2] * factor, font_size), enlarged(tile, factor)], dim=1)
+        torch.cat([label_image(label, tile.shape[2] * factor, font_size), enlarged(tile, factor)], dim=1)
         for label, tile in pictures.items()
     ]
     gap = torch.full((3, columns[0].shape[1], GAP), 255, dtype=torch.uint8)

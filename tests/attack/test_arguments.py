@@ -186,4 +186,5 @@ def applied(member: Any, model: nn.Module, images: Any, maps: Any, targets: Any)
 
 def is_plain(result: torch.Tensor, member: Any) -> bool:
     """Whether all is finite; scores that a metric documents as left out are NaN for whole images."""
-    return bool(result.isfinite().all()) or type(member).__name__ in ("CompletenessGap", "ParameterRandomization")
+    may_be_left_out = ("ChannelShare", "CompletenessGap", "ParameterRandomization")
+    return bool(result.isfinite().all()) or type(member).__name__ in may_be_left_out

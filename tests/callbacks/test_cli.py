@@ -80,12 +80,14 @@ def test_where_images_labels_and_logits_are_is_said_by_names():
           target: predicted
           max_batch_size: auto
           max_seconds: 5
+          max_fraction_of_epoch: 0.05
           controls: [edges]
           name: mine
         """
     )
     assert (settings.model, settings.output, list(settings.batch)) == ("net.backbone", "logits", ["image", "label"])
     assert (settings.target, settings.halves_batches, settings.controls) == ("predicted", True, ("edges",))
+    assert (settings.max_seconds, settings.max_fraction_of_epoch) == (5, 0.05)
     assert tuple(settings.normalization.mean) == (0.5, 0.4, 0.3)
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset
 
 from lightning_saliency import SaliencyMonitor
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
-from tests.callbacks.training import MEAN, STD, Data, Patterns, assert_identical, fit, trace
+from tests.callbacks.training import MEAN, STD, Classifier, Data, Patterns, assert_identical, fit, trace, trainer
 
 
 def monitor(**options):
@@ -134,6 +134,12 @@ def test_a_fault_is_survived_with_one_warning(tmp_path, fault):
 def test_a_fault_stops_a_monitor_that_is_told_to_raise(tmp_path, fault):
     with pytest.raises((RuntimeError, OSError), match=FAULTS[fault][1]):
         run_with(fault, tmp_path, [monitor(num_images=18, on_error="raise")])
+
+
+@pytest.mark.filterwarnings("ignore:.*Skipping val loop")
+def test_a_training_without_a_validation_is_told_what_is_missing():
+    with pytest.warns(UserWarning, match=r"Nothing is explained in this training.*Give the training a validation"):
+        trainer([monitor()], max_epochs=1).fit(Classifier(), Data().train_dataloader())
 
 
 def test_scores_are_logged_though_the_disk_is_full_and_no_half_table_is_left(tmp_path):

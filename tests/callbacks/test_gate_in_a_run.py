@@ -88,6 +88,41 @@ def test_a_fit_without_a_validation_says_that_nothing_will_be_saved(tmp_path):
         trainer([gate], max_epochs=1).fit(Classifier(), loader)
 
 
+@pytest.mark.filterwarnings("ignore:.*It will use the best checkpoint path from first checkpoint callback")
+@pytest.mark.parametrize("refuses", [False, True])
+def test_the_best_checkpoint_is_that_of_the_users_first_callback_as_without_gates(tmp_path, refuses):
+    plain = ModelCheckpoint(tmp_path / "plain", monitor="val_loss")
+    gates = [
+        GatedCheckpoint(tmp_path / name, gates={"score": ">= 0.5" if refuses else ">= 0.1"}, name=name)
+        for name in ("a", "b")
+    ]
+    run, module = fit([plain, Scores(0.2, 0.2, 0.2), *gates])
+    assert run.checkpoint_callbacks == [plain, *gates]
+    assert run.checkpoint_callback.best_model_path == plain.best_model_path != ""
+    run.validate(module, Data(), ckpt_path="best", verbose=False)
+    assert run.ckpt_path == plain.best_model_path
+
+
+class Broken(Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        raise OSError("the disk is away")
+
+
+def test_a_run_that_ends_in_an_error_has_its_callbacks_in_the_users_order(tmp_path):
+    plain, gate = ModelCheckpoint(tmp_path / "plain"), GatedCheckpoint(tmp_path, gates={"score": ">= 0.1"})
+    run = trainer([Scores(0.2, 0.2), plain, gate, Broken()], max_epochs=2)
+    with pytest.raises(OSError, match="the disk is away"):
+        run.fit(Classifier(), Data())
+    assert run.checkpoint_callbacks == [plain, gate]
+
+
+def test_a_file_has_the_name_that_a_plain_checkpoint_gives_it(tmp_path):
+    plain, gate = ModelCheckpoint(tmp_path / "plain"), GatedCheckpoint(tmp_path / "gated", gates={"score": ">= 0.1"})
+    fit([Scores(0.2, 0.2), plain, gate])
+    names = [[file for file in files(tmp_path / folder) if file.endswith(".ckpt")] for folder in ("plain", "gated")]
+    assert names[0] == names[1] != []
+
+
 def test_a_run_without_a_checkpoint_ends_with_the_number_of_refusals_and_the_reason(tmp_path, caplog):
     gate = GatedCheckpoint(tmp_path, gates={"score": ">= 0.5"}, monitor="val_loss")
     sentence = (

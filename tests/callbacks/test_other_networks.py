@@ -9,6 +9,7 @@ from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import SaliencyMonitor
+from lightning_saliency.methods import RandomMap
 from lightning_saliency.metrics import RCAP, Insertion
 from tests.callbacks.training import (
     CLASSES,
@@ -92,6 +93,58 @@ def test_where_no_default_method_fits_training_goes_on_with_one_warning():
     assert "Skipped the explanations" in messages[0]
     assert "outside of `no_grad`" in messages[0]
     assert_identical(trace(run, module), trace(*fit(make=Frozen)))
+
+
+def test_the_cues_of_a_plain_monitor_do_not_stop_a_training_that_has_no_gradients():
+    messages, run, module = warnings_of(callbacks=[SaliencyMonitor(num_images=6, **COLOURS)], make=Frozen)
+    assert any("Skipped the explanations" in message and "'guided_absolute_grad'" in message for message in messages)
+    assert_identical(trace(run, module), trace(*fit(make=Frozen)))
+
+
+def test_cues_that_need_no_map_are_followed_where_there_are_no_gradients():
+    watcher = SaliencyMonitor([RandomMap()], num_images=6, **COLOURS)
+    messages, _, _ = warnings_of(callbacks=[watcher], make=Frozen)
+    assert [message for message in messages if "Left out default cues that need maps" in message]
+    followed = {name for name in watcher.history[-1].values if name.startswith("saliency/cues/")}
+    assert "saliency/cues/level" in followed
+    assert "saliency/cues/window" not in followed
+
+
+def test_a_cue_that_the_user_named_is_refused_where_there_are_no_gradients():
+    with pytest.raises(ValueError, match=r"differentiable path.*by `model`, a function"):
+        fit([SaliencyMonitor([RandomMap()], num_images=6, cues=["window"], **COLOURS)], make=Frozen)
+
+
+class Counts(Patterns):
+    """Numbers of objects, of which two could be classes."""
+
+    def __getitem__(self, index):
+        image, _ = super().__getitem__(index)
+        return image, torch.tensor(float(index % 3))
+
+
+class Counting(Classifier):
+    """A regression with one column."""
+
+    def __init__(self):
+        super().__init__(nn.Sequential(features(), nn.Linear(8, 1)))
+
+    def training_step(self, batch, batch_idx):
+        return functional.mse_loss(self(batch[0])[:, 0], batch[1])
+
+    validation_step = training_step
+
+
+def test_a_regression_of_which_some_labels_are_0_or_1_is_told_to_name_its_target():
+    data = Data()
+    data.train_dataloader = data.val_dataloader = lambda: DataLoader(Counts(18), 6)
+    messages, _, _ = warnings_of(
+        callbacks=[SaliencyMonitor(num_images=18, **COLOURS, cues=())], make=Counting, data=data
+    )
+    assert any(
+        "the target is 2, and the model has 2 classes (of one output; for a regression pass `target`)" in message
+        for message in messages
+    )
 
 
 def test_the_remedy_for_a_frozen_backbone_works():
@@ -267,3 +320,16 @@ def test_labels_of_several_classes_lead_to_sigmoids():
     assert len(messages) == 1
     assert 'Pass `activation="sigmoid"`' in messages[0]
     assert softmax != by_default
+
+
+@pytest.mark.parametrize("end", [nn.Softmax(dim=1), nn.LogSoftmax(dim=1)])
+def test_a_network_of_more_classes_than_the_data_is_none_of_features_after_a_softmax(end):
+    class Named(Patterns):
+        classes = ("a", "b", "c")
+
+    class Wide(Classifier):
+        def __init__(self):
+            super().__init__(nn.Sequential(features(), nn.Linear(8, 20), end))
+
+    preflight = SaliencyMonitor(num_images=6, **COLOURS, cues=()).check(Wide(), DataLoader(Named(18), 6))
+    assert preflight.class_names == Named.classes

@@ -396,7 +396,9 @@ def test_a_module_without_forward_is_told_to_name_its_network():
     class Silent(Wrapped):
         forward = LightningModule.forward
 
-    with pytest.raises(ValueError, match=r"Silent must have a `forward`.*Pass `model`"):
+    with pytest.raises(
+        ValueError, match=r"Silent must have a `forward`.*Pass `model`.*Attributes with .*: 'network'\."
+    ):
         fit([quick()], Silent)
 
 

@@ -16,3 +16,23 @@ def test_the_page_has_the_tables_of_the_rows(monkeypatch):
         assert table(rows) in page
     for name in ("benchmark_tables", "bundled", "bundled_networks"):
         sys.modules.pop(name, None)
+
+
+def test_the_page_of_the_cure_has_the_tables_of_its_rows(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "examples" / "shortcuts"))
+    import cure_tables
+
+    rows = cure_tables.read()
+    page = (ROOT / "docs" / "cure.md").read_text(encoding="utf-8")
+    for table in (
+        cure_tables.table_of_cells,
+        cure_tables.table_of_shares,
+        cure_tables.table_of_rivals,
+        cure_tables.table_of_clean,
+        cure_tables.sentence_of_identity,
+        cure_tables.table_of_legitimate,
+    ):
+        assert table(rows) in page
+    assert len({row["name"] for row in rows}) == len(rows) <= 250
+    for name in ("cure_tables", "cure_designs", "designs", "signs"):
+        sys.modules.pop(name, None)

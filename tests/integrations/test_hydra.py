@@ -1,18 +1,16 @@
 """Hydra builds monitors and gates from class paths."""
 
 import pytest
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.methods import GradCAM, SmoothGrad
 from lightning_saliency.metrics import RCAP
 
-pytest.importorskip("hydra", reason="needs hydra-core")
-
 
 def built(**arguments):
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
     return instantiate(OmegaConf.create(arguments))
 
 
@@ -30,6 +28,11 @@ def test_methods_and_metrics_are_built_by_class_paths():
     settings = monitor(_convert_="all", methods=methods, metrics=metrics).settings
     assert settings.methods == {"grad_cam": GradCAM(layer=("layer3", "layer4")), "smooth_grad": SmoothGrad(3)}
     assert [type(metric) for metric in settings.metrics.values()] == [RCAP]
+
+
+def test_a_method_that_hydra_turned_into_a_configuration_is_refused_with_the_key_to_add():
+    with pytest.raises(InstantiationException, match=r"'num_samples': 3.*_convert_: all"):
+        monitor(methods=[method("SmoothGrad", num_samples=3)])
 
 
 def test_names_need_no_conversion():

@@ -122,7 +122,7 @@ def scenario():
     results["torn"], results["torn names"] = trained([monitor()], source=torn, limit_val_batches=1)
     results["torn alone"], _ = trained([], source=data(), limit_val_batches=1)
     results["refused"] = [
-        refusal(monitor(max_batch_size="auto", max_seconds=5)),
+        refusal(monitor(max_batch_size="auto", max_seconds=5, max_fraction_of_epoch=0.05)),
         refusal(monitor(), data(Stream())),
     ]
     return results
@@ -180,7 +180,7 @@ def test_an_image_that_one_process_cannot_read_is_left_out_on_both(ranks):
 def test_what_makes_numbers_of_passes_differ_is_refused_by_name_on_all_processes(ranks):
     for rank in ranks:
         budget, stream = rank["refused"]
-        assert "but got `max_batch_size` 'auto', `max_seconds`" in budget
+        assert "but got `max_batch_size` 'auto', `max_seconds`, `max_fraction_of_epoch`" in budget
         assert "can be read by index" in stream
         assert "Stream" in stream
 

@@ -261,9 +261,7 @@ def with_activation(activation: nn.Module) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-@pytest.mark.parametrize(
-    "activation", [nn.LeakyReLU(0.0), nn.Threshold(0.0, 0.0), nn.Threshold(0.0, 0.0, inplace=True)]
-)
+@pytest.mark.parametrize("activation", [nn.LeakyReLU(0.0), nn.Threshold(0.0, 0.0), nn.Threshold(0.0, 0.0, True)])
 def test_other_names_of_the_relu_are_the_relu(activation: nn.Module) -> None:
     images, targets = pictures(4)
     with torch.random.fork_rng([]):

@@ -59,7 +59,7 @@ def test_seeds_give_different_maps() -> None:
     [
         ({"num_samples": 0}, ValueError, "`num_samples` to be at least 1, but got 0"),
         ({"num_samples": 2.0}, TypeError, r"`num_samples`.*2\.0"),
-        ({"noise_level": -0.1}, ValueError, r"`noise_level` to lie in \[0, inf\), but got -0\.1"),
+        ({"noise_level": -0.1}, ValueError, r"`noise_level` to lie in \[0, 10000\.0\), but got -0\.1"),
         ({"noise_level": float("nan")}, ValueError, "`noise_level` to lie in .* but got nan"),
         ({"noise_level": "high"}, TypeError, "`noise_level` to be a number, but got 'high'"),
         ({"seed": -1}, ValueError, "`seed` to be at least 0, but got -1"),

@@ -9,6 +9,7 @@ from lightning_saliency import score
 from lightning_saliency.metrics import (
     RCAP,
     ROAD,
+    SRG,
     Allegiance,
     AverageDrop,
     AverageGain,
@@ -29,7 +30,7 @@ from lightning_saliency.metrics import (
 from tests.metrics.samples import curved
 
 MASKED = [PointingGame(), RelevanceRank(), MaskIoU(), LogCoshDice(), MapMAE()]
-BY_ORDER = [RCAP(), Allegiance(), Insertion(4), Deletion(4), ROAD((0.5,)), AverageDrop(), AverageIncrease()]
+BY_ORDER = [RCAP(), Allegiance(), Insertion(4), Deletion(4), ROAD((0.5,)), SRG(4), AverageDrop(), AverageIncrease()]
 SHIFT_FREE = [*BY_ORDER, AverageGain(), *MASKED]
 SCALE_FREE = [
     *SHIFT_FREE,

@@ -8,6 +8,7 @@ from lightning_saliency.methods import Gradient
 from lightning_saliency.metrics import (
     RCAP,
     ROAD,
+    SRG,
     Allegiance,
     AverageDrop,
     AverageGain,
@@ -31,7 +32,7 @@ CHANGES = {"times 100": lambda maps: 100 * maps, "shifted": lambda maps: maps + 
 METRICS = {
     metric.name: metric
     for metric in (
-        *(RCAP(), Allegiance(), Insertion(), Deletion(), ROAD(), AverageDrop(), AverageGain()),
+        *(RCAP(), Allegiance(), Insertion(), Deletion(), ROAD(), SRG(), AverageDrop(), AverageGain()),
         *(Infidelity(), Infidelity(normalize=False, name="infidelity_of_yeh"), MaxSensitivity()),
         *(Sparseness(), Complexity(), EffectiveComplexity(0.3)),
         *(PointingGame(), RelevanceMass(), RelevanceRank(), MaskIoU(), LogCoshDice(), MapMAE()),
@@ -43,7 +44,16 @@ SHIFT_MATTERS = {"infidelity", "infidelity_of_yeh", "max_sensitivity", "relevanc
     "effective_complexity",
 }
 # Confidence alone moves what reads probabilities; changes of the logit are in its own units only in Yeh's form.
-CONFIDENCE_MATTERS = {"rcap", "insertion", "deletion", "road", "average_drop", "average_gain", "infidelity_of_yeh"}
+CONFIDENCE_MATTERS = {
+    "rcap",
+    "insertion",
+    "deletion",
+    "road",
+    "srg",
+    "average_drop",
+    "average_gain",
+    "infidelity_of_yeh",
+}
 
 
 def scored(metric, change=lambda maps: maps, factor=1.0):

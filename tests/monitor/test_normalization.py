@@ -118,6 +118,23 @@ class Wrapper(Dataset):
         return self.transform(image), label
 
 
+class Folder(Dataset):
+    """Reads from another data set, whose transform it shows as its own, as wrappers of folders do."""
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def __getitem__(self, index):
+        return self.dataset[index]
+
+    @property
+    def transform(self):
+        return getattr(self.dataset, "transform", None) or self.dataset.dataset.transform
+
+
 @pytest.mark.parametrize(
     "dataset",
     [
@@ -259,7 +276,7 @@ def test_mean_and_std_in_other_units_are_not_taken(unit):
         mean=torch.tensor(scaled.mean),
         std=torch.tensor(scaled.std),
     )
-    assert_unknown(looked_at(data), "no `Normalize` was found")
+    assert_unknown(looked_at(data), "by `mean` and `std` of Module pixels do not come back to [0, 1]")
 
 
 def processor(**options):
@@ -386,3 +403,29 @@ def test_an_image_processor_of_transformers():
         return {"pixel_values": pixels, "labels": torch.tensor([label for _, label in items])}
 
     assert_known(looked_at(DataLoader(Pictures(), 4, collate_fn=collate)), "ViTImageProcessor")
+
+
+@pytest.mark.parametrize(
+    "wrap", [Folder, lambda inner: Folder(Subset(inner, range(8))), lambda inner: Folder(Folder(inner))]
+)
+def test_a_transform_that_a_wrapper_shows_is_applied_once(wrap):
+    assert_known(of_dataset(wrap(Pictures(Compose(PLAIN)))), IN_DATA_SET)
+
+
+def test_a_wrapper_that_passes_attributes_on_applies_nothing_itself():
+    class Delegating(Wrapper):
+        def __init__(self, dataset):
+            self.dataset = dataset
+
+        def __getitem__(self, index):
+            return self.dataset[index]
+
+        def __getattr__(self, name):
+            return getattr(self.dataset, name)
+
+    assert_known(of_dataset(Delegating(Pictures(PLAIN))), IN_DATA_SET)
+
+
+def test_two_equal_transforms_are_applied_twice():
+    halves = [Normalize((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)) for _ in range(2)]
+    assert_known(of_dataset(Wrapper(Pictures(halves[0]), halves[1])), IN_DATA_SET, (0.75,) * 3, (0.25,) * 3)

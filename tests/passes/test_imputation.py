@@ -42,6 +42,32 @@ def test_solves_the_linear_system(space, fraction):
     torch.testing.assert_close(impute(images, missing), expected, atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("space", [(150,), (23, 18), (1, 80), (7, 6, 5)])
+@pytest.mark.parametrize("kind", ["one large hole", "holes", "nothing left", "everything left"])
+def test_solves_systems_that_need_coarser_grids(space, kind):
+    generator = torch.Generator().manual_seed(2)
+    image = torch.rand(1, 2, *space, generator=generator, dtype=torch.float64)
+    missing = torch.rand(1, *space, generator=generator) < 0.5
+    if kind != "holes":
+        missing = torch.full_like(missing, kind != "everything left")
+    if kind == "one large hole":
+        for dimension, length in enumerate(space, 1):
+            missing.narrow(dimension, 0, length // 4).fill_(False)
+    missing.view(-1)[-1] = False
+    expected = naive_impute(image[0], missing[0])
+    torch.testing.assert_close(impute(image, missing)[0], expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_filled_as_exactly_as_it_can_be_written(dtype):
+    images = torch.rand(1, 1, 24, 24, generator=torch.Generator().manual_seed(3)).to(dtype)
+    missing = torch.zeros(1, 24, 24, dtype=torch.bool)
+    missing[:, 4:20, 3:] = True
+    filled = impute(images, missing)
+    assert filled.dtype == dtype
+    torch.testing.assert_close(filled, impute(images.double(), missing).to(dtype), atol=1e-3, rtol=1e-2)
+
+
 def test_an_image_does_not_feel_its_neighbours():
     images = torch.rand(4, 3, 8, 8, dtype=torch.float64)
     missing = torch.rand(4, 8, 8) < torch.tensor([0.1, 0.5, 0.9, 0.0]).reshape(4, 1, 1)

@@ -45,9 +45,9 @@ def test_long_captions_are_wrapped_and_not_cut():
 @pytest.mark.parametrize(
     ("lowest", "limits", "words"),
     [
-        (0.0, None, "scale: each map's own range, brighter is more"),
+        (0.0, None, "scale: each map's own, up to its 99th percentile, brighter is more"),
         (0.0, (0.0, 2.5), "scale: 0 to 2.5 in all of this method's pictures of this step, brighter is more"),
-        (-0.5, None, "scale: each map's own range, red above, blue below zero"),
+        (-0.5, None, "scale: each map's own, up to its 99th percentile, red above, blue below zero"),
     ],
 )
 def test_the_last_line_states_the_scale(lowest, limits, words):
@@ -63,3 +63,20 @@ def test_the_last_line_states_the_scale(lowest, limits, words):
 
 def test_a_map_smaller_than_the_image_is_enlarged():
     assert draw_strip(torch.rand(1, 64, 48), {"now": torch.rand(8, 6)}, []).dtype == torch.uint8
+
+
+def test_thin_lines_of_a_large_map_are_averaged_before_they_are_scaled():
+    """A line of one pixel in 224 stays as bright as any other when it is the only relevance."""
+    line = torch.zeros(224, 224)
+    line[:, 100] = 1.0
+    block = torch.zeros(224, 224)
+    block[:, 100:102] = 1.0
+    image = torch.zeros(3, 224, 224)
+    assert torch.equal(draw_strip(image, {"now": line}, []), draw_strip(image, {"now": block}, []))
+
+
+def test_pictures_do_not_depend_on_the_unit_of_the_maps():
+    image, saliency = torch.rand(3, 32, 32), torch.rand(32, 32)
+    pictures = [draw_strip(image, {"now": unit * saliency}, []) for unit in (1.0, 1e-30, 1e30)]
+    assert torch.equal(pictures[0], pictures[1])
+    assert torch.equal(pictures[0], pictures[2])
