@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lightning_saliency.monitor._rounding import rounded
 from lightning_saliency.monitor.config import Settings
 
 
@@ -14,7 +15,7 @@ class Budget:
 
     def __str__(self) -> str:
         """Describe it."""
-        return f"{self.seconds:.3g} s{self.source}"
+        return f"{rounded(self.seconds, 3)} s{self.source}"
 
 
 def budget_of(settings: Settings, training_seconds: float | None) -> Budget | None:
@@ -31,5 +32,6 @@ def budget_of(settings: Settings, training_seconds: float | None) -> Budget | No
         if training_seconds is None:
             return None
         share = settings.max_fraction_of_epoch
-        budgets.append(Budget(share * training_seconds, f", {share:g} of {training_seconds:.3g} s of training"))
+        source = f", {share:g} of {rounded(training_seconds, 3)} s of training"
+        budgets.append(Budget(share * training_seconds, source))
     return min(budgets, key=lambda budget: budget.seconds, default=None)

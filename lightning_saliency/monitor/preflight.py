@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from lightning_saliency._saliency_method import as_method
 from lightning_saliency._types import Images
 from lightning_saliency.methods import Method
+from lightning_saliency.monitor._rounding import rounded
 from lightning_saliency.monitor.discovery import TargetChoice
 from lightning_saliency.passes.layers import find_layers
 from lightning_saliency.passes.normalization import Normalization
@@ -82,8 +83,8 @@ class Preflight:
     def cost(self) -> str:
         """Say what an evaluation takes."""
         return (
-            f"{self.forwards:.3g} forwards and {self.backwards:.3g} backwards an image, "
-            f"at most about {self.seconds:.2g} s for {self.num_images} images on one process"
+            f"{rounded(self.forwards, 3)} forwards and {rounded(self.backwards, 3)} backwards an image, "
+            f"at most about {rounded(self.seconds, 2)} s for {self.num_images} images on one process"
         )
 
     @property
