@@ -6,6 +6,7 @@ import os
 import signal
 import warnings
 from itertools import islice
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,12 +17,12 @@ from PIL import Image
 
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.callbacks import _publish
-from lightning_saliency.loggers import _files
 from lightning_saliency.methods import Gradient
 from tests.callbacks.processes import FRESH
 from tests.callbacks.training import MEAN, STD, Classifier, Data, trainer
 
 EPOCHS = 4
+PNG = b"\x89PNG"
 
 
 def killed():
@@ -45,15 +46,15 @@ class Third:
 
             _publish.rows = deadly_rows
         if point == "writing a picture":
-            as_image = _files.as_image
+            write_bytes = Path.write_bytes
 
-            def deadly_image(picture):
-                image = as_image(picture)
-                if self.calls == 3:
-                    image.save = lambda path, **options: (path.write_bytes(b"\x89PNG"), killed())
-                return image
+            def deadly_bytes(path, data):
+                if self.calls == 3 and data.startswith(PNG):
+                    write_bytes(path, PNG)
+                    killed()
+                return write_bytes(path, data)
 
-            _files.as_image = deadly_image
+            Path.write_bytes = deadly_bytes
 
     def __call__(self, model, images, targets):
         self.calls += 1
