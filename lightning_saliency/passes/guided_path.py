@@ -29,6 +29,11 @@ class GuidedPath:
     fraction: float
     max_dist: float
 
+    @property
+    def outside(self) -> tuple[float, float]:
+        """Shares of the path before the first and after the last point."""
+        return 0.0, 1 / self.num_intervals
+
     def walk(self, model: Model, images: Images, target: Target, *, ends: bool = False) -> Iterator[Observation]:
         """Yield each point with the movement away from it; with `ends` also the image, where nothing moves."""
         wide = images if images.dtype == torch.float64 else images.float()
