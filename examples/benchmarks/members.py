@@ -88,13 +88,15 @@ def _measured(work: Workload, run: Work, options: Options) -> Row:
 def _methods(work: Workload) -> dict[str, Work]:
     references = work.images.roll(1, dims=3)[:1].repeat(FEW, 1, 1, 1) + torch.arange(FEW).reshape(-1, 1, 1, 1) / FEW
     kinds = [getattr(methods, name) for name in methods.__all__ if name not in ("Method", "SaliencyMethod")]
-    made = [_made(kind, {"references": references, **_of_few_channels(kind, work)}) for kind in kinds]
+    # Score-CAM and Ablation-CAM need a forward for each channel of the layer.
+    narrow = {"layer": work.narrow_layer}
+    special = {
+        methods.IDGI: {"around": IntegratedGradients(FEW)},
+        methods.ScoreCAM: narrow,
+        methods.AblationCAM: narrow,
+    }
+    made = [_made(kind, {"references": references, **special.get(kind, {})}) for kind in kinds]
     return {type(each).__name__: _explaining(each, work) for each in made}
-
-
-def _of_few_channels(kind: type, work: Workload) -> dict[str, Any]:
-    """Name an early layer for the methods that need a forward for each channel."""
-    return {"layer": work.narrow_layer} if kind in (methods.ScoreCAM, methods.AblationCAM) else {}
 
 
 def _made(kind: type, further: Mapping[str, Any]) -> Any:
