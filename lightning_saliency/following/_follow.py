@@ -18,7 +18,7 @@ from lightning_saliency.following._following import ABSENT, Following
 from lightning_saliency.methods import IntegratedGradients
 from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision, in_precision
-from lightning_saliency.passes.predictions import Predictor
+from lightning_saliency.passes.predictions import Predictor, predicted_classes
 from lightning_saliency.targets import ClassLogit
 
 EXPLAINER: Final = IntegratedGradients(10, baseline="blur", aggregation="absolute")
@@ -34,6 +34,7 @@ def follow(
     hosts: tuple[Images, Targets] | None = None,
     indices: Tensor | None = None,
     maps: Maps | None = None,
+    predictions: Tensor | None = None,
     num_hosts: int = 4,
     seed: int = 0,
     max_batch_size: int = 64,
@@ -54,6 +55,7 @@ def follow(
         indices: A number for each donor (N,), by which it is recognised; `None` counts them.
         maps: Maps (N, *S) of the donors, for cues that need them; `None` computes integrated gradients of their
             labels, of 10 steps from the blurred image, with absolute values, if a cue needs them.
+        predictions: Predicted classes (N,) of the donors, -1 where there is none; `None` predicts them.
         num_hosts: How many hosts each donor has; a pool of fewer gives fewer.
         seed: Seed of the hosts.
         max_batch_size: Most images in one pass.
@@ -84,13 +86,16 @@ def follow(
     chosen = select(cues)
     images = differentiable(images)
     labels = _classes("labels", labels, len(images)).to(images.device)
-    numbers = _numbers(indices, len(images))
+    numbers = _numbers("indices", torch.arange(len(images)) if indices is None else indices, len(images))
     reasons = {cue: cue.misfit(tuple(images.shape[1:])) for cue in chosen}
     usable = [cue for cue in chosen if not reasons[cue]]
     size = chunk_size(images, max_batch_size)
     with explaining(model):
         runner = _Runner(model, in_precision(model, images, scoring_precision), size)
-        predictions = runner.predictions(images, labels)
+        if predictions is None:
+            predictions = runner.predictions(images, labels)
+        else:
+            predictions = _numbers("predictions", predictions, len(images))
         if hosts is None:
             order = numbers.argsort()
             pool = _Pool(images[order], labels[order].cpu(), predictions[order], numbers[order])
@@ -137,7 +142,7 @@ class _Runner:
             self.model, images, ClassLogit(labels), self.size, self.forward, reads_probabilities=False
         )
         outputs = predictor(changes)
-        return [torch.where(output.isnan().any(dim=1), ABSENT, output.argmax(dim=1)).cpu() for output in outputs]
+        return [predicted_classes(output) for output in outputs]
 
     def predictions(self, images: Images, labels: Tensor) -> Tensor:
         """Return the predicted classes of images (N,)."""
@@ -269,10 +274,9 @@ def _classes(name: str, labels: object, count: int) -> Tensor:
     return labels.detach().to(torch.int64)
 
 
-def _numbers(indices: Tensor | None, count: int) -> Tensor:
-    if indices is None:
-        return torch.arange(count)
-    if not isinstance(indices, Tensor) or indices.shape != (count,) or indices.is_floating_point():
-        got = tuple(indices.shape) if isinstance(indices, Tensor) else type(indices).__name__
-        raise ValueError(f"`indices` must be a whole number for each of {count} images, but got {got}.")
-    return indices.detach().to("cpu", torch.int64)
+def _numbers(name: str, values: object, count: int) -> Tensor:
+    """Check that there is one whole number an image, and put them on the CPU."""
+    if not isinstance(values, Tensor) or values.shape != (count,) or values.is_floating_point():
+        got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(f"`{name}` must be a whole number for each of {count} images, but got {got}.")
+    return values.detach().to("cpu", torch.int64)

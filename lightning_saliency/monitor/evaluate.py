@@ -197,7 +197,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if task.transplants is not None and are_classes(labels) and logits is not None:
-            donors = (network, indices, images, labels, logits.shape[1])
+            donors = (network, indices, images, labels, logits)
             transplants, followings, pictured, more = _follow(task.transplants, *donors)
             task, notes = replace(task, transplants=transplants), notes | more
             parts.append(Evaluation(followings=followings))

@@ -307,6 +307,20 @@ def test_a_donor_costs_at_most_28_changed_images() -> None:
     assert model.count == 48 * (28 + 1) + 20
 
 
+def test_predictions_of_donors_are_used_as_they_are() -> None:
+    images, labels = scenes()
+    maps = torch.rand(48, 32, 32)
+    model = Counting(reads_the_object)
+    predictions = reads_the_object(images).argmax(dim=1)
+    given = follow(model, images, labels, maps=maps, predictions=predictions)
+    assert model.count == 48 * 28
+    assert same(given, follow(reads_the_object, images, labels, maps=maps))
+    absent = follow(model, images, labels, ["level"], predictions=torch.full((48,), -1))
+    assert "none for 48 donors" in absent["level"].absence
+    with pytest.raises(ValueError, match="`predictions` must be a whole number for each of 48 images"):
+        follow(model, images, labels, predictions=reads_the_object(images))
+
+
 def test_maps_are_used_as_they_are() -> None:
     images, labels = scenes()
     planted = marked(images, labels)
