@@ -32,12 +32,13 @@ class SaliencyMonitor(Finders):
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
     without it. Scalars are `saliency/<method>/<metric>`, in `trainer.callback_metrics` in time for checkpoints, and
-    `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far maps have moved since the
-    previous evaluation, with `_first` since the first. Standard errors (`_stderr`) and the controls' own scores are
-    logged if a callback, gate or scheduler reads them, or with `log`. Pictures are
-    `saliency/<method>/image_<index>`. In the log folder every image's scores are rows of `saliency.csv`, and all
-    values of every evaluation rows of `evaluations.csv`. The sanity run checks the set-up on two images and logs
-    nothing. In a validation without an evaluation callbacks see the last values.
+    `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far maps have
+    moved since the previous evaluation, with `_first` since the first. Standard errors (`_stderr`) and the controls'
+    own scores are logged if a callback, gate or scheduler reads them, or with `log`. Pictures are
+    `saliency/<method>/image_<index>`. `fast` and `thorough` return monitors with other counts. In the
+    log folder every image's scores are rows of `saliency.csv`, and all values of every evaluation rows of
+    `evaluations.csv`. The sanity run checks the set-up on two images and logs nothing. In a validation without an
+    evaluation callbacks see the last values.
 
     Args:
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
@@ -189,6 +190,70 @@ class SaliencyMonitor(Finders):
         )
         self._reader, self._target = batch, target
         super().__init__(replace(settings, **self._overrides()))
+
+    # Configuration files can name these by `class_path`, which reads no `Self`.
+    @classmethod
+    def fast(
+        cls,
+        methods: MethodChoice = None,
+        metrics: MetricChoice = None,
+        *,
+        every_n_epochs: int = 3,
+        num_hosts: int = 2,
+        **arguments: Any,
+    ) -> "SaliencyMonitor":
+        """Return a monitor that costs less: an evaluation in every third epoch, and two hosts for each cue.
+
+        An evaluation has the scores of the default, since images, samples and steps are the same. An alarm needs two
+        evaluations, thus up to six epochs. `docs/certainty.md` has costs and decisions beside those of the default.
+
+        Args:
+            methods: As for `SaliencyMonitor`.
+            metrics: As for `SaliencyMonitor`.
+            every_n_epochs: As for `SaliencyMonitor`.
+            num_hosts: As for `SaliencyMonitor`.
+            **arguments: All others of `SaliencyMonitor`.
+
+        Raises:
+            TypeError: If an argument is not of the kind expected.
+            ValueError: If an argument is out of its range.
+
+        Example:
+            >>> settings = SaliencyMonitor.fast(["grad_cam"], num_hosts=3).settings
+            >>> settings.every_n_epochs, settings.num_hosts, settings.num_images
+            (3, 3, 64)
+        """
+        return cls(methods, metrics, every_n_epochs=every_n_epochs, num_hosts=num_hosts, **arguments)
+
+    @classmethod
+    def thorough(
+        cls,
+        methods: MethodChoice = None,
+        metrics: MetricChoice = None,
+        *,
+        num_images: int = 128,
+        num_hosts: int = 8,
+        **arguments: Any,
+    ) -> "SaliencyMonitor":
+        """Return a monitor with smaller standard errors: twice as many images, and twice as many hosts for each cue.
+
+        Args:
+            methods: As for `SaliencyMonitor`.
+            metrics: As for `SaliencyMonitor`.
+            num_images: As for `SaliencyMonitor`.
+            num_hosts: As for `SaliencyMonitor`.
+            **arguments: All others of `SaliencyMonitor`.
+
+        Raises:
+            TypeError: If an argument is not of the kind expected.
+            ValueError: If an argument is out of its range.
+
+        Example:
+            >>> settings = SaliencyMonitor.thorough(seed=1).settings
+            >>> settings.num_images, settings.num_hosts, settings.every_n_epochs
+            (128, 8, 1)
+        """
+        return cls(methods, metrics, num_images=num_images, num_hosts=num_hosts, **arguments)
 
     @property
     def history(self) -> list[Record]:
