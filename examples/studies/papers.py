@@ -13,6 +13,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -139,7 +140,7 @@ def layers(subject: Subject, seed: int) -> Scores:
         "integrated_grad_cam, earlier": IntegratedGradCAM(layer, num_steps=10, baseline="black", **colours),
         "expected_grad_cam, earlier": ExpectedGradCAM(layer, subject.references, num_samples=10, seed=seed),
     }
-    return _scores(subject, methods | _controls(seed), [Insertion(10, **colours), Deletion(10, **colours)])
+    return _scores(subject, methods | _controls(seed), [Insertion(6, **colours), Deletion(6, **colours)])
 
 
 def watermark(subject: Subject, seed: int) -> Scores:
@@ -152,15 +153,13 @@ def watermark(subject: Subject, seed: int) -> Scores:
     references = {"": subject.references, ", marked references": subject.mark(subject.references)[0]}
     methods: dict[str, Method] = {
         "gradient": Gradient(),
-        "guided 0.85": GuidedAbsoluteGrad(10, seed=seed),
         "integrated_gradients": IntegratedGradients(10, "black", **subject.colours),
     }
-    expected: dict[str, Method] = {}
+    others: dict[str, Method] = {"guided 0.85": GuidedAbsoluteGrad(10, seed=seed)}
     for name, images in references.items():
-        expected[f"expected_gradients{name}"] = ExpectedGradients(images, 10, seed=seed)
-        expected[f"expected_grad_cam{name}"] = ExpectedGradCAM(subject.layer, images, num_samples=10, seed=seed)
+        others[f"expected_gradients{name}"] = ExpectedGradients(images, 10, seed=seed)
     controls = _controls(seed)
-    maps = explain(network, marked, carton, methods | expected | controls)
+    maps = explain(network, marked, carton, methods | others | controls)
     label = explain(network, marked, subject.targets, methods)
     before = explain(network, unmarked, carton, methods | controls)
     maps |= {f"{name}, label": values for name, values in label.items()}
@@ -211,7 +210,7 @@ def resnet20(half: str) -> Subject:
 
 
 def untrained(half: str) -> Subject:
-    """Make a network and images without meaning, of another kind for each half."""
+    """Make a network and images without meaning, different ones for each half."""
     from cifar_resnet import ResNet20
 
     with torch.random.fork_rng():
@@ -225,24 +224,29 @@ QUICK: Final = {("quick", half): dict.fromkeys(QUESTIONS, 4) for half in (FIRST,
 
 
 def main(options: argparse.Namespace) -> None:
-    """Fill the table, ten images after the other."""
+    """Fill the table, ten images of every question in turn."""
     torch.set_num_threads(1)
-    rows = _read(options.output)
-    for (network, half), counts in (QUICK if options.quick else COUNTS).items():
-        questions = {name: count for name, count in counts.items() if options.only in f"{network}, {half}, {name}"}
-        ready = {name: _images_done(rows, network, half, name) for name in questions}
-        if all(ready[name] >= count for name, count in questions.items()):
+    rows, subject_of = _read(options.output), cache(lambda network, half: SUBJECTS[network](half))
+    for start, network, half, name in _steps(QUICK if options.quick else COUNTS):
+        if options.only not in f"{network}, {half}, {name}" or _images_done(rows, network, half, name) > start:
             continue
-        subject = SUBJECTS[network](half)
-        for name, count in questions.items():
-            for start in range(ready[name], count, BLOCK):
-                started = time.process_time()
-                scores = QUESTIONS[name](subject.part(start, min(BLOCK, count - start)), options.seed)
-                for (metric, shown), values in scores.items():
-                    key = (network, half, name, metric, shown)
-                    rows[key] = _longer(rows.get(key), key, values, time.process_time() - started, options.seed)
-                _write(options.output, rows)
-                print(f"{network}, {half} half, {name}: {start + len(values)} of {count} images", flush=True)
+        started = time.process_time()
+        subject = subject_of(network, half).part(start, BLOCK)
+        scores = QUESTIONS[name](subject, options.seed)
+        seconds = time.process_time() - started
+        for (metric, shown), values in scores.items():
+            key = (network, half, name, metric, shown)
+            rows[key] = _longer(rows.get(key), key, values, seconds, options.seed)
+        _write(options.output, rows)
+        print(f"{network}, {half} half, {name}: {start + len(subject.images)} images, {seconds:.0f} s", flush=True)
+
+
+def _steps(counts: Mapping[tuple[str, str], Mapping[str, int]]) -> Iterator[tuple[int, str, str, str]]:
+    """Yield where a block begins, and its network, half and question."""
+    most = max(count for questions in counts.values() for count in questions.values())
+    for start in range(0, most, BLOCK):
+        for (network, half), questions in counts.items():
+            yield from ((start, network, half, name) for name, count in questions.items() if start < count)
 
 
 def _scores(subject: Subject, methods: Mapping[str, Method], metrics: list[ExplanationMetric]) -> Scores:

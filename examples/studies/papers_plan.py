@@ -26,11 +26,12 @@ REFERENCES: Final = 20
 EARLIER: Final = {LITE0: "blocks.4", RESNET: "layer2"}
 """The last layer with twice as many positions a side as the default layer: the network after it is not linear."""
 COUNTS: Final[dict[tuple[str, str], dict[str, int]]] = {
-    (LITE0, FIRST): {"order": 20, "watermark": 10, "layers": 10, "allegiance": 10},
-    (LITE0, SECOND): {"order": 40, "watermark": 30, "layers": 30, "allegiance": 30, "allegiance, 1,000 classes": 20},
+    (LITE0, SECOND): {"order": 50, "watermark": 50, "layers": 50, "allegiance": 50, "allegiance, 1,000 classes": 20},
+    (LITE0, FIRST): {"order": 20, "watermark": 20, "layers": 20, "allegiance": 20},
     (RESNET, SECOND): {"order": 60, "layers": 60, "allegiance": 60},
 }
-"""Images by network, half and question. No image of ResNet-20 is among the 500 of `cam_study.py` and `claims.py`."""
+"""Most images by network, half and question; taken from the beginning, ten for every question in turn, until the time
+is over. No image of ResNet-20 is among the 500 of `cam_study.py` and `claims.py`."""
 ALREADY_STUDIED: Final = 500
 PERCENTILES: Final = (0.0, 0.15, 0.35, 0.55, 0.75, 0.85, 0.95)
 PUBLISHED_PERCENTILES: Final = {0.0: 0.309, 0.15: 0.309, 0.35: 0.338, 0.55: 0.381, 0.75: 0.423, 0.85: 0.438}
@@ -109,11 +110,11 @@ def _watermark() -> Iterator[Claim]:
     """Expect relevance for class 478 on the mark, more than on edges, for the label, or at the place without it."""
     yield Claim("watermark", "logit of 478", "marked", "unmarked", "paper")
     mass, rise = "relevance in the box", "rise by the mark"
-    for name in ("gradient", "guided 0.85", "integrated_gradients"):
+    for name in ("gradient", "integrated_gradients"):
         yield Claim("watermark", mass, name, f"{name}, unmarked", "control")
         yield Claim("watermark", mass, name, f"{name}, label", "control")
+    for name in ("gradient", "integrated_gradients", "guided 0.85", "expected_gradients"):
         yield Claim("watermark", mass, name, "edges", "control")
+    for name in ("gradient", "integrated_gradients"):
         yield Claim("watermark", rise, name, "edges", "control")
-    for name in ("expected_gradients", "expected_grad_cam"):
-        yield Claim("watermark", mass, name, "edges", "control")
-        yield Claim("watermark", mass, name, f"{name}, marked references", "control")
+    yield Claim("watermark", mass, "expected_gradients", "expected_gradients, marked references", "control")
