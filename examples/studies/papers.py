@@ -108,7 +108,7 @@ def order(subject: Subject, seed: int) -> Scores:
     methods: dict[str, Method] = {
         f"guided {value}": GuidedAbsoluteGrad(percentile=value, seed=seed) for value in PERCENTILES
     }
-    methods |= {"smooth_grad": SmoothGrad(seed=seed), "var_grad": VarGrad(seed=seed), "gradient": Gradient()}
+    methods |= {"smooth_grad": SmoothGrad(seed=seed), "var_grad": VarGrad(seed=seed), "gradient": Gradient("sum_abs")}
     methods |= {"guided_backprop": GuidedBackprop(), "grad_cam": GradCAM(), "grad_cam_plus_plus": GradCAMPlusPlus()}
     methods["integrated_gradients"] = IntegratedGradients(10, "black", **subject.colours)
     return _scores(subject, methods | _controls(seed), [RCAP(**subject.colours)])
