@@ -117,7 +117,7 @@ def order(subject: Subject, seed: int) -> Scores:
 def allegiance(subject: Subject, seed: int) -> Scores:
     """Score positive and active maps on black, negative and inactive ones on white, among ten classes."""
     if subject.classes_differ:
-        network = FewClasses(subject.network, subject.targets)
+        network = FewClasses(subject.network, subject.targets).eval()
         subject = subject._replace(network=network, targets=torch.arange(len(subject.targets)))
     black = {"positive": PositiveGradient(), "active": ActiveGradient()}
     white = {"negative": NegativeGradient(), "inactive": InactiveGradient()}
@@ -230,8 +230,10 @@ def main(options: argparse.Namespace) -> None:
     for start, network, half, name in _steps(QUICK if options.quick else COUNTS):
         if options.only not in f"{network}, {half}, {name}" or _images_done(rows, network, half, name) > start:
             continue
-        started = time.process_time()
         subject = subject_of(network, half).part(start, BLOCK)
+        if len(subject.images) == 0:
+            continue
+        started = time.process_time()
         scores = QUESTIONS[name](subject, options.seed)
         seconds = time.process_time() - started
         for (metric, shown), values in scores.items():
@@ -335,10 +337,12 @@ def _keyed(rows: csv.DictReader[str]) -> Iterator[tuple[Key, Mapping[str, Any]]]
 
 def _write(path: Path, rows: Mapping[Key, Mapping[str, Any]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
+    draft = path.with_suffix(".draft")
+    with draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(next(iter(rows.values()))), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows.values())
+    draft.replace(path)
 
 
 if __name__ == "__main__":
