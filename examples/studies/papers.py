@@ -327,12 +327,10 @@ def _read(path: Path) -> dict[Key, Mapping[str, Any]]:
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
-        return dict(_keyed(csv.DictReader(file)))
-
-
-def _keyed(rows: csv.DictReader[str]) -> Iterator[tuple[Key, Mapping[str, Any]]]:
-    for row in rows:
-        yield (row["network"], row["half"], row["question"], row["score"], row["map"]), row
+        return {
+            (row["network"], row["half"], row["question"], row["score"], row["map"]): row
+            for row in csv.DictReader(file)
+        }
 
 
 def _write(path: Path, rows: Mapping[Key, Mapping[str, Any]]) -> None:
