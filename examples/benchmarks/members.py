@@ -90,7 +90,7 @@ def _methods(work: Workload) -> dict[str, Work]:
     kinds = [getattr(methods, name) for name in methods.__all__ if name not in ("Method", "SaliencyMethod")]
     # Score-CAM and Ablation-CAM need a forward for each channel of the layer.
     narrow = {"layer": work.narrow_layer}
-    special = {
+    special: dict[type, dict[str, Any]] = {
         methods.IDGI: {"around": IntegratedGradients(FEW)},
         methods.ScoreCAM: narrow,
         methods.AblationCAM: narrow,
@@ -114,7 +114,7 @@ def _metrics(work: Workload) -> dict[str, Work]:
     return {kind.__name__: _scoring(kind, work) for kind in kinds if not inspect.isabstract(kind)}
 
 
-def _scoring(kind: type[ExplanationMetric], work: Workload) -> Work:
+def _scoring(kind: Any, work: Workload) -> Work:
     fields = {field.name for field in dataclasses.fields(kind.Spec)}
     metric = kind(**{name: value for name, value in FEWER.items() if name in fields and name != "classes"})
     method = IntegratedGradients(2) if kind is CompletenessGap else Gradient()

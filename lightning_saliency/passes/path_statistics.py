@@ -29,7 +29,7 @@ class MeanContribution(OfTarget):
 
 
 class Accounted(NamedTuple):
-    """What the contributions sum to, and about how much the target's value changes on the path, each (B,)."""
+    """The sum of the contributions, and about how much the target's value changes on the path, each (B,)."""
 
     total: Tensor
     change: Tensor

@@ -1,4 +1,4 @@
-"""What the documents say about a trained ImageNet network at 224 pixels, seen on two images."""
+"""Figures of the documents on a trained ImageNet network at 224 pixels, seen on two images."""
 
 import os
 import sys
