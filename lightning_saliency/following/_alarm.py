@@ -83,6 +83,9 @@ def alarm(
     ten classes or more (0.6 divided by the number of fewer classes), or 0.40 for a class; `window` and `texture`, which
     honest networks follow further, have wider bounds. A global cue (`evidence="conflict"`) is over its bound if E - S
     is at least zero in the mean, because honest networks follow it a little, but not against the rest of the image.
+    The cue that exceeds its bound most gives the name; global ones come last, and `texture` and `sharpness` just before
+    them, because they hold marks, edges and contrast as well.
+
     Without `previous` and `halves` a cue is suspected at most.
 
     Args:
@@ -95,7 +98,7 @@ def alarm(
         The decision. It is silent while accuracy on the donors is not clearly above chance.
 
     Raises:
-        TypeError: If `allow` is a string.
+        TypeError: If `allow` is a string, or `previous` is no decision.
         ValueError: If `allow` has an unknown name.
 
     Example:
@@ -116,6 +119,8 @@ def alarm(
     """
     check_followings(followings)
     _check_allow(allow, followings)
+    if previous is not None:
+        _check_decision("previous", previous)
     silence = silence_of(followings)
     if silence:
         return Alarm(silence=silence)
@@ -127,7 +132,7 @@ def alarm(
     if halves:
         seconds |= _in_both_halves(candidates)
     confirmed = [excess for excess in excesses if excess.following.name in seconds]
-    return _alarm_of((confirmed or excesses)[0], CONFIRMED if confirmed else SUSPECTED, excesses)
+    return _alarm_of(_narrowest(confirmed or excesses), CONFIRMED if confirmed else SUSPECTED, excesses)
 
 
 def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
@@ -141,6 +146,9 @@ def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
         The alarm with the cue that exceeds its bound most. State and suspects stay, because a rate of false alarms is
         known for the decision alone.
 
+    Raises:
+        TypeError: If `decision` is none, or `followings` are no results of `follow`.
+
     Example:
         >>> import torch
         >>> from lightning_saliency import alarm, cues, follow
@@ -153,6 +161,8 @@ def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
         >>> refine(alarm(followings), further).cue
         'cell_0_0'
     """
+    _check_decision("decision", decision)
+    check_followings(followings)
     related = [following for following in followings.values() if {*following.cue.families} & {*decision.families}]
     excesses = _suspected(related)
     if not excesses:
@@ -209,6 +219,11 @@ def _suspected(followings: Iterable[Following]) -> list[Excess]:
     """Return the cues over their bounds, the most telling first."""
     excesses = (excess for following in followings if (excess := _largest(following, STANDARD_ERRORS)))
     return sorted((excess for excess in excesses if excess.size >= 0), key=lambda excess: excess.rank)
+
+
+def _narrowest(excesses: Sequence[Excess]) -> Excess:
+    """Return the first cue, one of texture after all others with a tolerance: it holds marks and contrast, too."""
+    return min(excesses, key=lambda excess: (excess.rank[0], excess.following.cue.families[0] == "texture"))
 
 
 def _largest(following: Following, times: float) -> Excess | None:
@@ -289,3 +304,8 @@ def _check_allow(allow: object, followings: Mapping[str, Following]) -> None:
     unknown = [name for name in allow if name not in {*names(), *followings}]
     if unknown:
         raise ValueError(f"`allow` must have names of cues such as {', '.join(names()[:6])}, but got {unknown}.")
+
+
+def _check_decision(name: str, decision: object) -> None:
+    if not isinstance(decision, Alarm):
+        raise TypeError(f"`{name}` must be an `Alarm`, but got {type(decision).__name__}.  Pass a result of `alarm`.")
