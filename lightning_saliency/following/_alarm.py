@@ -65,9 +65,13 @@ class Excess(NamedTuple):
     size: float
 
     @property
-    def rank(self) -> tuple[bool, float]:
-        """Cues with a tolerance come before global ones, then the larger excess."""
-        return self.following.cue.evidence != "tolerance", -self.size
+    def rank(self) -> tuple[bool, bool, float]:
+        """Cues with a tolerance come before global ones, narrow ones before texture, then the larger excess.
+
+        Texture holds edges, marks and contrast, too.
+        """
+        cue = self.following.cue
+        return cue.evidence != "tolerance", cue.families[0] == "texture", -self.size
 
 
 def alarm(
@@ -132,7 +136,7 @@ def alarm(
     if halves:
         seconds |= _in_both_halves(candidates)
     confirmed = [excess for excess in excesses if excess.following.name in seconds]
-    return _alarm_of(_narrowest(confirmed or excesses), CONFIRMED if confirmed else SUSPECTED, excesses)
+    return _alarm_of((confirmed or excesses)[0], CONFIRMED if confirmed else SUSPECTED, excesses)
 
 
 def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
@@ -143,8 +147,8 @@ def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
         followings: Results of `follow` for further cues, such as `cues.FURTHER`, together with those decided on.
 
     Returns:
-        The alarm with the cue that exceeds its bound most. State and suspects stay, because a rate of false alarms is
-        known for the decision alone.
+        The alarm with the cue that exceeds its bound most, `texture` and `sharpness` last. State and suspects stay,
+        because a rate of false alarms is known for the decision alone.
 
     Raises:
         TypeError: If `decision` is none, or `followings` are no results of `follow`.
@@ -219,11 +223,6 @@ def _suspected(followings: Iterable[Following]) -> list[Excess]:
     """Return the cues over their bounds, the most telling first."""
     excesses = (excess for following in followings if (excess := _largest(following, STANDARD_ERRORS)))
     return sorted((excess for excess in excesses if excess.size >= 0), key=lambda excess: excess.rank)
-
-
-def _narrowest(excesses: Sequence[Excess]) -> Excess:
-    """Return the first cue, one of texture after all others with a tolerance: it holds marks and contrast, too."""
-    return min(excesses, key=lambda excess: (excess.rank[0], excess.following.cue.families[0] == "texture"))
 
 
 def _largest(following: Following, times: float) -> Excess | None:

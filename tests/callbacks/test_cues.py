@@ -338,7 +338,7 @@ def test_a_class_of_one_image_counts_in_the_mean_alone(caplog):
     logged, monitor, _ = outcome(cheat().network, Data30(images, labels), caplog)
     assert logged["saliency/alarm"] == 2
     effect = monitor.last.followings["wide_frame"].effect
-    assert effect.donors.tolist() == [15, 14, 1]
+    assert effect.donors.tolist() == [14, 15, 1]
     assert [*effect.of_classes()] == [0, 1]
 
 

@@ -79,7 +79,7 @@ def test_texture_names_only_where_no_narrower_cue_is_over_its_bound() -> None:
     for texture in (cues.Texture(), cues.Sharpness()):
         followings = {texture.name: record(texture, 1.0), "contrast": record(cues.Contrast(), 0.6)}
         assert alarm(followings).cue == "contrast"
-        assert alarm(followings).suspects == (texture.name, "contrast")
+        assert alarm(followings).suspects == ("contrast", texture.name)
         assert largest_excess(followings) == largest_excess({texture.name: followings[texture.name]})
         first = alarm({texture.name: followings[texture.name]})
         assert first.cue == texture.name
@@ -89,6 +89,9 @@ def test_texture_names_only_where_no_narrower_cue_is_over_its_bound() -> None:
             alarm({texture.name: followings[texture.name], "spectrum": record(cues.Spectrum(), 1.0)}).cue
             == texture.name
         )
+    decision = alarm({"texture": record(cues.Texture(), 1.0)})
+    refined = refine(decision, {"texture": record(cues.Texture(), 1.0), "band": record(cues.Band(), 0.6)})
+    assert (refined.cue, refined.state, refined.suspects) == ("band", 1, ("texture",))
 
 
 def test_two_halves_confirm_within_one_evaluation() -> None:
