@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps
+from lightning_saliency._checks import check_choice, check_classes, check_images, check_integer, check_maps
 from lightning_saliency._model import explaining
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._saliency_method import differentiable
@@ -23,6 +23,7 @@ from lightning_saliency.targets import ClassLogit
 
 EXPLAINER: Final = IntegratedGradients(10, baseline="blur", aggregation="absolute")
 """Explains donors. A blurred image has its colours, so that what differs from it is local."""
+HOST_LABELS: Final = "labels of `hosts`"
 
 
 def follow(
@@ -136,18 +137,19 @@ class _Runner:
     forward: Model
     size: int
 
-    def classes(self, images: Images, labels: Tensor, changes: Mapping[Any, Any]) -> list[Tensor]:
-        """Return the classes (B,) of each change of a batch."""
-        predictor = Predictor(
-            self.model, images, ClassLogit(labels), self.size, self.forward, reads_probabilities=False
-        )
+    def classes(self, images: Images, labels: Tensor, changes: Mapping[Any, Any], name: str = "labels") -> list[Tensor]:
+        """Return the classes (B,) of each change of a batch, whose labels have this name in errors."""
+        # Any model of classes has class 0, so that an error names the labels and not a target.
+        target = ClassLogit(torch.zeros_like(labels))
+        predictor = Predictor(self.model, images, target, self.size, self.forward, reads_probabilities=False)
         outputs = predictor(changes)
+        check_classes(labels, outputs[0].shape[1], name)
         return [predicted_classes(output) for output in outputs]
 
-    def predictions(self, images: Images, labels: Tensor) -> Tensor:
+    def predictions(self, images: Images, labels: Tensor, name: str = "labels") -> Tensor:
         """Return the predicted classes of images (N,)."""
         parts = zip(images.split(self.size), labels.split(self.size), strict=True)
-        return torch.cat([self.classes(part, targets, {"intact": part.clone})[0] for part, targets in parts])
+        return torch.cat([self.classes(part, targets, {"intact": part.clone}, name)[0] for part, targets in parts])
 
     def pool(self, images: Images, hosts: Images, labels: Tensor) -> _Pool:
         """Predict a pool that was handed in."""
@@ -157,9 +159,9 @@ class _Runner:
                 f"`hosts` must be images of shape (P, {', '.join(map(str, images.shape[1:]))}) and {images.dtype} with "
                 f"their labels, but got {got}.  Prepare them like `images`."
             )
-        labels = _classes("labels of `hosts`", labels, len(hosts)).to(images.device)
+        labels = _classes(HOST_LABELS, labels, len(hosts)).to(images.device)
         hosts = hosts.detach().to(images.device)
-        predictions = self.predictions(hosts, labels) if len(hosts) else labels.cpu()
+        predictions = self.predictions(hosts, labels, HOST_LABELS) if len(hosts) else labels.cpu()
         return _Pool(hosts, labels.cpu(), predictions, torch.full((len(hosts),), ABSENT))
 
     def results(

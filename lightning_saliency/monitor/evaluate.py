@@ -46,6 +46,7 @@ WITHOUT_CUES: Final = (
     "Cues are left out, because they need labels that are classes, and a network from images alone to their logits. "
     "Pass `cues=()`."
 )
+WITHOUT_DEFAULT_CUES: Final = "no cues, which by default need a target that is a class of each image"
 
 
 def evaluate_subset(
@@ -169,6 +170,7 @@ def _preflight(
         backwards=passes.backwards / number,
         seconds=seconds / number * settings.num_images,
         num_images=settings.num_images,
+        without_cues=WITHOUT_DEFAULT_CUES if isinstance(choice, Target) and not settings.cues else "",
     )
 
 
