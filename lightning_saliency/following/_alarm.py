@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lightning_saliency.cues import names
 from lightning_saliency.following._effect import Estimate
@@ -37,6 +38,8 @@ class Alarm:
         donors: Indices of donors whose label hosts go to, those with most hosts first.
         suspects: Names of all cues over their bound. The next evaluation confirms them.
         silence: Why there is no decision; empty if there is one.
+        places: Marks the places (*S), at most 64 a side, where the images that are followed are relevant; `None` where
+            that was not measured. A monitor measures it once a cue is suspected.
 
     Example:
         >>> Alarm().state
@@ -53,6 +56,7 @@ class Alarm:
     donors: tuple[int, ...] = ()
     suspects: tuple[str, ...] = ()
     silence: str = ""
+    places: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 class Excess(NamedTuple):

@@ -20,7 +20,7 @@ from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.following import Following
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
-from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
+from lightning_saliency.monitor._compact import MapsByImage, SmallMap, compact, fingerprint
 from lightning_saliency.monitor._extras import apart, with_extras
 from lightning_saliency.monitor._network_state import network_untouched
 from lightning_saliency.monitor._normalization import Colours, colours_of
@@ -200,9 +200,9 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if task.transplants is not None and are_classes(labels) and logits is not None:
             donors = (network, indices, images, labels, logits)
-            transplants, followings, pictured, more = _follow(task.transplants, *donors)
+            transplants, followings, pictured, small, more = _follow(task.transplants, *donors)
             task, notes = replace(task, transplants=transplants), notes | more
-            parts.append(Evaluation(followings=followings))
+            parts.append(Evaluation(followings=followings, relevance=small))
             examples.append(pictured)
         if batch.indices:
             try:
@@ -226,7 +226,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
 
 def _follow(
     transplants: Transplants, network: nn.Module, *donors: Any
-) -> tuple[Transplants, dict[str, Following], dict[str, Example], dict[str, str]]:
+) -> tuple[Transplants, dict[str, Following], dict[str, Example], MapsByImage, dict[str, str]]:
     """Put cues into hosts; default cues that need maps are left out, with a note, where there can be none."""
     try:
         return transplants, *transplants.follow(network, *donors), {}

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency._types import Images, Maps, Targets
-from lightning_saliency.cues import Cue
+from lightning_saliency.cues import Cell, Cue
 from lightning_saliency.following import Following, explain_donors, follow
+from lightning_saliency.monitor._compact import MapsByImage, compact
 from lightning_saliency.passes.precision import ScoringPrecision
 from lightning_saliency.passes.predictions import predicted_classes
 from lightning_saliency.targets import Activation, ClassLogit, class_logits
@@ -83,8 +84,10 @@ class Transplants:
 
     def follow(
         self, network: nn.Module, indices: Sequence[int], images: Images, labels: Targets, logits: Tensor
-    ) -> tuple[dict[str, Following], dict[str, Example]]:
-        """Put the cues of some donors into hosts; returns records and examples by name of the cue.
+    ) -> tuple[dict[str, Following], dict[str, Example], MapsByImage]:
+        """Put the cues of some donors into hosts; returns records and examples by name of the cue, and small maps.
+
+        Maps are returned where cells are followed, which is where places are looked for.
 
         Donors whose label is no class are followed all the same, since other processes may wait for the passes, and
         then left out. Their logits (B, K) say what the network predicts for them, unless changed images are predicted
@@ -92,7 +95,7 @@ class Transplants:
         """
         num_classes = logits.shape[1]
         if images.shape[1:] != self.hosts.images.shape[1:]:
-            return {}, {}
+            return {}, {}, {}
         usable = _are_classes(labels, num_classes).nonzero().flatten().cpu()
         hosts = self.hosts.of_classes(num_classes)
         labels = labels.clamp(0, num_classes - 1)
@@ -115,7 +118,13 @@ class Transplants:
             name: following.take(torch.isin(following.indices, torch.tensor(indices)[usable]).nonzero().flatten())
             for name, following in followings.items()
         }
-        return followings, self._examples(network, hosts, indices, images, labels, maps, followings)
+        examples = self._examples(network, hosts, indices, images, labels, maps, followings)
+        return followings, examples, self._small_maps(indices, maps, usable)
+
+    def _small_maps(self, indices: Sequence[int], maps: Maps | None, usable: Tensor) -> MapsByImage:
+        if maps is None or not len(usable) or not any(isinstance(cue, Cell) for cue in self.cues):
+            return {}
+        return dict(zip([indices[row] for row in usable.tolist()], compact(maps[usable]), strict=True))
 
     def _examples(
         self,

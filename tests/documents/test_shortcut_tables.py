@@ -32,6 +32,8 @@ def test_the_page_of_the_cure_has_the_tables_of_its_rows(monkeypatch):
     page = (ROOT / "docs" / "cure.md").read_text(encoding="utf-8")
     for table in (
         cure_tables.table_of_cells,
+        cure_tables.table_of_digits,
+        cure_tables.table_of_versions,
         cure_tables.table_of_shares,
         cure_tables.table_of_rivals,
         cure_tables.table_of_clean,
