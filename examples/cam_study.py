@@ -3,17 +3,22 @@
 On CIFAR-10 images that a trained ResNet-20 classifies with more than 90 % confidence: insertion, deletion, infidelity,
 sensitivity and complexity at the last stage (linear head) and one stage earlier (curved head), then the width of the
 kernel and the choice of references. `LIGHTNING_SALIENCY_DATA` names the folder with images and weights.
+`studies/claims_tables.py` makes the tables of the documents from the rows. Parts that the output has already are kept,
+so that the study can be interrupted.
 """
 
 import argparse
+import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from cifar_resnet import MEAN, STD, load_network, sure_images
 from torch import Tensor, nn
 
-from lightning_saliency import explain, score
+from lightning_saliency import __version__, explain, score
 from lightning_saliency.methods import (
     ExpectedGradCAM,
     GradCAM,
@@ -33,6 +38,17 @@ METRICS = [
     Infidelity(mean=MEAN, std=STD),
     Complexity(),
 ]
+
+
+class Row(NamedTuple):
+    """Mean score of a method by a metric."""
+
+    part: str
+    method: str
+    metric: str
+    mean: float
+    stderr: float
+    images: int
 
 
 def family(layer: str, others: References) -> dict[str, Method]:
@@ -78,22 +94,49 @@ def ablations(layer: str, others: References) -> dict[str, Method]:
     }
 
 
-def show(title: str, network: nn.Module, images: Tensor, labels: Tensor, methods: dict[str, Method], few: int) -> None:
-    """Print means with standard errors; sensitivity, which explains again, on the first few images."""
+def compare(
+    part: str, network: nn.Module, images: Tensor, labels: Tensor, methods: dict[str, Method], few: int
+) -> Iterator[Row]:
+    """Yield means with standard errors; sensitivity, which explains again, of the first few images."""
     maps = explain(network, images, labels, methods)
     scores = score(network, images, maps, labels, METRICS)
     first = {name: values[:few] for name, values in maps.items()}
     again = score(network, images[:few], first, labels[:few], [MaxSensitivity()], methods=methods)
-    print(f"\n{title}")
-    names = [*next(iter(scores.values())), "max_sensitivity"]
-    print("| method | " + " | ".join(names) + " |")
-    print("| --- |" + " --- |" * len(names))
-    for method, row in scores.items():
-        columns = {**row, **again[method]}.values()
-        cells = [
-            f"{values.double().mean():.3f} ± {values.double().std() / len(values) ** 0.5:.3f}" for values in columns
-        ]
+    for method in methods:
+        for metric, values in {**scores[method], **again[method]}.items():
+            mean, stderr = values.double().mean().item(), values.double().std().item() / len(values) ** 0.5
+            yield Row(part, method, metric, round(mean, 5), round(stderr, 5), len(values))
+
+
+def show(rows: list[Row]) -> None:
+    """Print a Markdown table."""
+    print(f"\n{rows[0].part}")
+    metrics = list(dict.fromkeys(row.metric for row in rows))
+    print("| method | " + " | ".join(metrics) + " |")
+    print("| --- |" + " --- |" * len(metrics))
+    for method in dict.fromkeys(row.method for row in rows):
+        cells = [f"{row.mean:.3f} ± {row.stderr:.3f}" for row in rows if row.method == method]
         print(f"| {method} | " + " | ".join(cells) + " |", flush=True)
+
+
+def read(path: Path) -> list[Row]:
+    """Read the rows that are there."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Row(row["part"], row["method"], row["metric"], float(row["mean"]), float(row["stderr"]), int(row["images"]))
+            for row in csv.DictReader(file)
+        ]
+
+
+def write(path: Path, rows: list[Row]) -> None:
+    """Write the rows as CSV, with the versions."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([*Row._fields, "torch", "lightning_saliency"])
+        writer.writerows([*row, torch.__version__, __version__] for row in rows)
 
 
 def main() -> None:
@@ -105,17 +148,23 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=64, help="images for the sensitivity, which explains again")
     parser.add_argument("--layers", nargs="*", default=list(HEADS), choices=list(HEADS), help="stages to compare at")
     parser.add_argument("--ablations", action=argparse.BooleanOptionalAction, default=True, help="vary the parts")
+    parser.add_argument("--output", type=Path, default=Path("runs/cam_study.csv"), help="where the rows are written")
     options = parser.parse_args()
 
     network = load_network(options.data_dir)
     images, labels = sure_images(network, options.data_dir)
     others = References(images[-20:])
     images, labels = images[: options.num_images], labels[: options.num_images]
-    for layer in options.layers:
-        title = f"{len(images)} images, {layer} ({HEADS[layer]} head)"
-        show(title, network, images, labels, family(layer, others), options.few)
+    parts = {f"{layer}, {HEADS[layer]} head": family(layer, others) for layer in options.layers}
     if options.ablations:
-        show("Ablations at layer2", network, images, labels, ablations("layer2", others), options.few)
+        parts["ablations at layer2"] = ablations("layer2", others)
+    rows = read(options.output)
+    missing = [part for part in parts if part not in {row.part for row in rows}]
+    for part in missing:
+        rows += compare(part, network, images, labels, parts[part], options.few)
+        write(options.output, rows)
+    for part in parts:
+        show([row for row in rows if row.part == part])
 
 
 if __name__ == "__main__":

@@ -12,12 +12,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import matplotlib.figure
+import torch
 from matplotlib import colormaps
 from study_networks import NETWORKS, accuracy, train
 from textured_digits import TexturedDigits, groups, textured_digits
 from torch import Tensor, nn
 
-from lightning_saliency import explain, score
+from lightning_saliency import __version__, explain, score
 from lightning_saliency.methods import (
     ActiveGradient,
     ExpectedGradCAM,
@@ -164,9 +165,10 @@ def main() -> None:
     show(tables[2])
     options.output.mkdir(parents=True, exist_ok=True)
     with (options.output / "study.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, tables[0][0])
+        versions = {"torch": torch.__version__, "lightning_saliency": __version__}
+        writer = csv.DictWriter(file, [*tables[0][0], *versions])
         writer.writeheader()
-        writer.writerows(tables[0])
+        writer.writerows({**row, **versions} for row in tables[0])
     plot(tables[0], options.output / "study.png")
 
 

@@ -117,12 +117,12 @@ def checked_texts(argument: str, choice: object, kind: str) -> tuple[str, ...]:
     raise TypeError(f"`{argument}` must be a sequence of {kind}, but got {choice!r}.  Put them in a list.")
 
 
-def check_classes(targets: Tensor, num_classes: int) -> None:
+def check_classes(targets: Tensor, num_classes: int, name: str = "targets") -> None:
     """Refuse targets for which the model has no logit."""
     if targets.numel() and (targets.min() < 0 or targets.max() >= num_classes):
         worst = targets[(targets < 0) | (targets >= num_classes)][0].item()
         raise ValueError(
-            f"Expected `targets` to lie in [0, {num_classes - 1}], since the model has {num_classes} classes, "
+            f"Expected `{name}` to lie in [0, {num_classes - 1}], since the model has {num_classes} classes, "
             f"but got {worst}."
         )
 

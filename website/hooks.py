@@ -1,6 +1,7 @@
 """Hooks of MkDocs: pages that are not written by hand, and links from pages to files of the repository."""
 
 import json
+import os
 import posixpath
 import re
 import sys
@@ -23,7 +24,9 @@ GENERATED: Final = {"Methods": "methods", "Metrics": "metrics"}
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add the pages of methods, metrics and modules to the navigation."""
+    """Add the pages of methods, metrics and modules to the navigation, and a menu of versions where there are some."""
+    if "MIKE_DOCS_VERSION" in os.environ:
+        config.extra["version"] = {"provider": "mike"}
     for section in config.nav or []:
         for title, entries in section.items():
             if title in GENERATED:

@@ -68,7 +68,7 @@ def page_of(member: Member) -> str:
             "## Use",
             _use(member),
             f"::: lightning_saliency.{member.kind}.{member.title}",
-            *_rows(member.title),
+            *_rows(member),
             "",
         ]
     )
@@ -97,21 +97,22 @@ def _use(member: Member) -> str:
     )
 
 
-def _rows(title: str) -> Iterator[str]:
+def _rows(member: Member) -> Iterator[str]:
     """Yield the tables' rows about a member, with their headers, under the heading of each table."""
     for name in TABLES:
         text = (ROOT / "docs" / name).read_text(encoding="utf-8")
         heading = text.splitlines()[0].lstrip("# ")
         tables = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
-        parts = [part for part in (_rows_of_table(table, title) for table in tables) if part]
+        parts = [part for part in (_rows_of_table(table, member) for table in tables) if part]
         if parts:
             yield f"## In [{heading.lower()}](../{name})"
             yield from parts
 
 
-def _rows_of_table(table: str, title: str) -> str:
+def _rows_of_table(table: str, member: Member) -> str:
     header, line, *rows = table.splitlines()
-    about = [row for row in rows if f"`{title}`" in row or f"`{title}(" in row]
+    starts = (f"`{member.title}`", f"`{member.title}(", f"| `{member.key}` |")
+    about = [row for row in rows if any(start in row for start in starts)]
     return "\n".join([header, line, *about]) if about else ""
 
 

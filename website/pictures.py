@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
+from PIL import Image
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +15,8 @@ from lightning_saliency import explain, methods, metrics, score
 from lightning_saliency.visualization import displayable, overlay
 from website.members import Member, members
 
-NUM_SHOWN, NUM_SCORED = 4, 24
+NUM_SHOWN, NUM_SCORED = 4, 12
+PIXEL, GAP = 5, 4
 SCORED = ("GuidedAbsoluteGrad", "IntegratedGradients", "GradCAM", "EdgeMap", "RandomMap")
 
 
@@ -71,16 +73,27 @@ def references() -> Any:
     return methods.ExpectedGradients(digits().images[100:116]).references
 
 
-def _maps_of(member: Member) -> bytes:
+@cache
+def _maps() -> dict[str, Tensor]:
+    """Explain with all methods at once, so that they share gradients."""
     network, images, labels = digits()
-    (maps,) = explain(network, images[:NUM_SHOWN], labels[:NUM_SHOWN], {member.key: _method(member.title)}).values()
-    figure = Figure(figsize=(1.6 * NUM_SHOWN, 3.3), layout="constrained")
-    for place, (image, saliency) in enumerate(zip(images, maps, strict=False)):
-        for row, picture in enumerate((displayable(image), overlay(displayable(image), saliency))):
-            axes = figure.add_subplot(2, NUM_SHOWN, row * NUM_SHOWN + place + 1)
-            axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
-            axes.axis("off")
-    return _png(figure)
+    explainers = {member.key: _method(member.title) for member in members("methods")}
+    return explain(network, images[:NUM_SHOWN], labels[:NUM_SHOWN], explainers)
+
+
+def _maps_of(member: Member) -> bytes:
+    shown = [displayable(image) for image in digits().images[:NUM_SHOWN]]
+    laid_over = [overlay(image, saliency) for image, saliency in zip(shown, _maps()[member.key], strict=True)]
+    picture = torch.cat([torch.cat([_tile(image) for image in row], dim=2) for row in (shown, laid_over)], dim=1)
+    buffer = BytesIO()
+    Image.fromarray((255 * picture).round().byte().permute(1, 2, 0).numpy()).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def _tile(image: Tensor) -> Tensor:
+    """Enlarge an image, and surround it by a transparent gap, which suits light and dark pages."""
+    large = image.expand(3, -1, -1).repeat_interleave(PIXEL, dim=1).repeat_interleave(PIXEL, dim=2)
+    return functional.pad(torch.cat([large, torch.ones_like(large[:1])]), (GAP, GAP, GAP, GAP))
 
 
 @cache
@@ -99,17 +112,13 @@ def _scores_of(member: Member) -> bytes:
     scores = {title: values[values.isfinite()] for title, values in _scored()[member.key].items()}
     means = [values.mean().item() if len(values) else 0.0 for values in scores.values()]
     errors = [values.std().item() / len(values) ** 0.5 if len(values) > 1 else 0.0 for values in scores.values()]
-    figure = Figure(figsize=(6.4, 2.4), layout="constrained")
-    axes = figure.add_subplot()
+    figure = Figure(figsize=(6.4, 2.4))
+    axes = figure.add_axes((0.25, 0.24, 0.72, 0.72))
     colours = ["tab:blue"] * 3 + ["tab:gray"] * 2
     axes.barh(list(scores), means, xerr=errors, color=colours, capsize=3)
     axes.invert_yaxis()
     better = "higher" if getattr(metrics, member.title).higher_is_better else "lower"
     axes.set_xlabel(f"{member.key}, {better} is better")
-    return _png(figure)
-
-
-def _png(figure: Figure) -> bytes:
     buffer = BytesIO()
     figure.savefig(buffer, dpi=110, format="png")
     return buffer.getvalue()

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from accuracy import accuracy
+from members import members
 from memory import memory
 from overhead import imports, monitor, steps
 from processes import processes
@@ -26,6 +27,7 @@ PARTS: dict[str, Callable[[Options], Iterable[Table]]] = {
     "everything": everything,
     "methods": single_methods,
     "metrics": single_metrics,
+    "members": members,
     "accuracy": accuracy,
     "monitor": monitor,
     "samples": samples,

@@ -29,13 +29,18 @@ class Options:
 
 @dataclass(frozen=True)
 class Workload:
-    """A network with a batch of images, their targets, and the layer that class activation maps take."""
+    """A network with a batch of images, their targets, and the layer that class activation maps take.
+
+    Attributes:
+        narrow_layer: An early layer with few channels.
+    """
 
     name: str
     network: nn.Module
     images: Tensor
     targets: Tensor
     layer: str
+    narrow_layer: str = "bn1"
 
     @property
     def size(self) -> tuple[int, int]:
@@ -72,9 +77,14 @@ def resnet18(options: Options, *, size: int = 64, batch: int = 32, classes: int 
     return workload(options, "resnet18", "layer4", size=size, batch=batch, classes=classes)
 
 
-def resnet50(options: Options) -> Workload:
+def resnet50(options: Options, *, batch: int = 8) -> Workload:
     """Images and classes of ImageNet."""
-    return workload(options, "resnet50", "layer4", size=224, batch=8, classes=1000)
+    return workload(options, "resnet50", "layer4", size=224, batch=batch, classes=1000)
+
+
+def lite0(options: Options, *, batch: int = 8) -> Workload:
+    """Images and classes of ImageNet for a network with depthwise convolutions."""
+    return workload(options, "tf_efficientnet_lite0", "blocks", size=224, batch=batch, classes=1000)
 
 
 def vit_tiny(options: Options) -> Workload:

@@ -5,6 +5,7 @@ import csv
 import random
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +32,8 @@ GROUPS: Final[dict[str, Callable[[Mapping[str, str]], bool]]] = {
     "kinds that the study had not": lambda row: row["new_kind"] == "1",
     "all of these": lambda row: True,
 }
+FALLS: Final = (0.2, 0.3, 0.5, 1.0)
+TRUTHS: Final = ("shortcut", "honest")
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -74,6 +77,28 @@ def table_of_kinds(rows: Rows) -> str:
     return ", ".join(parts).replace("_", " ")
 
 
+def table_of_falls(rows: Rows) -> str:
+    """List how many were found by how much they lose when the sign no longer tells the class."""
+    later = [row for row in rows if row["chosen_on"] == "0" and row["truth"] == "shortcut"]
+    lines = ["| fall in accuracy | trainings | confirmed | suspected at least once |", "| --- | --- | --- | --- |"]
+    for lowest, highest in pairwise(FALLS):
+        part = [row for row in later if lowest < float(row["fall"]) <= highest]
+        suspected = sum(max(row["states"]) != "0" for row in part)
+        lines.append(f"| {lowest} to {highest} | {len(part)} | {sum(map(_is_confirmed, part))} | {suspected} |")
+    return "\n".join(lines)
+
+
+def sentence_of_all(rows: Rows) -> str:
+    """Say what is found and what is false, of those that nothing was chosen on."""
+    later = [row for row in rows if row["chosen_on"] == "0"]
+    confirmed, false = ([*map(_is_confirmed, (row for row in later if row["truth"] == truth))] for truth in TRUTHS)
+    return (
+        f"of {len(confirmed)} networks with a planted shortcut, trained after the rule was frozen, it finds "
+        f"{sum(confirmed)}, and of {len(false)} honest ones it suspects {sum(false) or 'none'} for two evaluations in "
+        "a row"
+    )
+
+
 def _line(name: str, rows: Rows) -> str:
     shortcuts = [row for row in rows if row["truth"] == "shortcut"]
     honest = [row for row in rows if row["truth"] == "honest"]
@@ -114,4 +139,5 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, default=TABLE)
     rows = read(parser.parse_args().table)
-    print(f"{table_of_groups(rows)}\n\n{table_of_rivals(rows)}\n\n{table_of_kinds(rows)}")
+    for make in (table_of_groups, table_of_falls, table_of_rivals, table_of_kinds, sentence_of_all):
+        print(make(rows), end="\n\n")

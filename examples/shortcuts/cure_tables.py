@@ -11,11 +11,14 @@ from typing import Final, NamedTuple
 from cure_designs import LEGITIMATE, RIVALS, SWAPS
 
 TABLE: Final = Path(__file__).with_name("cure.csv")
+FIRST: Final = Path(__file__).with_name("cure_first.csv")
+"""Trainings after an alarm with the first version of the swap."""
 NAMES: Final = {
     "plain": "plain", "alarm": "swap after the alarm", "named": "fitting cue, always", "all": "default cues, always",
     "erasing": "random erasing", "cutmix": "CutMix", "mixup": "mixup", "icd": "BNNR's ICD", "aicd": "BNNR's AICD",
     "bound": "bound", "moved": "shifts", "allow": "after the alarm, with `allow`",
 }  # fmt: skip
+DOMAINS: Final = {"cifar": "CIFAR-10", "digits": "digits"}
 COST: Final = 0.05
 """Least accuracy that a shortcut must cost for a share of it to be told."""
 REDRAWS: Final = 1000
@@ -89,6 +92,36 @@ def table_of_cells(rows: Rows, domain: str = "cifar") -> str:
             f"| {_spaced(kind)} | {agreement} | {' | '.join(accuracies)} | {_swapped(rows, domain, kind, agreement)} |"
         )
     return "\n".join(lines)
+
+
+def table_of_digits(rows: Rows) -> str:
+    """List the same for digits."""
+    return table_of_cells(rows, "digits")
+
+
+def table_of_versions(rows: Rows) -> str:
+    """List what the first version of the swap and this one bring back, with the mean of all cells."""
+    before = {_key(row): row for row in read(FIRST)}
+    bounds = {(row["domain"], row["kind"], row["seed"]): row for row in rows if row["condition"] == "bound"}
+    plain = {_key(row): row for row in rows if row["condition"] == "plain"}
+    lines = ["| images | sign | agreement | plain | first version | now | bound |", "| --- |" + " --- |" * 6]
+    sums: dict[str, list[list[float]]] = {}
+    for row in rows:
+        bound = bounds.get((row["domain"], row["kind"], row["seed"]))
+        if row["condition"] != "alarm" or bound is None or not {_key(row)} <= before.keys() & plain.keys():
+            continue
+        values = [float(each["decoupled"]) for each in (plain[_key(row)], before[_key(row)], row, bound)]
+        sums.setdefault(row["domain"], []).append(values)
+        cells = " | ".join(f"{value:.2f}" for value in values)
+        lines.append(f"| {DOMAINS[row['domain']]} | {_spaced(row['kind'])} | {row['agreement']} | {cells} |")
+    for domain, listed in sums.items():
+        cells = " | ".join(f"{statistics.mean(column):.2f}" for column in zip(*listed, strict=True))
+        lines.append(f"| {DOMAINS[domain]} | mean | | {cells} |")
+    return "\n".join(lines)
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in ("domain", "control", "kind", "agreement", "seed"))
 
 
 def table_of_shares(rows: Rows, domain: str = "cifar") -> str:

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1]))
 
 from cifar_resnet import MEAN, STD, ResNet20, load_network, sure_images
 
-from lightning_saliency import explain, score
+from lightning_saliency import __version__, explain, score
 from lightning_saliency.methods import (
     LRP,
     ActiveGradient,
@@ -34,12 +34,11 @@ from lightning_saliency.methods import (
     Gradient,
     GuidedAbsoluteGrad,
     GuidedBackprop,
-    InactiveGradient,
     InputXGradient,
     Method,
-    NegativeGradient,
     PositiveGradient,
     RandomMap,
+    RectGrad,
     SmoothGrad,
     VarGrad,
 )
@@ -75,6 +74,8 @@ class Row(NamedTuple):
     score: str
     higher: str
     lower: str
+    higher_mean: float
+    lower_mean: float
     difference: float
     stderr: float
     images: int
@@ -89,7 +90,8 @@ def compare(claim: str, score: str, higher: tuple[str, Tensor], lower: tuple[str
     """Compare the scores of two methods on the same images."""
     gaps = (higher[1] - lower[1]).double()
     stderr = gaps.std() / len(gaps) ** 0.5
-    return Row(claim, score, higher[0], lower[0], gaps.mean().item(), stderr.item(), len(gaps))
+    means = [values.double().mean().item() for _, values in (higher, lower)]
+    return Row(claim, score, higher[0], lower[0], *means, gaps.mean().item(), stderr.item(), len(gaps))
 
 
 def scores_of(data: Data, methods: Mapping[str, Method], metric: ExplanationMetric) -> dict[str, Tensor]:
@@ -106,6 +108,7 @@ def class_sensitivity(data: Data) -> Iterator[Row]:
         "grad_cam, positive": GradCAM("layer2", "positive"),
         "grad_cam, absolute": GradCAM("layer2", "absolute"),
         "guided_backprop": GuidedBackprop(),
+        "rect_grad": RectGrad(),
         "gradient": Gradient(),
         "full_grad, absolute": FullGrad(),
         "full_grad, signed": FullGrad("signed"),
@@ -117,6 +120,7 @@ def class_sensitivity(data: Data) -> Iterator[Row]:
         ("grad_cam, positive", "grad_cam"),
         ("grad_cam, absolute", "grad_cam, positive"),
         ("guided_backprop", "gradient"),
+        ("rect_grad", "gradient"),
         ("full_grad, absolute", "full_grad, signed"),
         ("lrp, z_plus", "input_x_gradient"),
         ("eigen_cam", "grad_cam"),
@@ -133,9 +137,16 @@ def randomization(data: Data) -> Iterator[Row]:
         "grad_cam, absolute": GradCAM("layer2", "absolute"),
         "guided_backprop": GuidedBackprop(),
         "gradient": Gradient(),
+        "lrp, z_plus": LRP("z_plus"),
+        "input_x_gradient": InputXGradient(signed=True),
     }
-    scores = scores_of(data, methods, ParameterRandomization(num_stages=3))
-    for higher, lower in (("grad_cam, absolute", "grad_cam"), ("guided_backprop", "gradient")):
+    pairs = [
+        ("grad_cam, absolute", "grad_cam"),
+        ("guided_backprop", "gradient"),
+        ("lrp, z_plus", "input_x_gradient"),
+    ]
+    scores = scores_of(data, methods, ParameterRandomization(num_stages=3, num_images=len(data.images)))
+    for higher, lower in pairs:
         both = _both(scores, higher, lower)
         yield compare("positive maps ignore the parameters", "parameter_randomization", *both)
 
@@ -191,16 +202,11 @@ def rcap(data: Data) -> Iterator[Row]:
 
 
 def support(data: Data) -> Iterator[Row]:
-    """Count the pixels of signed and active maps."""
-    methods = [PositiveGradient(), NegativeGradient(), ActiveGradient(), InactiveGradient()]
-    maps = explain(data.network, data.images, data.targets, methods)
+    """Count the pixels of positive and active maps."""
+    maps = explain(data.network, data.images, data.targets, [PositiveGradient(), ActiveGradient()])
     shares = {name: (values > 0).flatten(1).double().mean(dim=1) for name, values in maps.items()}
-    for higher, lower in (
-        ("positive_gradient", "negative_gradient"),
-        ("active_gradient", "inactive_gradient"),
-        ("positive_gradient", "active_gradient"),
-    ):
-        yield compare("active pixels are fewer than positive ones", "share of pixels", *_both(shares, higher, lower))
+    both = _both(shares, "positive_gradient", "active_gradient")
+    yield compare("active pixels are fewer than positive ones", "share of pixels", *both)
 
 
 def study(data: Data, few: int) -> Iterator[Row]:
@@ -231,8 +237,12 @@ def write(path: Path, rows: list[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow([*Row._fields, "ratio"])
-        writer.writerows([*row, row.ratio] for row in rows)
+        writer.writerow([*Row._fields, "ratio", "torch", "lightning_saliency"])
+        writer.writerows([*map(_rounded, row), _rounded(row.ratio), torch.__version__, __version__] for row in rows)
+
+
+def _rounded(cell: str | float) -> str | float:
+    return round(cell, 5) if isinstance(cell, float) else cell
 
 
 def _both(scores: dict[str, Tensor], higher: str, lower: str) -> tuple[tuple[str, Tensor], tuple[str, Tensor]]:

@@ -38,6 +38,8 @@ from lightning_saliency.metrics import (
     ROAD,
     Allegiance,
     AverageDrop,
+    AverageGain,
+    AverageIncrease,
     Deletion,
     ExplanationMetric,
     Infidelity,
@@ -61,19 +63,23 @@ def against_random(data: Data) -> Iterator[Row]:
         *(RCAP(canvas=canvas, **RAW) for canvas in ("black", "white", "mean", "blur")),
         *(Allegiance(canvas, **RAW) for canvas in ("black", "white")),
         *(Insertion(10, **RAW), Deletion(10, **RAW), Deletion(10, canvas="black", **RAW)),
-        *(Infidelity(**RAW), AverageDrop(**RAW), ROAD()),
+        *(Infidelity(**RAW), AverageDrop(**RAW), AverageIncrease(**RAW), AverageGain(**RAW), ROAD()),
     ]
     methods: list[Method] = [Gradient(), SmoothGrad(), GuidedAbsoluteGrad(), GradCAM()]
     yield from better(data, "explanations beat random maps", metrics, methods, "random_map")
 
 
 def attitudes(data: Data) -> Iterator[Row]:
-    """Gradients by their sign win allegiance over the plain gradient on the paper's canvases."""
-    black: list[Method] = [PositiveGradient(), ActiveGradient(), RandomMap()]
-    white: list[Method] = [NegativeGradient(), InactiveGradient(), RandomMap()]
+    """Gradients by their sign win allegiance over the plain gradient on the paper's canvases; random maps do, too."""
+    positive: list[Method] = [PositiveGradient(), ActiveGradient()]
+    negative: list[Method] = [NegativeGradient(), InactiveGradient()]
+    black, white = (Allegiance(canvas, **RAW) for canvas in ("black", "white"))
+    others = [Allegiance(canvas, **RAW) for canvas in ("mean", "blur")]
     claim = "signed gradients win allegiance over the gradient"
-    yield from better(data, claim, [Allegiance(**RAW)], black, "gradient")
-    yield from better(data, claim, [Allegiance("white", **RAW)], white, "gradient")
+    yield from better(data, claim, [black], positive, "gradient")
+    yield from better(data, claim, [white], negative, "gradient")
+    yield from better(data, f"{claim} on other canvases", others, positive, "gradient")
+    yield from better(data, "random maps win allegiance over the gradient", [black, white], [RandomMap()], "gradient")
 
 
 def swapped(data: Data) -> Iterator[Row]:
@@ -94,7 +100,7 @@ def noisy(data: Data) -> Iterator[Row]:
     """Scores fall with noise in the map."""
     clean = normalize(explain(*data[:3], [GradCAM()])["grad_cam"])
     noise = explain(*data[:3], [RandomMap()])["random_map"]
-    maps = {f"{share:.0%} noise": (1 - share) * clean + share * noise for share in (0.0, 0.5, 1.0)}
+    maps = {f"{share:.0%} noise": (1 - share) * clean + share * noise for share in (0.0, 0.25, 0.5, 0.75, 1.0)}
     metrics: list[ExplanationMetric] = [RCAP(**RAW), Insertion(10, **RAW), Deletion(10, canvas="black", **RAW)]
     scores = score(data.network, data.images, maps, data.targets, metrics)
     for less, more in itertools.pairwise(maps):
@@ -109,7 +115,7 @@ def better(
     """Compare every method with one of them, so that a positive difference is in favour of the method."""
     maps = explain(*data[:3], [*methods, RandomMap() if than == "random_map" else Gradient()])
     scores = score(data.network, data.images, maps, data.targets, metrics)
-    for name in maps.keys() - {than}:
+    for name in (each for each in maps if each != than):
         for metric in metrics:
             pair = [(kind, scores[kind][metric.name]) for kind in (name, than)]
             yield compare(claim, metric.name, *_best_first(metric, pair))

@@ -1,10 +1,12 @@
 """The callback that swaps cues between training images."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Any, Literal, get_args
 
 import lightning.pytorch as pl
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from torch import Tensor
 
 from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._name_spaces import Callback
@@ -25,9 +27,13 @@ from lightning_saliency.monitor.history import Record
 from lightning_saliency.names import swap_name
 from lightning_saliency.swapping import SwapCues
 from lightning_saliency.swapping.choices import Choices, fitting
+from lightning_saliency.swapping.detail import Detail
+from lightning_saliency.swapping.places import Places
 from lightning_saliency.swapping.swapped import swap
 
 When = Literal["always", "alarm"]
+STAND_INS = {Places.name: "cell", Detail.name: "texture"}
+"""The cue by which `cues` lets in what is swapped for it after an alarm."""
 
 
 class CueSwap(Callback, CardAuthor):
@@ -37,17 +43,19 @@ class CueSwap(Callback, CardAuthor):
     cue of it, so that the cue tells nothing about the class any more. With `when="alarm"` nothing is changed until the
     alarm of a `SaliencyMonitor` is confirmed. From then on the cue that it names is swapped, with half the probability
     once the alarm has been quiet for `patience` evaluations. If it does not end for more than three evaluations in
-    spite of the swap, the next cue that is suspected is swapped, too. Some cues have partners, because their own swap
-    leaves a trace of a sign: the texture is swapped in turn with the fine detail and the spectrum, and the colour with
-    the spectrum. A cue that needs maps is a place in the image, and random cells stand for it. Validations and tests
-    see images as they are. `cue_swap/<cue>` is the share of an epoch's images that got a cue.
+    spite of the swap, the next cue that is suspected is swapped, too. Some cues leave a trace of a sign when they are
+    swapped alone: for the texture all detail finer than 8 pixels is swapped, and the colour in turn with the spectrum.
+    For cues that are a place, the places are swapped that the maps of the evaluation mark (`Alarm.places`), all at
+    once. An image gets all places and one of the other cues of its donor. Validations and tests see images as they are.
+    `cue_swap/<cue>` is the share of an epoch's images that got a cue.
 
     Add at most one to a trainer. It changes training on purpose, which a monitor never does: a cue that rightly
     decides, such as the colour of fruit, must not be swapped. List it in `SaliencyMonitor(allow=...)`.
 
     Args:
-        cues: Names and instances of cues that need no maps; `"cell"` is 4 of 16 cells. `None` takes every cue that
-            the alarm names, and with `when="always"` the default cues of `SwapCues`.
+        cues: Names and instances of cues that need no maps; `"cell"` is 4 of 16 cells, and after an alarm it stands
+            for the places that maps mark. `None` takes every cue that the alarm names, and with `when="always"` the
+            default cues of `SwapCues`.
         probability: Chance that an image draws.
         when: `"alarm"` swaps what the alarm names, `"always"` swaps from the first batch on.
         patience: Number of evaluations in a row without a suspicion after which the probability is halved.
@@ -157,7 +165,8 @@ class CueSwap(Callback, CardAuthor):
             return
         decision, before = self._monitor.alarm, self._state.cure
         offered = remedies(decision, self._monitor.settings.cues)
-        chosen = [names for group in offered if (names := list(filter(self._may_swap, group)))]
+        may_swap = partial(self._may_swap, places=decision.places)
+        chosen = [names for group in offered if (names := list(filter(may_swap, group)))]
         if decision.state == CONFIRMED and not chosen:
             self._warn_once(
                 f"Predictions follow the cue {decision.cue!r}, which cannot be swapped or is not among `cues`, so "
@@ -201,15 +210,17 @@ class CueSwap(Callback, CardAuthor):
         history = [] if self._monitor is None else self._monitor.history
         return history[-1] if history else None
 
-    def _may_swap(self, name: str) -> bool:
+    def _may_swap(self, name: str, places: Tensor | None) -> bool:
         """Return whether the monitor does not allow a cue to decide, and `cues` does not leave it out."""
         usual = self._swap.choices.items()
         named = {each for key, group in usual for each in (key, *(cue.name for cue in group))}
-        return bool(self._remedy_choices([name])) and (self._swap.cues is None or name in named)
+        named |= {stand_in for stand_in, key in STAND_INS.items() if key in named}
+        is_named = self._swap.cues is None or name in named
+        return is_named and bool(self._remedy_choices([name], places))
 
-    def _remedy_choices(self, names: Collection[str]) -> Choices:
+    def _remedy_choices(self, names: Collection[str], places: Tensor | None) -> Choices:
         cues = () if self._monitor is None else self._monitor.settings.cues
-        return remedy_choices(names, cues, self._allow)
+        return remedy_choices(names, cues, self._allow, places)
 
     def _change(self, batch: Any) -> Any:
         """Return a training batch in which images have cues of others."""
@@ -224,14 +235,15 @@ class CueSwap(Callback, CardAuthor):
             return batch
         probability = self._swap.probability * self._state.cure.strength(self._patience)
         generator = keyed_generator("cue swap", self._swap.seed, self._rank, self._state.num_batches)
-        self._state.pending = swap(images, labels, choices, probability, generator)
+        self._state.pending = swap(images, labels, choices, probability, generator, joins_places=self._when == "alarm")
         return replace(self._state.pending.images)
 
     def _choices(self, usual: Choices, images: Images) -> Choices:
         """Return the cues that are swapped now, as long as they apply to the images."""
         if self._when == "always":
             return without(usual, self._allow)
-        return fitting(self._remedy_choices(self._state.cure.epochs), tuple(images.shape[1:]))
+        cure = self._state.cure
+        return fitting(self._remedy_choices(cure.epochs, cure.places), tuple(images.shape[1:]))
 
     def _warn_once(self, message: str) -> None:
         if message not in self._warnings:

@@ -82,5 +82,5 @@ def _rings(space: tuple[int, ...], device: torch.device) -> Tensor:
 
 def _power(transform: Tensor, rings: Tensor) -> Tensor:
     """Sum the power over each ring and all channels, (B, rings)."""
-    power = transform.abs().square().sum(dim=1).flatten(1)
+    power = torch.view_as_real(transform).square().sum(dim=(1, -1)).flatten(1)
     return power.new_zeros((len(power), int(rings.max()) + 1)).index_add_(1, rings, power)

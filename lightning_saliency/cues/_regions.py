@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Maps
-from lightning_saliency.passes.ranking import descending_order, ranks_of
+from lightning_saliency.passes.ranking import descending_order
 
 GRID: Final = 4
 RELEVANT_SHARE: Final = 0.4
@@ -68,8 +68,9 @@ def most_relevant(maps: Maps, sizes: Sequence[int]) -> Boxes:
 
 def irrelevant_mask(maps: Maps) -> Tensor:
     """Mark everything outside the most relevant 40 % of the positions, (B, 1, *S)."""
-    ranks = ranks_of(descending_order(maps), maps)
-    return (ranks >= math.ceil(RELEVANT_SHARE * maps[0].numel()))[:, None]
+    relevant = descending_order(maps)[:, : math.ceil(RELEVANT_SHARE * maps[0].numel())]
+    mask = torch.ones(len(maps), maps[0].numel(), dtype=torch.bool, device=maps.device)
+    return mask.scatter_(1, relevant, False).reshape(maps.shape)[:, None]
 
 
 def rolled(images: Tensor, shifts: Tensor) -> Tensor:

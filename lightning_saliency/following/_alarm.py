@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
+from torch import Tensor
 
 from lightning_saliency.cues import names
 from lightning_saliency.following._effect import Estimate
@@ -37,6 +38,8 @@ class Alarm:
         donors: Indices of donors whose label hosts go to, those with most hosts first.
         suspects: Names of all cues over their bound. The next evaluation confirms them.
         silence: Why there is no decision; empty if there is one.
+        places: Marks the places (*S), at most 64 a side, where the images that are followed are relevant; `None` where
+            that was not measured. A monitor measures it once a cue is suspected.
 
     Example:
         >>> Alarm().state
@@ -53,6 +56,7 @@ class Alarm:
     donors: tuple[int, ...] = ()
     suspects: tuple[str, ...] = ()
     silence: str = ""
+    places: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 class Excess(NamedTuple):
@@ -65,9 +69,13 @@ class Excess(NamedTuple):
     size: float
 
     @property
-    def rank(self) -> tuple[bool, float]:
-        """Cues with a tolerance come before global ones, then the larger excess."""
-        return self.following.cue.evidence != "tolerance", -self.size
+    def rank(self) -> tuple[bool, bool, float]:
+        """Cues with a tolerance come before global ones, narrow ones before texture, then the larger excess.
+
+        Texture holds edges, marks and contrast, too.
+        """
+        cue = self.following.cue
+        return cue.evidence != "tolerance", cue.families[0] == "texture", -self.size
 
 
 def alarm(
@@ -83,6 +91,9 @@ def alarm(
     ten classes or more (0.6 divided by the number of fewer classes), or 0.40 for a class; `window` and `texture`, which
     honest networks follow further, have wider bounds. A global cue (`evidence="conflict"`) is over its bound if E - S
     is at least zero in the mean, because honest networks follow it a little, but not against the rest of the image.
+    The cue that exceeds its bound most gives the name; global ones come last, and `texture` and `sharpness` just before
+    them, because they hold marks, edges and contrast as well.
+
     Without `previous` and `halves` a cue is suspected at most.
 
     Args:
@@ -95,7 +106,7 @@ def alarm(
         The decision. It is silent while accuracy on the donors is not clearly above chance.
 
     Raises:
-        TypeError: If `allow` is a string.
+        TypeError: If `allow` is a string, or `previous` is no decision.
         ValueError: If `allow` has an unknown name.
 
     Example:
@@ -116,6 +127,8 @@ def alarm(
     """
     check_followings(followings)
     _check_allow(allow, followings)
+    if previous is not None:
+        _check_decision("previous", previous)
     silence = silence_of(followings)
     if silence:
         return Alarm(silence=silence)
@@ -138,8 +151,11 @@ def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
         followings: Results of `follow` for further cues, such as `cues.FURTHER`, together with those decided on.
 
     Returns:
-        The alarm with the cue that exceeds its bound most. State and suspects stay, because a rate of false alarms is
-        known for the decision alone.
+        The alarm with the cue that exceeds its bound most, `texture` and `sharpness` last. State and suspects stay,
+        because a rate of false alarms is known for the decision alone.
+
+    Raises:
+        TypeError: If `decision` is none, or `followings` are no results of `follow`.
 
     Example:
         >>> import torch
@@ -153,6 +169,8 @@ def refine(decision: Alarm, followings: Mapping[str, Following]) -> Alarm:
         >>> refine(alarm(followings), further).cue
         'cell_0_0'
     """
+    _check_decision("decision", decision)
+    check_followings(followings)
     related = [following for following in followings.values() if {*following.cue.families} & {*decision.families}]
     excesses = _suspected(related)
     if not excesses:
@@ -289,3 +307,8 @@ def _check_allow(allow: object, followings: Mapping[str, Following]) -> None:
     unknown = [name for name in allow if name not in {*names(), *followings}]
     if unknown:
         raise ValueError(f"`allow` must have names of cues such as {', '.join(names()[:6])}, but got {unknown}.")
+
+
+def _check_decision(name: str, decision: object) -> None:
+    if not isinstance(decision, Alarm):
+        raise TypeError(f"`{name}` must be an `Alarm`, but got {type(decision).__name__}.  Pass a result of `alarm`.")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps
+from lightning_saliency._checks import check_choice, check_classes, check_images, check_integer, check_maps
 from lightning_saliency._model import explaining
 from lightning_saliency._random import keyed_generator
 from lightning_saliency._saliency_method import differentiable
@@ -18,11 +18,12 @@ from lightning_saliency.following._following import ABSENT, Following
 from lightning_saliency.methods import IntegratedGradients
 from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision, in_precision
-from lightning_saliency.passes.predictions import Predictor
+from lightning_saliency.passes.predictions import Predictor, predicted_classes
 from lightning_saliency.targets import ClassLogit
 
 EXPLAINER: Final = IntegratedGradients(10, baseline="blur", aggregation="absolute")
 """Explains donors. A blurred image has its colours, so that what differs from it is local."""
+HOST_LABELS: Final = "labels of `hosts`"
 
 
 def follow(
@@ -34,6 +35,7 @@ def follow(
     hosts: tuple[Images, Targets] | None = None,
     indices: Tensor | None = None,
     maps: Maps | None = None,
+    predictions: Tensor | None = None,
     num_hosts: int = 4,
     seed: int = 0,
     max_batch_size: int = 64,
@@ -54,6 +56,7 @@ def follow(
         indices: A number for each donor (N,), by which it is recognised; `None` counts them.
         maps: Maps (N, *S) of the donors, for cues that need them; `None` computes integrated gradients of their
             labels, of 10 steps from the blurred image, with absolute values, if a cue needs them.
+        predictions: Predicted classes (N,) of the donors, -1 where there is none; `None` predicts them.
         num_hosts: How many hosts each donor has; a pool of fewer gives fewer.
         seed: Seed of the hosts.
         max_batch_size: Most images in one pass.
@@ -84,13 +87,16 @@ def follow(
     chosen = select(cues)
     images = differentiable(images)
     labels = _classes("labels", labels, len(images)).to(images.device)
-    numbers = _numbers(indices, len(images))
+    numbers = _numbers("indices", torch.arange(len(images)) if indices is None else indices, len(images))
     reasons = {cue: cue.misfit(tuple(images.shape[1:])) for cue in chosen}
     usable = [cue for cue in chosen if not reasons[cue]]
     size = chunk_size(images, max_batch_size)
     with explaining(model):
         runner = _Runner(model, in_precision(model, images, scoring_precision), size)
-        predictions = runner.predictions(images, labels)
+        if predictions is None:
+            predictions = runner.predictions(images, labels)
+        else:
+            predictions = _numbers("predictions", predictions, len(images))
         if hosts is None:
             order = numbers.argsort()
             pool = _Pool(images[order], labels[order].cpu(), predictions[order], numbers[order])
@@ -131,18 +137,19 @@ class _Runner:
     forward: Model
     size: int
 
-    def classes(self, images: Images, labels: Tensor, changes: Mapping[Any, Any]) -> list[Tensor]:
-        """Return the classes (B,) of each change of a batch."""
-        predictor = Predictor(
-            self.model, images, ClassLogit(labels), self.size, self.forward, reads_probabilities=False
-        )
+    def classes(self, images: Images, labels: Tensor, changes: Mapping[Any, Any], name: str = "labels") -> list[Tensor]:
+        """Return the classes (B,) of each change of a batch, whose labels have this name in errors."""
+        # Any model of classes has class 0, so that an error names the labels and not a target.
+        target = ClassLogit(torch.zeros_like(labels))
+        predictor = Predictor(self.model, images, target, self.size, self.forward, reads_probabilities=False)
         outputs = predictor(changes)
-        return [torch.where(output.isnan().any(dim=1), ABSENT, output.argmax(dim=1)).cpu() for output in outputs]
+        check_classes(labels, outputs[0].shape[1], name)
+        return [predicted_classes(output) for output in outputs]
 
-    def predictions(self, images: Images, labels: Tensor) -> Tensor:
+    def predictions(self, images: Images, labels: Tensor, name: str = "labels") -> Tensor:
         """Return the predicted classes of images (N,)."""
         parts = zip(images.split(self.size), labels.split(self.size), strict=True)
-        return torch.cat([self.classes(part, targets, {"intact": part.clone})[0] for part, targets in parts])
+        return torch.cat([self.classes(part, targets, {"intact": part.clone}, name)[0] for part, targets in parts])
 
     def pool(self, images: Images, hosts: Images, labels: Tensor) -> _Pool:
         """Predict a pool that was handed in."""
@@ -152,9 +159,9 @@ class _Runner:
                 f"`hosts` must be images of shape (P, {', '.join(map(str, images.shape[1:]))}) and {images.dtype} with "
                 f"their labels, but got {got}.  Prepare them like `images`."
             )
-        labels = _classes("labels of `hosts`", labels, len(hosts)).to(images.device)
+        labels = _classes(HOST_LABELS, labels, len(hosts)).to(images.device)
         hosts = hosts.detach().to(images.device)
-        predictions = self.predictions(hosts, labels) if len(hosts) else labels.cpu()
+        predictions = self.predictions(hosts, labels, HOST_LABELS) if len(hosts) else labels.cpu()
         return _Pool(hosts, labels.cpu(), predictions, torch.full((len(hosts),), ABSENT))
 
     def results(
@@ -269,10 +276,9 @@ def _classes(name: str, labels: object, count: int) -> Tensor:
     return labels.detach().to(torch.int64)
 
 
-def _numbers(indices: Tensor | None, count: int) -> Tensor:
-    if indices is None:
-        return torch.arange(count)
-    if not isinstance(indices, Tensor) or indices.shape != (count,) or indices.is_floating_point():
-        got = tuple(indices.shape) if isinstance(indices, Tensor) else type(indices).__name__
-        raise ValueError(f"`indices` must be a whole number for each of {count} images, but got {got}.")
-    return indices.detach().to("cpu", torch.int64)
+def _numbers(name: str, values: object, count: int) -> Tensor:
+    """Check that there is one whole number an image, and put them on the CPU."""
+    if not isinstance(values, Tensor) or values.shape != (count,) or values.is_floating_point():
+        got = tuple(values.shape) if isinstance(values, Tensor) else type(values).__name__
+        raise ValueError(f"`{name}` must be a whole number for each of {count} images, but got {got}.")
+    return values.detach().to("cpu", torch.int64)

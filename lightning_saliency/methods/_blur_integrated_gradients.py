@@ -2,20 +2,24 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_level
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
+from lightning_saliency.methods._completeness import warn_of_gap
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.blur import gaussian_blur
 from lightning_saliency.passes.guides import Guide
-from lightning_saliency.passes.path_statistics import MeanContribution
+from lightning_saliency.passes.path_statistics import Accounted, AccountedChange, MeanContribution
 from lightning_saliency.passes.paths import BlurPath
 from lightning_saliency.passes.statistics import Statistic
 from lightning_saliency.passes.stream import Reading, read_points
 from lightning_saliency.targets import Target
+
+WAY_OUT: Final = "Use more `num_steps`, a smaller `max_sigma`, or `IDGI(BlurIntegratedGradients())`."
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,8 @@ class BlurIntegratedGradients(CompleteMethod):
 
     The path needs no baseline colour and never contains structure that is not in the image. `attribute` is complete
     against the blurred image up to the error of the sum. A linear model has no such error; on a network it shrinks
-    slower than on a straight path, so take more steps, or a smaller `max_sigma`. The blur's kernel is cut at 4 sigma
+    slower than on a straight path, so take more steps, or a smaller `max_sigma`. If it is more than a fifth of the
+    change, maps come with a warning. The blur's kernel is cut at 4 sigma
     and the image mirrored at its edges (the original code darkens them), so that a constant image does not change and
     has a zero map. Steps are finer where the blur is fine. Works on signals, pictures and volumes. Maps are in units of
     logit. Cost: `num_steps` forwards and backwards per image.
@@ -77,16 +82,19 @@ class BlurIntegratedGradients(CompleteMethod):
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """The mean contribution on the path."""
-        return readings_of(self.path(), MeanContribution(self.aggregation), self.guide, self.percentile)
+        """The change that the path accounts for, and the mean contribution on it."""
+        path = self.path()
+        quantities = readings_of(path, MeanContribution(self.aggregation), self.guide, self.percentile)
+        return (Reading(path, AccountedChange(path.outside)), *quantities)
 
     @property
     def contribution(self) -> Reading:
         """The mean contribution with its sign."""
         return Reading(self.path(), MeanContribution())
 
-    def formula(self, images: Images, *values: Tensor) -> Maps:
+    def formula(self, images: Images, accounted: Accounted, *values: Tensor) -> Maps:
         """Guide, and sum the channels' magnitudes."""
+        warn_of_gap(self.name, self.num_steps, accounted, WAY_OUT)
         return aggregate(values, self.guide, self.percentile)
 
     def walk_to_end(

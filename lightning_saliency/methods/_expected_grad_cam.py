@@ -11,12 +11,12 @@ from lightning_saliency._checks import check_choice, check_flag, check_level, wa
 from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, prepared
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._grad_cam import GradCAM
-from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity, names_of
+from lightning_saliency.methods._layer_method import GradientCAM, LayerMethod, Quantity
 from lightning_saliency.methods._noise import check_noise
 from lightning_saliency.methods._references import check_reference_classes, checked_references, filled, missing
 from lightning_saliency.passes.layer_paths import LayerPath, Space
 from lightning_saliency.passes.layer_statistics import MeanLayerContribution
-from lightning_saliency.passes.layers import LayerName
+from lightning_saliency.passes.layers import LAST_FINER, LayerName
 from lightning_saliency.passes.paths import ReferencePath
 from lightning_saliency.passes.points import Clean, Points
 from lightning_saliency.passes.references import ReferenceClasses, References
@@ -46,7 +46,9 @@ class ExpectedGradCAM(LayerMethod):
     `ExpectedGradients` of the same references and draws.
 
     Args:
-        layer: Name of the layer, several names, or `None`, as in `GradCAM`.
+        layer: Name of the layer, or several names, as in `GradCAM`. `None` is the last layer whose grid is finer than
+            that of `GradCAM()`, with at least twice as many positions, and which no connection bypasses; if there is
+            none, that of `GradCAM()`.
         references: Images (R, C, *S) that look like those explained, or how many of them to draw from the
             monitored data set, as in `ExpectedGradients`.
         num_samples: Number of draws.
@@ -96,6 +98,7 @@ class ExpectedGradCAM(LayerMethod):
     reference_classes: ReferenceClasses = field(default="all", kw_only=True)
     call: int = field(default=-1, kw_only=True)
     name: str = "expected_grad_cam"
+    default_layer: ClassVar[str] = LAST_FINER
     reading: ClassVar[str] = (
         "Expected Grad-CAM: references drawn from data, perturbed integrated gradients, a smoothing kernel and the "
         "difference from the reference are the paper's. Our reading combines them position by position and, by "
@@ -164,7 +167,7 @@ class ExpectedGradCAM(LayerMethod):
         """Return the reference of each draw, or `None` where the attribution is not complete."""
         if self.reference_classes != "all":
             return None
-        complete = self.path == "activation" and not self.pool and len(names_of(self.layer, self.call)) == 1
+        complete = self.path == "activation" and not self.pool and len(self.layer_names) == 1
         return self._layer_path(LayerName("")).starts(images) if complete else None
 
     def attribute(
@@ -180,7 +183,7 @@ class ExpectedGradCAM(LayerMethod):
         Raises:
             ValueError: If there are several layers, each of which accounts for the whole logit.
         """
-        names = names_of(self.layer, self.call)
+        names = self.layer_names
         if len(names) > 1:
             paths = [name.path for name in names]
             raise ValueError(f"Expected `layer` to be one for an attribution, but got {paths}: name one of them.")

@@ -2,22 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from torch import Tensor
 
 from lightning_saliency._checks import check_integer, check_number
-from lightning_saliency._types import Images, Model
-from lightning_saliency.methods._aggregation import Aggregation, check_aggregation
+from lightning_saliency._types import Images, Maps, Model
+from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
+from lightning_saliency.methods._completeness import warn_of_gap
 from lightning_saliency.methods._walking_method import WalkingMethod
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.guided_path import GuidedPath, read_path
 from lightning_saliency.passes.guides import Guide
-from lightning_saliency.passes.path_statistics import MeanContribution
+from lightning_saliency.passes.path_statistics import Accounted, AccountedChange, MeanContribution
 from lightning_saliency.passes.references import PerChannel, References
 from lightning_saliency.passes.statistics import Part, Statistic
 from lightning_saliency.targets import Target
+
+WAY_OUT: Final = "Use `IDGI(GuidedIntegratedGradients())`, which accounts for the change with any number of steps."
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,10 @@ class GuidedIntegratedGradients(WalkingMethod):
     complete. With `fraction=1` it is the left Riemann sum on the straight path. If the model is smooth, `attribute`
     sums to the difference of the logits in the limit of small steps. In networks with ReLUs a feature with a small
     gradient can meet kinks on its way, and the sum can stay far off even with thousands of steps: use it inside
-    `IDGI` where completeness matters. Each image has its own path, so no pass is shared with other methods. Maps are
-    in units of logit. Cost: `num_steps` forwards and backwards per image. At each
-    step a GPU is waited for some times, to see whether enough features have moved.
+    `IDGI` where completeness matters. If more than a fifth of the difference is missing, maps come with a warning.
+    Each image has its own path, so no pass is shared with other methods. Maps are in units of logit. Cost: `num_steps`
+    forwards and backwards per image. At each step a GPU is waited for some times, to see whether enough features have
+    moved.
 
     Args:
         num_steps: Number of steps.
@@ -102,6 +106,16 @@ class GuidedIntegratedGradients(WalkingMethod):
     def quantity(self, part: Part) -> Statistic:
         """Gradient times movement."""
         return MeanContribution(part)
+
+    @property
+    def controls(self) -> tuple[Statistic, ...]:
+        """The change that the path accounts for."""
+        return (AccountedChange(self.path().outside),)
+
+    def aggregated(self, accounted: Accounted, *values: Tensor) -> Maps:
+        """Guide, and sum the channels' magnitudes."""
+        warn_of_gap(self.name, self.num_steps, accounted, WAY_OUT)
+        return aggregate(values, self.guide, self.percentile)
 
     def walk(
         self, model: Model, images: Images, target: Target, statistics: tuple[Statistic, ...], max_batch_size: int

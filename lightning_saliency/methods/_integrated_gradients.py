@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from torch import Tensor
 
@@ -10,15 +10,18 @@ from lightning_saliency._checks import check_choice, check_integer
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.methods._aggregation import Aggregation, aggregate, check_aggregation, readings_of
 from lightning_saliency.methods._baseline import baseline_of, set_baseline
+from lightning_saliency.methods._completeness import warn_of_gap
 from lightning_saliency.methods._stream_method import CompleteMethod
 from lightning_saliency.passes.canvases import Canvas
 from lightning_saliency.passes.guides import Guide
-from lightning_saliency.passes.path_statistics import MeanContribution
+from lightning_saliency.passes.path_statistics import Accounted, AccountedChange, MeanContribution
 from lightning_saliency.passes.paths import Rule, StraightPath
 from lightning_saliency.passes.references import PerChannel, References
 from lightning_saliency.passes.statistics import Statistic
 from lightning_saliency.passes.stream import Reading, read_points
 from lightning_saliency.targets import Target
+
+WAY_OUT: Final = "Use more `num_steps`, or `IDGI`, which accounts for the change with any number of steps."
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class IntegratedGradients(CompleteMethod):
     """Difference from a baseline times the mean gradient on the path, its magnitudes summed over channels.
 
     `attribute` is complete: its sum over an image is the target's logit there minus the logit at the
-    baseline, up to the error of the quadrature. An image equal to the baseline has a zero map. Maps are in
+    baseline, up to the error of the quadrature. If that is more than a fifth of the change, maps come with a warning;
+    it needs no further pass. An image equal to the baseline has a zero map. Maps are in
     units of logit. Cost: `num_steps` forwards and backwards per image, shared with every method on an equal path.
 
     Args:
@@ -94,16 +98,19 @@ class IntegratedGradients(CompleteMethod):
 
     @property
     def readings(self) -> tuple[Reading, ...]:
-        """The mean contribution on the path."""
-        return readings_of(self.path(self.rule), MeanContribution(self.aggregation), self.guide, self.percentile)
+        """The change that the path accounts for, and the mean contribution on it."""
+        path = self.path(self.rule)
+        quantities = readings_of(path, MeanContribution(self.aggregation), self.guide, self.percentile)
+        return (Reading(path, AccountedChange(path.outside)), *quantities)
 
     @property
     def contribution(self) -> Reading:
         """The mean contribution with its sign."""
         return Reading(self.path(self.rule), MeanContribution())
 
-    def formula(self, images: Images, *values: Tensor) -> Maps:
+    def formula(self, images: Images, accounted: Accounted, *values: Tensor) -> Maps:
         """Guide, and sum the channels' magnitudes."""
+        warn_of_gap(self.name, self.num_steps, accounted, WAY_OUT)
         return aggregate(values, self.guide, self.percentile)
 
     def walk_to_end(

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import torch
 from torch import Tensor
@@ -31,9 +31,9 @@ def checked_layers(layer: str | Sequence[str] | None) -> str | tuple[str, ...] |
     return tuple(layer)
 
 
-def names_of(layer: str | Sequence[str] | None, call: int) -> tuple[LayerName, ...]:
-    """List the layers' names with the call that is read; `None` means the last spatial layer."""
-    paths = (LAST_SPATIAL,) if layer is None else (layer,) if isinstance(layer, str) else tuple(layer)
+def names_of(layer: str | Sequence[str] | None, call: int, default: str = LAST_SPATIAL) -> tuple[LayerName, ...]:
+    """List the layers' names with the call that is read; `None` means the default."""
+    paths = (default,) if layer is None else (layer,) if isinstance(layer, str) else tuple(layer)
     return tuple(LayerName(path, call) for path in paths)
 
 
@@ -53,11 +53,17 @@ class LayerMethod(StreamMethod):
 
     layer: str | Sequence[str] | None
     call: int
+    default_layer: ClassVar[str] = LAST_SPATIAL
 
     def __post_init__(self) -> None:
         """Check the layers."""
         object.__setattr__(self, "layer", checked_layers(self.layer))
         check_call(self.call)
+
+    @property
+    def layer_names(self) -> tuple[LayerName, ...]:
+        """Names of the layers with the call that is read."""
+        return names_of(self.layer, self.call, self.default_layer)
 
     @abstractmethod
     def quantities(self, layer: LayerName) -> tuple[Quantity, ...]:
@@ -72,13 +78,13 @@ class LayerMethod(StreamMethod):
         """The quantities of every layer."""
         return tuple(
             Reading(points, statistic, layer)
-            for layer in names_of(self.layer, self.call)
+            for layer in self.layer_names
             for points, statistic in self.quantities(layer)
         )
 
     def formula(self, images: Images, *values: Any) -> Maps:
         """Make each layer's map, upsample, and average."""
-        count = len(names_of(self.layer, self.call))
+        count = len(self.layer_names)
         size = len(values) // count
         maps = [upsample(self.cam(*values[index * size : (index + 1) * size]), images) for index in range(count)]
         return maps[0] if count == 1 else torch.stack(maps).mean(dim=0)

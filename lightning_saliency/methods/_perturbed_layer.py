@@ -11,6 +11,7 @@ from lightning_saliency._signals import let_interrupts_in
 from lightning_saliency._types import Images, Maps, Model, Scores, per_image
 from lightning_saliency.methods._layer_method import check_call, checked_layers, names_of
 from lightning_saliency.methods._upsampling import upsample
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.grids import as_grid
 from lightning_saliency.passes.layers import LayerName, find_layers
 from lightning_saliency.passes.recorder import Recorder
@@ -44,6 +45,7 @@ class PerturbedLayerMethod(SaliencyMethod):
     def maps(self, model: Model, images: Images, target: Target, max_batch_size: int) -> Maps:
         """Weigh the channels of each layer, and average the layers' maps."""
         names = self.layers
+        max_batch_size = chunk_size(images, max_batch_size)
         recorder = Recorder(model, find_layers(model, images, names, target), max_batch_size)
         chunks = zip(images.split(max_batch_size), target.split(max_batch_size), strict=True)
         with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,8 +38,17 @@ class WalkingMethod(SaliencyMethod):
     def maps(self, model: Model, images: Images, target: Target, max_batch_size: int) -> Maps:
         """Walk the paths and aggregate."""
         statistics = statistics_of(self.quantity(self.aggregation), self.guide, self.percentile)
-        chunks = self.walk(model, images, target, statistics, max_batch_size)
-        return torch.cat([aggregate(values, self.guide, self.percentile).float() for values in chunks])
+        chunks = self.walk(model, images, target, (*self.controls, *statistics), max_batch_size)
+        return torch.cat([self.aggregated(*values).float() for values in chunks])
+
+    @property
+    def controls(self) -> tuple[Statistic, ...]:
+        """Further quantities, which `aggregated` gets first."""
+        return ()
+
+    def aggregated(self, *values: Any) -> Maps:
+        """Guide, and sum the channels' magnitudes."""
+        return aggregate(values, self.guide, self.percentile)
 
     @property
     def has_attribution(self) -> bool:

@@ -1,10 +1,14 @@
 """The decision on the cues that a network follows, and how it is told."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
+
+import torch
+from torch import Tensor
 
 from lightning_saliency.cues import FURTHER, Cue
 from lightning_saliency.following import Alarm, alarm, refine
+from lightning_saliency.following._places import relevant_places
 from lightning_saliency.monitor.config import Settings
 from lightning_saliency.monitor.evaluation import Evaluation
 
@@ -61,7 +65,21 @@ def decide(evaluation: Evaluation, settings: Settings, previous: Alarm | None) -
     if not decision.state:
         return decision
     others = {name: following for name, following in evaluation.followings.items() if name not in settings.allow}
-    return refine(decision, others)
+    return replace(refine(decision, others), places=_places(evaluation))
+
+
+def _places(evaluation: Evaluation) -> Tensor | None:
+    """Mark where donors are relevant, if that was measured."""
+    labels = {
+        index: label
+        for following in evaluation.followings.values()
+        for index, label in zip(following.indices.tolist(), following.labels.tolist(), strict=True)
+    }
+    indices = sorted(index for index in evaluation.relevance if index in labels)
+    if not indices:
+        return None
+    maps = torch.stack([evaluation.relevance[index].raw() for index in indices])
+    return relevant_places(maps, torch.tensor([labels[index] for index in indices]))
 
 
 def warning_key(decision: Alarm) -> str:

@@ -1,19 +1,26 @@
 """The cues to swap in training because of alarms."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from lightning_saliency.cues import DEFAULT, FURTHER, Cue, select
+from torch import Tensor
+
+from lightning_saliency.cues import DEFAULT, FURTHER, Cell, Cue, select
 from lightning_saliency.following import Alarm
 from lightning_saliency.monitor.alarms import CONFIRMED
 from lightning_saliency.swapping.choices import Choices
+from lightning_saliency.swapping.detail import Detail
+from lightning_saliency.swapping.places import Places, without_regions
 
-STAND_IN: Final = "cell"
-"""Swapped for cues that need maps, which are places in the image."""
+INSTEAD: Final[Mapping[str, tuple[str, ...]]] = {"texture": (Detail.name,), "colour": ("colour", "spectrum")}
+"""Swapped for a cue that leaves a trace of a sign in the host when it is swapped alone."""
 
-PARTNERS: Final[Mapping[str, tuple[str, ...]]] = {"texture": ("fine_detail", "spectrum"), "colour": ("spectrum",)}
-"""Swapped together with a cue that leaves a trace of a sign in the host when it is swapped alone."""
+SCALES: Final = frozenset({"texture", "fine_detail"})
+"""Cues that detail is a part of. If one of them may decide, it is not swapped."""
+
+MAPPED: Final = frozenset(cue.name for cue in (*DEFAULT, *FURTHER) if cue.needs_maps)
+"""Cues at the places that maps mark. If one of them may decide, no places are swapped."""
 
 PERSISTENCE: Final = 3
 """Number of confirmed alarms in spite of a swap, after which the next suspect is swapped, too."""
@@ -27,12 +34,13 @@ class Cure:
         epochs: The epoch of the evaluation since which a cue is swapped, by the cue's name.
         quiet: Number of evaluations in a row in which no cue was suspected.
         loud: Number of confirmed alarms in a row since a cue was added.
+        places: Marks (*S) of the places that alarms have named; `None` if there are none.
 
     Example:
         >>> from lightning_saliency.following import Alarm
         >>> cure = Cure().after(Alarm(2), [["level"]], 3).after(Alarm(), [], 4)
         >>> cure
-        Cure(epochs={'level': 3}, quiet=1, loud=0)
+        Cure(epochs={'level': 3}, quiet=1, loud=0, places=None)
         >>> cure.strength(patience=1)
         0.5
     """
@@ -40,6 +48,7 @@ class Cure:
     epochs: Mapping[str, int] = field(default_factory=dict)
     quiet: int = 0
     loud: int = 0
+    places: Tensor | None = field(default=None, compare=False)
 
     def after(self, decision: Alarm, remedies: Sequence[Sequence[str]], epoch: int) -> "Cure":
         """Return what there is after an evaluation.
@@ -48,12 +57,13 @@ class Cure:
         evaluations, it calls for those of the next one.
         """
         if decision.state != CONFIRMED:
-            return Cure(self.epochs, 0 if decision.state or not self.epochs else self.quiet + 1)
+            return replace(self, quiet=0 if decision.state or not self.epochs else self.quiet + 1, loud=0)
         loud = self.loud + 1
         candidates = remedies if loud > PERSISTENCE else remedies[:1]
         additions = ([name for name in remedy if name not in self.epochs] for remedy in candidates)
         begun = next(filter(None, additions), [])
-        return Cure({**self.epochs, **dict.fromkeys(begun, epoch)}, 0, 0 if begun else loud)
+        places = _joined(self.places, decision.places) if Places.name in {*begun, *self.epochs} else None
+        return Cure({**self.epochs, **dict.fromkeys(begun, epoch)}, 0, 0 if begun else loud, places)
 
     def strength(self, patience: int) -> float:
         """Return the factor of the probability: a half after some quiet evaluations."""
@@ -68,15 +78,21 @@ class Cure:
         return f"In training cues are swapped between images, with probability {now:g}: {cues}."
 
     def state(self) -> dict[str, Any]:
-        """Return numbers and texts only."""
-        return {"epochs": dict(self.epochs), "quiet": self.quiet, "loud": self.loud}
+        """Return numbers, texts and marks."""
+        return {"epochs": dict(self.epochs), "quiet": self.quiet, "loud": self.loud, "places": self.places}
 
     @classmethod
     def of_state(cls, state: Mapping[str, Any]) -> "Cure":
         """Do the reverse of `state`."""
-        return cls(
-            {name: int(epoch) for name, epoch in state["epochs"].items()}, int(state["quiet"]), int(state["loud"])
-        )
+        epochs = {name: int(epoch) for name, epoch in state["epochs"].items()}
+        return cls(epochs, int(state["quiet"]), int(state["loud"]), state.get("places"))
+
+
+def _joined(before: Tensor | None, now: Tensor | None) -> Tensor | None:
+    """Mark what either marks; places of a network that follows a sign less and less are what is left of it."""
+    if before is None or now is None or before.shape != now.shape:
+        return now if before is None else before
+    return before | now
 
 
 def remedies(decision: Alarm, cues: Iterable[Cue]) -> list[tuple[str, ...]]:
@@ -87,20 +103,30 @@ def remedies(decision: Alarm, cues: Iterable[Cue]) -> list[tuple[str, ...]]:
         cues: The cues of the monitor, of which some may be the user's.
     """
     by_name = {cue.name: cue for cue in (*DEFAULT, *FURTHER, *cues)}
-    groups = (_remedy(by_name[name]) for name in (decision.cue, *decision.suspects) if name in by_name)
+    places = () if decision.places is None else (Places.name,)
+    groups = (_remedy(by_name[name], places) for name in (decision.cue, *decision.suspects) if name in by_name)
     return [group for group in dict.fromkeys(groups) if group]
 
 
-def _remedy(cue: Cue) -> tuple[str, ...]:
-    """Return the name of a cue with those of its partners, or of what stands for it; empty if nothing does."""
-    if not cue.needs_maps:
-        return (cue.name, *PARTNERS.get(cue.name, ()))
-    return (STAND_IN,) if "place" in cue.families else ()
+def _remedy(cue: Cue, places: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of the cues that are swapped for a cue; empty if none are."""
+    is_place = "place" in cue.families
+    if cue.needs_maps or (isinstance(cue, Cell) and places):
+        return places if is_place else ()
+    return (*INSTEAD.get(cue.name, (cue.name,)), *(places if is_place else ()))
 
 
-def remedy_choices(names: Collection[str], cues: Iterable[Cue], allow: Collection[str]) -> Choices:
+def remedy_choices(
+    names: Collection[str], cues: Iterable[Cue], allow: Collection[str], places: Tensor | None = None
+) -> Choices:
     """Return the cues of remedies by name, without those that may decide."""
     by_name = {cue.name: cue for cue in cues}
+    if places is not None and not MAPPED & {*allow}:
+        allowed = [cue for cue in (*DEFAULT, *FURTHER, *cues) if cue.name in allow]
+        by_name[Places.name] = Places(without_regions(places, allowed))
+    if not SCALES & {*allow}:
+        by_name[Detail.name] = Detail()
+    names = [name for name in names if name in by_name or name not in (Places.name, Detail.name)]
     groups = {name: (by_name[name],) if name in by_name else select([name]) for name in names}
     return without(groups, allow)
 

@@ -20,7 +20,7 @@ from lightning_saliency.evaluation import explain, measure
 from lightning_saliency.following import Following
 from lightning_saliency.metrics import ExplanationMetric
 from lightning_saliency.monitor._class_names import class_names_of
-from lightning_saliency.monitor._compact import SmallMap, compact, fingerprint
+from lightning_saliency.monitor._compact import MapsByImage, SmallMap, compact, fingerprint
 from lightning_saliency.monitor._extras import apart, with_extras
 from lightning_saliency.monitor._network_state import network_untouched
 from lightning_saliency.monitor._normalization import Colours, colours_of
@@ -46,6 +46,7 @@ WITHOUT_CUES: Final = (
     "Cues are left out, because they need labels that are classes, and a network from images alone to their logits. "
     "Pass `cues=()`."
 )
+WITHOUT_DEFAULT_CUES: Final = "no cues, which by default need a target that is a class of each image"
 
 
 def evaluate_subset(
@@ -169,6 +170,7 @@ def _preflight(
         backwards=passes.backwards / number,
         seconds=seconds / number * settings.num_images,
         num_images=settings.num_images,
+        without_cues=WITHOUT_DEFAULT_CUES if isinstance(choice, Target) and not settings.cues else "",
     )
 
 
@@ -197,10 +199,10 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
             batch = batch.where(target.probability(output, task.activation) >= task.min_confidence)
             parts.append(Evaluation(unused=torch.tensor(sorted(set(indices) - set(batch.indices)), dtype=torch.int64)))
         if task.transplants is not None and are_classes(labels) and logits is not None:
-            donors = (network, indices, images, labels, logits.shape[1])
-            transplants, followings, pictured, more = _follow(task.transplants, *donors)
+            donors = (network, indices, images, labels, logits)
+            transplants, followings, pictured, small, more = _follow(task.transplants, *donors)
             task, notes = replace(task, transplants=transplants), notes | more
-            parts.append(Evaluation(followings=followings))
+            parts.append(Evaluation(followings=followings, relevance=small))
             examples.append(pictured)
         if batch.indices:
             try:
@@ -224,7 +226,7 @@ def evaluate(network: nn.Module, batches: Iterable[LabelledImages], task: Task) 
 
 def _follow(
     transplants: Transplants, network: nn.Module, *donors: Any
-) -> tuple[Transplants, dict[str, Following], dict[str, Example], dict[str, str]]:
+) -> tuple[Transplants, dict[str, Following], dict[str, Example], MapsByImage, dict[str, str]]:
     """Put cues into hosts; default cues that need maps are left out, with a note, where there can be none."""
     try:
         return transplants, *transplants.follow(network, *donors), {}

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_saliency.cues import Cue
 from lightning_saliency.following import Following
-from lightning_saliency.monitor._compact import MapsByMethod, SmallMap
+from lightning_saliency.monitor._compact import MapsByImage, MapsByMethod, SmallMap
 from lightning_saliency.monitor._normalization import Colours
 from lightning_saliency.monitor.fault import Fault, first_fault
 from lightning_saliency.names import Since
@@ -40,6 +40,7 @@ class Evaluation:
         invalid: Whether a map was not finite, (N,) by method.
         blank: Whether a map was constant, (N,) by method.
         followings: Records of cues that were put from these images into hosts, by name of the cue.
+        relevance: Small maps that tell where these images are relevant as donors of cues, once a cue is suspected.
         targets: Class explained, or a negative number for what is no class, (N,).
         predicted: Class predicted, or -1, (N,).
         class_names: Names of the targets by number: classes where the data set has names, and what is no class.
@@ -60,6 +61,7 @@ class Evaluation:
     invalid: dict[str, Tensor] = field(default_factory=dict)
     blank: dict[str, Tensor] = field(default_factory=dict)
     followings: dict[str, Following] = field(default_factory=dict)
+    relevance: MapsByImage = field(default_factory=dict)
     targets: Tensor = field(default_factory=_no_rows)
     predicted: Tensor = field(default_factory=_no_rows)
     class_names: dict[int, str] = field(default_factory=dict)
@@ -121,6 +123,7 @@ def merge(parts: Sequence[Evaluation]) -> Evaluation:
         class_names={number: name for part in parts for number, name in part.class_names.items()},
         maps=maps,
         followings=_merged_followings(parts, left_out),
+        relevance={index: small for part in parts for index, small in part.relevance.items() if index not in left_out},
         seconds=max((part.seconds for part in parts), default=0.0),
         batch_size=min((part.batch_size for part in parts), default=sys.maxsize),
         colours=next((part.colours for part in parts if part.colours is not None), None),
@@ -170,6 +173,7 @@ class Parcel(NamedTuple):
         curves: Curves by (method, metric).
         followings: Cues, their records and why one does not apply.
         maps: By method: the images, all values in a row, shapes (N, D) and ranges (N, 2).
+        relevance: The same for the maps of donors; empty if there are none.
         rest: By name of an attribute: what goes as it is.
     """
 
@@ -178,6 +182,7 @@ class Parcel(NamedTuple):
     curves: dict[Key, np.ndarray]
     followings: list[tuple[Cue, np.ndarray, str]]
     maps: dict[str, tuple[np.ndarray, ...]]
+    relevance: tuple[np.ndarray, ...]
     rest: dict[str, Any]
 
 
@@ -195,6 +200,7 @@ def pack(evaluation: Evaluation) -> Parcel:
         {key: curves.numpy() for key, curves in evaluation.curves.items()},
         [(each.cue, each.pack().to(torch.int32).numpy(), each.misfit) for each in evaluation.followings.values()],
         {method: _packed_maps(by_image) for method, by_image in evaluation.maps.items() if by_image},
+        _packed_maps(evaluation.relevance) if evaluation.relevance else (),
         {name: getattr(evaluation, name) for name in REST},
     )
 
@@ -212,6 +218,7 @@ def unpack(parcel: Parcel) -> Evaluation:
             for cue, rows, misfit in parcel.followings
         },
         maps={method: _unpacked_maps(*arrays) for method, arrays in parcel.maps.items()},
+        relevance=_unpacked_maps(*parcel.relevance) if parcel.relevance else {},
         **parcel.rest,
         **vectors,
         **columns,

@@ -50,6 +50,7 @@ class Preflight:
         backwards: Backwards an image.
         seconds: Estimated time of an evaluation on one process; fuller batches take less.
         num_images: Number of images of an evaluation.
+        without_cues: Why no cues are followed; empty where some are, or none were asked for.
 
     Example:
         >>> preflight = Preflight("ResNet", {"grad_cam": ("layer4",)}, None, "", "label", None, 43.0, 21.0, 3.2, 64)
@@ -68,6 +69,7 @@ class Preflight:
     backwards: float
     seconds: float
     num_images: int
+    without_cues: str = ""
 
     def __str__(self) -> str:
         parts = [f"Explains {self.target} of {self.network}", *self.facts, self.cost]
@@ -77,7 +79,7 @@ class Preflight:
     def facts(self) -> list[str]:
         """Say what was found of layers, colours and classes, a part of a sentence each."""
         layers = [f"{method} reads {', '.join(paths)}" for method, paths in self.layers.items()]
-        return [*layers, self._colours, self._classes]
+        return [*layers, self._colours, self._classes, *([self.without_cues] if self.without_cues else [])]
 
     @property
     def cost(self) -> str:

@@ -8,9 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from lightning_saliency._types import Images, Maps, Targets
-from lightning_saliency.cues import Cue
+from lightning_saliency.cues import Cell, Cue
 from lightning_saliency.following import Following, explain_donors, follow
+from lightning_saliency.monitor._compact import MapsByImage, compact
 from lightning_saliency.passes.precision import ScoringPrecision
+from lightning_saliency.passes.predictions import predicted_classes
 from lightning_saliency.targets import Activation, ClassLogit, class_logits
 
 
@@ -81,15 +83,19 @@ class Transplants:
         return replace(self, cues=tuple(cue for cue in self.cues if not cue.needs_maps))
 
     def follow(
-        self, network: nn.Module, indices: Sequence[int], images: Images, labels: Targets, num_classes: int
-    ) -> tuple[dict[str, Following], dict[str, Example]]:
-        """Put the cues of some donors into hosts; returns records and examples by name of the cue.
+        self, network: nn.Module, indices: Sequence[int], images: Images, labels: Targets, logits: Tensor
+    ) -> tuple[dict[str, Following], dict[str, Example], MapsByImage]:
+        """Put the cues of some donors into hosts; returns records and examples by name of the cue, and small maps.
+
+        Maps are returned where cells are followed, which is where places are looked for.
 
         Donors whose label is no class are followed all the same, since other processes may wait for the passes, and
-        then left out.
+        then left out. Their logits (B, K) say what the network predicts for them, unless changed images are predicted
+        in another precision.
         """
+        num_classes = logits.shape[1]
         if images.shape[1:] != self.hosts.images.shape[1:]:
-            return {}, {}
+            return {}, {}, {}
         usable = _are_classes(labels, num_classes).nonzero().flatten().cpu()
         hosts = self.hosts.of_classes(num_classes)
         labels = labels.clamp(0, num_classes - 1)
@@ -102,6 +108,7 @@ class Transplants:
             hosts=(hosts.images, hosts.labels),
             indices=torch.tensor(indices),
             maps=maps,
+            predictions=predicted_classes(logits) if self.scoring_precision == "exact" else None,
             num_hosts=self.num_hosts,
             seed=self.seed,
             max_batch_size=self.max_batch_size,
@@ -111,7 +118,13 @@ class Transplants:
             name: following.take(torch.isin(following.indices, torch.tensor(indices)[usable]).nonzero().flatten())
             for name, following in followings.items()
         }
-        return followings, self._examples(network, hosts, indices, images, labels, maps, followings)
+        examples = self._examples(network, hosts, indices, images, labels, maps, followings)
+        return followings, examples, self._small_maps(indices, maps, usable)
+
+    def _small_maps(self, indices: Sequence[int], maps: Maps | None, usable: Tensor) -> MapsByImage:
+        if maps is None or not len(usable) or not any(isinstance(cue, Cell) for cue in self.cues):
+            return {}
+        return dict(zip([indices[row] for row in usable.tolist()], compact(maps[usable]), strict=True))
 
     def _examples(
         self,
@@ -133,7 +146,7 @@ class Transplants:
         places = {cue.name: _place(followings[cue.name], indices) for cue in cues}
         rows, hosts = torch.tensor([places[cue.name] or (0, 0) for cue in cues]).unbind(dim=1)
         parts = _transplanted(cues, images[rows], pool.images[hosts], None if maps is None else maps[rows])
-        texts = [self._captions(network, part) for part in parts]
+        texts = self._captions(network, torch.cat(parts))
         mean = pool.images.mean(dim=0)
         examples = {}
         for number, cue in enumerate(cues):
@@ -142,7 +155,7 @@ class Transplants:
                 continue
             row, following = int(rows[number]), followings[cue.name]
             true = [self._name(int(labels[row])), self._name(int(pool.labels[hosts[number]]))]
-            donor, host, changed = (text[number] for text in texts)
+            donor, host, changed = texts[number :: len(cues)]
             captions = (
                 f"donor, true {true[0]}, {donor}",
                 f"host, true {true[1]}, {host}",

@@ -7,6 +7,7 @@ import torch
 from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._signals import let_interrupts_in
 from lightning_saliency._types import Images, Model, Scores
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.propagation import check_watchable
 from lightning_saliency.passes.relevance import WatchingLayers
 from lightning_saliency.passes.relevance_rules import RelevanceRule
@@ -18,6 +19,7 @@ def bias_relevance(
 ) -> Iterator[Scores]:
     """Yield chunk after chunk of the images with the relevance that biases keep, summed over all layers."""
     check_watchable(model)
+    max_batch_size = chunk_size(images, max_batch_size)
     for chunk, chunk_target in zip(images.split(max_batch_size), target.split(max_batch_size), strict=True):
         let_interrupts_in()
         inputs = chunk.detach().clone().requires_grad_()

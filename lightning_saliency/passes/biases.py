@@ -9,6 +9,7 @@ from torch import Tensor
 from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency._signals import let_interrupts_in
 from lightning_saliency._types import Images, Model, per_image
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.propagation import Operation, Watching, check_watchable
 from lightning_saliency.targets import WAY_OUT, Target
 
@@ -34,6 +35,7 @@ def full_gradients(
 ) -> Iterator[tuple[Images, FullGradients]]:
     """Yield chunk after chunk of the images with the contributions of the input and of all biases."""
     check_watchable(model)
+    max_batch_size = chunk_size(images, max_batch_size)
     for chunk, chunk_target in zip(images.split(max_batch_size), target.split(max_batch_size), strict=True):
         let_interrupts_in()
         inputs = chunk.detach().clone().requires_grad_()

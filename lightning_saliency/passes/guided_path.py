@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images, Model
+from lightning_saliency.passes.chunks import chunk_size
 from lightning_saliency.passes.references import Baseline
 from lightning_saliency.passes.statistics import Observation, Statistic
 from lightning_saliency.passes.stream import observe
@@ -28,6 +29,11 @@ class GuidedPath:
     num_intervals: int
     fraction: float
     max_dist: float
+
+    @property
+    def outside(self) -> tuple[float, float]:
+        """Shares of the path before the first and after the last point."""
+        return 0.0, 1 / self.num_intervals
 
     def walk(self, model: Model, images: Images, target: Target, *, ends: bool = False) -> Iterator[Observation]:
         """Yield each point with the movement away from it; with `ends` also the image, where nothing moves."""
@@ -83,6 +89,7 @@ def read_path(
     ends: bool = False,
 ) -> Iterator[tuple[Any, ...]]:
     """Yield, chunk after chunk of the images, the value of every statistic on their paths."""
+    max_batch_size = chunk_size(images, max_batch_size)
     for chunk, chunk_target in zip(images.split(max_batch_size), target.split(max_batch_size), strict=True):
         states: dict[Statistic, Any] = dict.fromkeys(statistics)
         for observation in path.walk(model, chunk, chunk_target, ends=ends):

@@ -1,5 +1,6 @@
 """Find layers by name or by their influence on the output, and say which of their calls is read."""
 
+import math
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from lightning_saliency.passes.grids import as_grid, has_grid, has_tokens_first,
 from lightning_saliency.targets import Target
 
 LAST_SPATIAL: Final = "<last spatial layer>"
+LAST_FINER: Final = "<last layer with a finer grid than the last spatial one>"
+FINER: Final = 2
+"""How many times as many positions a finer grid has, at least."""
 LAST_CALL: Final = -1
 NO_LAYER_NEEDED: Final = "use a method that needs no layer, such as `Gradient` or `GuidedAbsoluteGrad`"
 
@@ -25,7 +29,7 @@ class LayerName(NamedTuple):
     """A layer and one of its calls, as the user names them.
 
     Attributes:
-        path: Path of the module, the end of a path, or `LAST_SPATIAL`.
+        path: Path of the module, the end of a path, `LAST_SPATIAL` or `LAST_FINER`.
         call: Which of its calls, where a forward runs it more than once: 0 for the first, -1 for the last one.
     """
 
@@ -49,7 +53,7 @@ class Layer:
 
 
 def find_layers(model: Model, images: Images, names: Iterable[LayerName], target: Target) -> dict[LayerName, Layer]:
-    """Look up layers; `LAST_SPATIAL` costs one forward and one backward of a single image of noise.
+    """Look up layers; `LAST_SPATIAL` and `LAST_FINER` cost one forward and one backward of a single image of noise.
 
     Noise and not the first image, because with pooling by maximum the layer can depend on the image.
 
@@ -71,9 +75,10 @@ def find_layers(model: Model, images: Images, names: Iterable[LayerName], target
             f"network as it was before `torch.jit`, or {NO_LAYER_NEEDED}."
         )
     image = _noise_like(images)
+    searches = {LAST_SPATIAL: _last_spatial, LAST_FINER: _last_finer}
     return {
-        name: _last_spatial(model, image, target, name.call)
-        if name.path == LAST_SPATIAL
+        name: searches[name.path](model, image, target, name.call)
+        if name.path in searches
         else _named(model, name, image)
         for name in listed
     }
@@ -123,6 +128,7 @@ class _Call(NamedTuple):
     name: str
     module: nn.Module
     shape: torch.Size
+    num_positions: int
     tokens_first: bool
     is_candidate: bool
     # Whether positions differ: on the device, since only those of few layers are read.
@@ -135,6 +141,7 @@ class _Call(NamedTuple):
 class _Trace(NamedTuple):
     calls: list[_Call]
     output: Any
+    image: Tensor
 
 
 class _Link(NamedTuple):
@@ -147,12 +154,50 @@ class _Link(NamedTuple):
 
 
 def _last_spatial(model: nn.Module, image: Images, target: Target, call: int) -> Layer:
-    """Return the last layer to finish whose positions differ and still influence the target's value.
+    """Return the last layer to finish whose positions differ and still influence the target's value."""
+    calls, output, _ = _trace(model, image)
+    return _layer_of(_last(calls, _value_of(output, target), image), calls, call)
+
+
+def _last_finer(model: nn.Module, image: Images, target: Target, call: int) -> Layer:
+    """Return the last layer with a finer grid than the last spatial one and with all of the image's influence.
+
+    Layers that some connection bypasses are left out. If no layer is left, it is the last spatial one.
+    """
+    calls, output, start = _trace(model, image)
+    value = _value_of(output, target)
+    last = _last(calls, value, image)
+    earlier = (each for each in reversed(calls) if each.num_positions >= FINER * last.num_positions)
+    finer = (each for each in earlier if each.is_candidate and each.varies and _all_paths_cross(each, value, start))
+    return _layer_of(next(finer, last), calls, call)
+
+
+def _value_of(output: Any, target: Target) -> Tensor:
+    return target.take(torch.zeros(1, dtype=torch.int64, device="cpu")).strongest(output).sum()
+
+
+def _all_paths_cross(call: _Call, value: Tensor, image: Tensor) -> bool:
+    """Whether the value depends on the image through the output of this call only."""
+    if call.edge is None:
+        return False
+    crossing = (call.edge.node, call.edge.output_nr)
+    waiting, visited = [value.grad_fn], set[Any]()
+    while waiting:
+        node = waiting.pop()
+        if getattr(node, "variable", None) is image:
+            return False
+        steps = [(after, index) for after, index in getattr(node, "next_functions", ()) if after is not None]
+        reached = {after for after, index in steps if (after, index) != crossing} - visited
+        visited |= reached
+        waiting += reached
+    return True
+
+
+def _last(calls: list[_Call], value: Tensor, image: Images) -> _Call:
+    """Return the last call whose positions differ and influence the value.
 
     The search starts at the end, so that most of the network needs no backward.
     """
-    calls, output = _trace(model, image)
-    value = target.take(torch.zeros(1, dtype=torch.int64, device="cpu")).strongest(output).sum()
     candidates = [each for each in calls if each.is_candidate] if value.requires_grad else []
     connected: list[_Link] = []
     for candidate in reversed(candidates):
@@ -167,7 +212,7 @@ def _last_spatial(model: nn.Module, image: Images, target: Target, call: int) ->
     chosen = _chosen(connected)
     if chosen is None:
         raise _nothing_fits(calls, connected)
-    return _layer_of(chosen, calls, call)
+    return chosen
 
 
 def _chosen(connected: list[_Link]) -> _Call | None:
@@ -254,8 +299,9 @@ def _trace(model: nn.Module, image: Images) -> _Trace:
 
             stack.callback(module.register_forward_hook(keep).remove)
         # The network gets a copy of the leaf, because in-place operations are refused on leaves.
-        output = model(image.detach().requires_grad_().clone())
-    return _Trace(calls, output)
+        start = image.detach().requires_grad_()
+        output = model(start.clone())
+    return _Trace(calls, output, start)
 
 
 def _call_of(name: str, module: nn.Module, output: Any, image: Images) -> _Call | None:
@@ -267,11 +313,13 @@ def _call_of(name: str, module: nn.Module, output: Any, image: Images) -> _Call 
         return None
     edge = get_gradient_edge(output) if output.requires_grad else None
     with torch.no_grad():
-        varies = _varies(as_grid(ordered, image))
+        grid = as_grid(ordered, image)
+        varies = _varies(grid)
     return _Call(
         name,
         module,
         output.shape,
+        math.prod(grid.shape[2:]),
         tokens_first,
         _describes_positions(module, ordered, image),
         varies,

@@ -28,6 +28,53 @@ class MeanContribution(OfTarget):
         return state
 
 
+class Accounted(NamedTuple):
+    """The sum of the contributions, and about how much the target's value changes on the path, each (B,)."""
+
+    total: Tensor
+    change: Tensor
+
+
+class _Ends(NamedTuple):
+    first: Tensor
+    last: Tensor
+    total: Tensor
+
+
+@dataclass(frozen=True)
+class AccountedChange(OfTarget):
+    """The sum of all contributions beside the change of the target's value, which costs no further pass.
+
+    The change is that between the first and the last point, and to both ends as much as the slopes there say.
+
+    Attributes:
+        outside: Shares of the path before the first and after the last point.
+    """
+
+    outside: tuple[float, float]
+
+    def update(self, state: _Ends | None, observation: Observation) -> _Ends:
+        """Add the contributions, and go on to the next point."""
+        slope = _slope(observation)
+        score, term = observation.score.to(slope.dtype), slope * observation.weight
+        before, after = self.outside
+        last = score + slope * after
+        if state is None:
+            return _Ends(score - slope * before, last, term)
+        return _Ends(state.first, last, state.total + term)
+
+    def value(self, state: _Ends) -> Accounted:
+        """Return both."""
+        return Accounted(state.total, state.last - state.first)
+
+
+def _slope(observation: Observation) -> Tensor:
+    """Return the derivative of the target's value along the path, (B,)."""
+    if observation.direction is None:
+        raise TypeError("Expected points on a path, but got points without direction: read a mean gradient.")
+    return (observation.gradient * observation.direction).flatten(1).sum(dim=1)
+
+
 class _Step(NamedTuple):
     shares: Tensor
     score: Tensor

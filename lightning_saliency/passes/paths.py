@@ -48,6 +48,12 @@ class StraightPath(Points):
         """One step for each position."""
         return len(quadrature(self.rule, self.num_intervals))
 
+    @property
+    def outside(self) -> tuple[float, float]:
+        """Shares of the path before the first and after the last point."""
+        positions = [position for position, _ in quadrature(self.rule, self.num_intervals)]
+        return positions[0], 1 - positions[-1]
+
     def sample(self, images: Images, step: int) -> Sample:
         """Go to this step's position."""
         position, weight = quadrature(self.rule, self.num_intervals)[step]
@@ -186,6 +192,12 @@ class BlurPath(Points):
     def num_steps(self) -> int:
         """One step for each interval, or for each border."""
         return self.num_intervals + self.ends
+
+    @property
+    def outside(self) -> tuple[float, float]:
+        """Shares of the path before the first and after the last middle, where the image is sharp already."""
+        half = 0.5 / self.num_intervals
+        return half, half if self.num_intervals == 1 else 0.0
 
     def sample(self, images: Images, step: int) -> Sample:
         """Blur the images as this step does."""

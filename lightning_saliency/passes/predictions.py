@@ -84,6 +84,11 @@ class Predictor:
         return self._shared[key]
 
 
+def predicted_classes(logits: Tensor) -> Tensor:
+    """Return the classes (B,) that logits (B, K) predict, on the CPU; -1 where one of them is not a number."""
+    return torch.where(logits.isnan().any(dim=1), -1, logits.argmax(dim=1)).cpu()
+
+
 def _mention_probabilities(activation: Activation | None) -> None:
     if activation is not None:
         warn_once(

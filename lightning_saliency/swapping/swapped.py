@@ -1,11 +1,13 @@
 """Give images the cues of others."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_saliency._types import Images
+from lightning_saliency.cues import Cue
 from lightning_saliency.swapping.choices import Choices
 from lightning_saliency.swapping.patchwork import transplanted
 
@@ -26,7 +28,13 @@ class Swapped(NamedTuple):
 
 @torch.no_grad()
 def swap(
-    images: Images, labels: Tensor | None, choices: Choices, probability: float, generator: torch.Generator
+    images: Images,
+    labels: Tensor | None,
+    choices: Choices,
+    probability: float,
+    generator: torch.Generator,
+    *,
+    joins_places: bool = False,
 ) -> Swapped:
     """Let each image draw a donor and a cue, and give it this cue if the donor is of another class.
 
@@ -40,25 +48,34 @@ def swap(
         choices: Cues by name, of which each has the same chance. Of several cells an image gets a quarter.
         probability: Chance that an image draws.
         generator: Generator on the CPU, so that draws do not depend on the device.
+        joins_places: Whether an image gets all cues that are places, and one of the others. A sign at a place would
+            stay in the images that draw another place.
     """
     classes = torch.arange(len(images), device=images.device) if labels is None else labels.to(images.device)
     result = images.clone()
     counts = {name: torch.zeros((), dtype=torch.int64, device=images.device) for name in choices}
     drawing = (_uniform(len(images), generator) < probability).nonzero().flatten()
     donors = torch.randint(len(images), (len(drawing),), generator=generator, device="cpu")
-    names = torch.randint(max(1, len(choices)), (len(drawing),), generator=generator, device="cpu")
-    for number, (name, group) in enumerate(choices.items()):
-        pairs = torch.stack([drawing, donors])[:, names == number]
+    joined = [name for name, group in choices.items() if joins_places and _are_places(group)]
+    drawn = [name for name in choices if name not in joined]
+    numbers = torch.randint(max(1, len(drawn)), (len(drawing),), generator=generator, device="cpu")
+    for name, group in choices.items():
+        gets = torch.ones_like(numbers, dtype=torch.bool) if name in joined else numbers == drawn.index(name)
+        pairs = torch.stack([drawing, donors])[:, gets]
         if not pairs.numel():
             continue
         # Nothing is read back from the device, which would make an accelerator wait.
         rows, others = pairs.to(images.device, non_blocking=True)
         differs = _differ(classes[rows], classes[others])
-        before = images[rows]
+        before = result[rows]
         after = transplanted(group, before, images[others], generator)
         result[rows] = torch.where(differs.reshape(-1, *[1] * (images.ndim - 1)), after, before)
         counts[name] = differs.sum()
     return Swapped(result, counts, _differ(classes, classes[:1].expand_as(classes)).any())
+
+
+def _are_places(group: Sequence[Cue]) -> bool:
+    return all("place" in cue.families for cue in group)
 
 
 def check_labels(images: Images, labels: Tensor | None) -> None:

@@ -19,6 +19,7 @@ from lightning_saliency import Evaluation, GatedCheckpoint, SaliencyMonitor, cue
 from lightning_saliency.checkpoints import evaluate_checkpoints
 from lightning_saliency.extend import Cue
 from lightning_saliency.report._reading import read_run
+from lightning_saliency.targets import MultiLabel, Regression
 from tests.callbacks.processes import spawn
 from tests.callbacks.reading import CORNER, Marked, cheat, honest, pictures
 from tests.callbacks.test_dashboard import read, text_of
@@ -299,6 +300,117 @@ def test_one_class_only_gives_no_values_and_says_so(caplog):
     assert not any("/cues/" in name for name in values.rows[-1])
     assert values.of("saliency/alarm") == [0, 0]
     assert sum("at least two classes" in record.message for record in caplog.records) == 1
+
+
+class Small(Data30):
+    """Training images of the size of those that are watched."""
+
+    def train_dataloader(self):
+        return DataLoader(TensorDataset(*(column[:12] for column in self.items)), 6)
+
+
+class Fixed(Classifier):
+    """Trains nothing of a network."""
+
+    def __init__(self, network):
+        super().__init__(network)
+
+    def training_step(self, batch, batch_idx):
+        return 0 * sum(parameter.sum() for parameter in self.parameters())
+
+    def validation_step(self, batch, batch_idx):
+        pass
+
+
+def outcome(network, data, caplog, **options):
+    """Return the values of the last evaluation and what was said, none of them NaN."""
+    caplog.set_level("INFO")
+    values, monitor = Values(), watch(**options)
+    _, _, said = quietly(lambda: Fixed(network), [monitor, values], data)
+    assert all(math.isfinite(value) for value in values.rows[-1].values())
+    return values.rows[-1], monitor, " ".join([*said, *(record.message for record in caplog.records)])
+
+
+def test_a_class_of_one_image_counts_in_the_mean_alone(caplog):
+    images, labels = pictures(30)
+    labels[labels == 2] = torch.arange(10) % 2
+    labels[2] = 2
+    logged, monitor, _ = outcome(cheat().network, Data30(images, labels), caplog)
+    assert logged["saliency/alarm"] == 2
+    effect = monitor.last.followings["wide_frame"].effect
+    assert effect.donors.tolist() == [14, 15, 1]
+    assert [*effect.of_classes()] == [0, 1]
+
+
+class PredictsOneClass(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.bias = torch.nn.Parameter(torch.tensor([2.0, 1.0, 0.0]))
+
+    def forward(self, images):
+        return self.bias + 0 * images.flatten(1)[:, :3]
+
+
+@pytest.mark.filterwarnings("ignore:.*maps of 'gradient' are constant")
+def test_a_network_that_predicts_one_class_is_silent_and_says_so(caplog):
+    logged, monitor, said = outcome(PredictsOneClass(), Data30(*pictures(30)), caplog)
+    assert logged["saliency/alarm"] == 0
+    assert monitor.last.followings["level"].left_out == (0,)
+    assert said.count("decides on no cue yet: The accuracy on the donors is 33%") == 1
+
+
+@pytest.mark.parametrize(("side", "names"), [(2, {"level", "colour"}), (3, {"wide_frame", "level", "shift"})])
+def test_images_smaller_than_the_grid_have_fewer_cues(caplog, side, names):
+    images, labels = torch.rand(30, 3, side, side, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
+    images[:, :, 0, 0] = 0.9 * torch.eye(3)[labels]
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * side**2, 3, bias=False))
+    network[1].weight.data.zero_()[range(3), range(0, 3 * side**2, side**2)] = 1.0
+    logged, monitor, _ = outcome(network, Small(images, labels), caplog)
+    assert "saliency/cues/window" not in logged
+    assert {f"saliency/cues/{name}" for name in names} <= {*logged}
+    assert "sides of at least 4 pixels" in monitor.last.followings["window"].absence
+
+
+class OneLogit(torch.nn.Module):
+    """Compares two colours in the corner."""
+
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(10.0))
+
+    def forward(self, images):
+        return self.scale * (images[:, 1:2, 0, 0] - images[:, 0:1, 0, 0])
+
+
+@pytest.mark.parametrize("form", ["whole numbers", "a column of floats"])
+def test_one_logit_is_a_pair_of_classes(caplog, form):
+    images, labels = pictures(45)
+    images, labels = images[labels < 2], labels[labels < 2]
+    logged, monitor, said = outcome(
+        OneLogit(), Data30(images, labels if form == "whole numbers" else labels[:, None].float()), caplog
+    )
+    assert (logged["saliency/alarm"], logged["saliency/cues/wide_frame"]) == (2, 1)
+    assert monitor.alarm.cue == "wide_frame"
+    assert "follow the wide frame" in said
+
+
+@pytest.mark.parametrize("target", [MultiLabel(), Regression(0)], ids=["several classes", "a number"])
+def test_targets_that_are_no_classes_have_no_cues_and_a_monitor_says_so(caplog, target):
+    images, labels = pictures(30)
+    marks = torch.nn.functional.one_hot(labels, CLASSES).float()
+    metrics = ["infidelity"] if isinstance(target, Regression) else ["rcap"]
+    logged, _, said = outcome(cheat().network, Data30(images, marks), caplog, target=target, metrics=metrics)
+    assert not any("/cues/" in name or name.endswith("/alarm") for name in logged)
+    assert "no cues, which by default need a target that is a class of each image" in said
+
+
+def test_without_hosts_of_another_class_there_is_no_value_and_no_alarm(caplog):
+    images, labels = pictures(90)
+    labels[30:] = -1
+    images, labels = images[labels < 1], labels[labels < 1]
+    logged, _, said = outcome(cheat().network, Data30(images, labels), caplog)
+    assert logged["saliency/alarm"] == 0
+    assert "Donors must be of at least two classes" in said
 
 
 @pytest.mark.parametrize("stage", ["validate", "test"])

@@ -12,8 +12,14 @@ def test_the_page_has_the_tables_of_the_rows(monkeypatch):
 
     rows = benchmark_tables.read()
     page = (ROOT / "docs" / "shortcut-benchmark.md").read_text(encoding="utf-8")
-    for table in (benchmark_tables.table_of_groups, benchmark_tables.table_of_rivals, benchmark_tables.table_of_kinds):
+    for table in (
+        benchmark_tables.table_of_groups,
+        benchmark_tables.table_of_falls,
+        benchmark_tables.table_of_rivals,
+        benchmark_tables.table_of_kinds,
+    ):
         assert table(rows) in page
+    assert benchmark_tables.sentence_of_all(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
     for name in ("benchmark_tables", "bundled", "bundled_networks"):
         sys.modules.pop(name, None)
 
@@ -26,6 +32,8 @@ def test_the_page_of_the_cure_has_the_tables_of_its_rows(monkeypatch):
     page = (ROOT / "docs" / "cure.md").read_text(encoding="utf-8")
     for table in (
         cure_tables.table_of_cells,
+        cure_tables.table_of_digits,
+        cure_tables.table_of_versions,
         cure_tables.table_of_shares,
         cure_tables.table_of_rivals,
         cure_tables.table_of_clean,

@@ -5,7 +5,7 @@ import torch
 
 from lightning_saliency import alarm, cues
 from lightning_saliency.cues import Cue
-from lightning_saliency.following import Following, largest_excess
+from lightning_saliency.following import Following, largest_excess, refine
 
 
 def record(
@@ -75,6 +75,25 @@ def test_local_names_come_before_global_ones() -> None:
     assert (decision.cue, decision.suspects) == ("level", ("level", "spectrum"))
 
 
+def test_texture_names_only_where_no_narrower_cue_is_over_its_bound() -> None:
+    for texture in (cues.Texture(), cues.Sharpness()):
+        followings = {texture.name: record(texture, 1.0), "contrast": record(cues.Contrast(), 0.6)}
+        assert alarm(followings).cue == "contrast"
+        assert alarm(followings).suspects == ("contrast", texture.name)
+        assert largest_excess(followings) == largest_excess({texture.name: followings[texture.name]})
+        first = alarm({texture.name: followings[texture.name]})
+        assert first.cue == texture.name
+        second = alarm(followings, previous=first)
+        assert (second.state, second.cue) == (2, texture.name)
+        assert (
+            alarm({texture.name: followings[texture.name], "spectrum": record(cues.Spectrum(), 1.0)}).cue
+            == texture.name
+        )
+    decision = alarm({"texture": record(cues.Texture(), 1.0)})
+    refined = refine(decision, {"texture": record(cues.Texture(), 1.0), "band": record(cues.Band(), 0.6)})
+    assert (refined.cue, refined.state, refined.suspects) == ("band", 1, ("texture",))
+
+
 def test_two_halves_confirm_within_one_evaluation() -> None:
     assert alarm({"level": record(cues.Level(), 1.0)}, halves=True).state == 2
     lopsided = record(cues.Level(), 0.5)
@@ -100,6 +119,17 @@ def test_allowed_cues_may_decide() -> None:
         alarm(followings, allow="colour")
     with pytest.raises(ValueError, match=r"names of cues such as wide_frame.*but got \['color'\]"):
         alarm(followings, allow=("color",))
+
+
+def test_what_is_no_decision_is_refused() -> None:
+    followings = {"level": record(cues.Level(), 1.0)}
+    for previous in (1, followings):
+        with pytest.raises(TypeError, match=r"`previous` must be an `Alarm`, but got .*Pass a result of `alarm`"):
+            alarm(followings, previous=previous)
+    with pytest.raises(TypeError, match="`decision` must be an `Alarm`, but got int"):
+        refine(2, followings)
+    with pytest.raises(TypeError, match="`followings` must be a result of `follow`, but got list"):
+        refine(alarm(followings), [followings])
 
 
 def test_silent_without_accuracy_and_without_cues() -> None:

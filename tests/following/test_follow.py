@@ -307,6 +307,20 @@ def test_a_donor_costs_at_most_28_changed_images() -> None:
     assert model.count == 48 * (28 + 1) + 20
 
 
+def test_predictions_of_donors_are_used_as_they_are() -> None:
+    images, labels = scenes()
+    maps = torch.rand(48, 32, 32)
+    model = Counting(reads_the_object)
+    predictions = reads_the_object(images).argmax(dim=1)
+    given = follow(model, images, labels, maps=maps, predictions=predictions)
+    assert model.count == 48 * 28
+    assert same(given, follow(reads_the_object, images, labels, maps=maps))
+    absent = follow(model, images, labels, ["level"], predictions=torch.full((48,), -1))
+    assert "none for 48 donors" in absent["level"].absence
+    with pytest.raises(ValueError, match="`predictions` must be a whole number for each of 48 images"):
+        follow(model, images, labels, predictions=reads_the_object(images))
+
+
 def test_maps_are_used_as_they_are() -> None:
     images, labels = scenes()
     planted = marked(images, labels)
@@ -455,8 +469,9 @@ def test_targets_that_are_no_classes_are_refused() -> None:
         follow(reads_the_object, images, None)
     with pytest.raises(ValueError, match=r"one class index for each of 8 images, but got shape \(8, 4\)"):
         follow(reads_the_object, images, torch.ones(8, 4, dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"lie in \[0, 3\]"):
-        follow(reads_the_object, images, labels + 2)
+    for strange in (labels + 2, labels - 1):
+        with pytest.raises(ValueError, match=r"`labels` to lie in \[0, 3\]"):
+            follow(reads_the_object, images, strange)
 
 
 def test_no_hosts_is_said() -> None:
@@ -473,6 +488,8 @@ def test_other_arguments_are_refused() -> None:
     images, labels = scenes(8)
     with pytest.raises(ValueError, match=r"`hosts` must be images of shape \(P, 3, 32, 32\)"):
         follow(reads_the_object, images, labels, hosts=(images[:, :1], labels))
+    with pytest.raises(ValueError, match=r"labels of `hosts`. to lie in \[0, 3\], .* but got 9"):
+        follow(reads_the_object, images, labels, hosts=(images, labels + 9))
     with pytest.raises(TypeError, match="labels of `hosts`"):
         follow(reads_the_object, images, labels, hosts=(images, labels.float()))
     with pytest.raises(ValueError, match="`indices` must be a whole number for each of 8 images"):

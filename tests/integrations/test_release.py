@@ -56,6 +56,10 @@ def run(command, folder, **variables):
     return done.stdout
 
 
+def workflow(name):
+    return yaml.safe_load((ROOT / ".github" / "workflows" / f"{name}.yml").read_text(encoding="utf-8"))
+
+
 @pytest.fixture(scope="module")
 def metadata(dist):
     (wheel,) = dist.glob("*.whl")
@@ -106,6 +110,28 @@ def test_installing_it_brings_what_the_design_says(metadata):
     assert {re.split(r"[^\w-]", need)[0] for need in needs} == set(" ".join(CORE).split())
 
 
+def test_every_dependency_has_a_lower_bound_so_that_the_lowest_versions_can_be_installed(metadata):
+    needs = [need for need in metadata.get_all("Requires-Dist") if "extra ==" not in need]
+    assert [need for need in needs if ">=" not in need] == []
+
+
+def test_continuous_integration_takes_the_lowest_versions_from_the_project():
+    """Of a wheel uv takes the newest dependencies, whatever the resolution."""
+    steps = workflow("test")["jobs"]["wheel"]["steps"]
+    commands = [step["run"] for step in steps if "uv pip" in step.get("run", "")]
+    compile_bounds, install = commands
+    assert "--resolution ${{ matrix.resolution }} pyproject.toml --output-file versions.txt" in compile_bounds
+    assert "--constraint versions.txt dist/*.whl" in install
+
+
+def test_the_site_is_deployed_in_a_folder_for_each_version():
+    steps = workflow("site")["jobs"]["deploy"]["steps"]
+    of_branch, of_tag = [step for step in steps if "mike deploy" in step.get("run", "")]
+    assert "tag" in of_branch["if"]
+    assert "--push" in of_branch["run"]
+    assert '--push --update-aliases "${GITHUB_REF_NAME#v}" latest' in of_tag["run"]
+
+
 def test_the_installed_version_is_known():
     assert re.match(r"\d+", lightning_saliency.__version__)
 
@@ -118,11 +144,11 @@ def test_the_citation_has_the_four_papers():
 
 
 def test_only_a_tag_is_published_with_attestations():
-    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))
-    publish = workflow["jobs"]["publish"]
+    release = workflow("release")
+    publish = release["jobs"]["publish"]
     assert publish["if"] == "github.event_name == 'push'"
     assert publish["needs"] == "build"
     assert publish["permissions"] == {"id-token": "write"}
     assert publish["steps"][-1]["with"]["attestations"] is True
     # YAML reads the key `on` as a truth value.
-    assert workflow[True]["push"] == {"tags": ["v*"]}
+    assert release[True]["push"] == {"tags": ["v*"]}

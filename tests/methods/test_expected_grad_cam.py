@@ -106,7 +106,7 @@ def test_behind_a_linear_head_the_expected_gradient_is_the_gradient_which_is_sai
     references = pictures(3, seed=2)[0]
     for path, smoothing in (("input", 0.0), ("input", 0.3), ("activation", 0.0)):
         options = {"path": path, "pool": True, "difference": False, "name": f"{path}{smoothing}"}
-        method = ExpectedGradCAM(None, references, 5, smoothing, **options)
+        method = ExpectedGradCAM("8", references, 5, smoothing, **options)
         with pytest.warns(UserWarning, match="`difference=True`"):
             maps = method(model, images, targets)
         torch.testing.assert_close(maps, GradCAM()(model, images, targets))

@@ -19,9 +19,11 @@ def logits_of_targets(model: nn.Module, images: Tensor, targets: Tensor) -> Tens
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
-    """Give every BatchNorm other statistics, weights and biases, as training does."""
+    """Give every BatchNorm other statistics, weights and biases, and convolutions biases, as training does."""
     generator = torch.Generator().manual_seed(0)
     for module in model.modules():
+        if isinstance(module, nn.Conv2d) and module.bias is not None:
+            module.bias.data = 0.1 * torch.randn(module.bias.shape, generator=generator)
         if isinstance(module, nn.BatchNorm2d):
             shape = module.weight.shape
             module.weight.data = 0.5 + torch.rand(shape, generator=generator)
@@ -41,7 +43,10 @@ def network(library: str, name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("rule", ["z_plus", "alpha_beta"])
-@pytest.mark.parametrize(("library", "name"), [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn")])
+@pytest.mark.parametrize(
+    ("library", "name"),
+    [("timm", "resnet18"), ("torchvision", "resnet18"), ("timm", "vgg11_bn"), ("timm", "vgg11")],
+)
 def test_relevance_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str, rule: Any) -> None:
     model = network(library, name).double()
     images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
@@ -184,7 +189,7 @@ def depthwise(name: str) -> nn.Module:
 
 
 @pytest.mark.parametrize("rule", ["z_plus", "alpha_beta", "epsilon_plus", "epsilon"])
-@pytest.mark.parametrize("name", ["bottlenecks", "torchvision/mobilenet_v2", "timm/resnet18"])
+@pytest.mark.parametrize("name", ["bottlenecks", "torchvision/mobilenet_v2", "timm/resnet18", "timm/vgg11"])
 def test_what_pixels_and_biases_get_sums_to_the_logit(name: str, rule: Any) -> None:
     model = depthwise(name).double()
     images, targets = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3])

@@ -47,7 +47,7 @@ def test_attributions_without_baseline_are_complete() -> None:
 def test_after_global_pooling_no_smoothing_can_change_grad_cam() -> None:
     model, images, targets = confident(8)
     references = confident(10**6).images[-5:]
-    method = ExpectedGradCAM(references=references, num_samples=5, path="input", pool=True, difference=False)
+    method = ExpectedGradCAM("layer3", references, num_samples=5, path="input", pool=True, difference=False)
     with pytest.warns(UserWarning, match="`difference=True`"):
         maps = method(model, images, targets)
     torch.testing.assert_close(maps, GradCAM()(model, images, targets), rtol=1e-4, atol=1e-6)

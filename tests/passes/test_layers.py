@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lightning_saliency.methods import GradCAM
 from lightning_saliency.passes import LAST_SPATIAL
 from lightning_saliency.passes.grids import as_grid
-from lightning_saliency.passes.layers import LayerName, find_layers
+from lightning_saliency.passes.layers import LAST_FINER, LayerName, find_layers
 from lightning_saliency.targets import ClassLogit
 from tests.models import NUM_CLASSES, linear_model, pictures, small_cnn, tiny_vit
 
@@ -41,6 +41,56 @@ def test_the_last_spatial_layer_of_a_cnn_enters_global_pooling(
 
     model = timm.create_model(name, num_classes=5, **options)
     assert path_of_layer(model, size=size) == layer
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "size", "layer"),
+    [
+        ("resnet18", {"zero_init_last": False}, 64, "layer3"),
+        ("vgg11_bn", {"mlp_ratio": 0.01}, 64, "features.27"),
+        ("densenet121", {}, 64, "features.transition3.conv"),
+        ("tf_efficientnet_lite0", {}, 64, "blocks.5.0.bn1"),
+        ("convnext_atto", {}, 64, "stages.3.downsample.0"),
+    ],
+)
+def test_the_last_layer_of_a_finer_grid_has_all_of_the_images_influence(
+    name: str, options: dict[str, Any], size: int, layer: str
+) -> None:
+    import timm
+
+    torch.manual_seed(0)
+    model = timm.create_model(name, num_classes=5, **options)
+    assert path_of_layer(model, LAST_FINER, size) == layer
+    image = torch.rand(1, 3, size, size, requires_grad=True)
+    model.requires_grad_(requires_grad=False).get_submodule(layer).register_forward_hook(lambda *each: each[2].detach())
+    assert not model(image).requires_grad
+
+
+class Bypassed(nn.Module):
+    """A block with a stride: its first layer has the finer grid, and a shortcut bypasses it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.first, self.second = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 3, stride=2, padding=1)
+        self.shortcut, self.head = nn.Conv2d(4, 4, 1, stride=2), nn.Linear(4, NUM_CLASSES)
+
+    def forward(self, images: Tensor) -> Tensor:
+        features = self.stem(images).relu()
+        features = self.second(self.first(features).relu()) + self.shortcut(features)
+        return self.head(features.relu().mean(dim=(2, 3)))
+
+
+def test_a_layer_that_a_shortcut_bypasses_is_passed_over() -> None:
+    torch.manual_seed(0)
+    assert path_of_layer(Bypassed(), LAST_FINER) == "stem"
+
+
+def test_without_a_finer_grid_it_is_the_last_spatial_layer() -> None:
+    assert path_of_layer(tiny_vit(), LAST_FINER) == path_of_layer(tiny_vit())
+    layers = nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1)
+    model = nn.Sequential(*layers, nn.Flatten())
+    assert path_of_layer(model, LAST_FINER, 8) == path_of_layer(model, size=8) == "3"
 
 
 def test_the_last_spatial_layer_of_a_vision_transformer_is_the_last_blocks_first_norm() -> None:

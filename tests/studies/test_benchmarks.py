@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tests.members import METHODS, METRICS
+
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
@@ -41,7 +43,7 @@ def rows_of(table):
 def tables(tmp_path_factory):
     """Tables of the parts that need one process."""
     folder = tmp_path_factory.mktemp("bench")
-    tables = run(folder, "methods", "metrics", "accuracy", "monitor", "samples", "memory")
+    tables = run(folder, "methods", "metrics", "members", "accuracy", "monitor", "samples", "memory")
     with Image.open(folder / "benchmark.png") as picture:
         assert picture.width > 500
     return tables
@@ -89,6 +91,18 @@ def test_metrics_agree_with_the_papers_procedures(tables):
         assert float(rows[work]["results"].removeprefix("differ by ")) < 1e-3
     assert rows["rcap"]["forwards, backwards per image"] == "5, 0"
     assert rows["rcap: as its authors"]["forwards, backwards per image"] == "6, 0"
+
+
+def test_every_method_and_metric_is_timed_on_both_networks(tables):
+    for kind, kinds in (("method", METHODS), ("metric", METRICS)):
+        both = titled(tables, f"Every {kind}: ")
+        assert len(both) == 2
+        for table in both:
+            assert {row[kind] for row in table["rows"]} == {each.__name__ for each in kinds}
+            for row in table["rows"]:
+                has_passes = row["forwards, backwards per image"] != "0, 0"
+                assert (float(row["x lower bound"].split()[0]) > 0) == has_passes
+                assert float(row["ms per image"]) > 0
 
 
 def test_curves_have_a_point_for_every_number(tables):

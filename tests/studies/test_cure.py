@@ -38,7 +38,7 @@ def test_most_of_the_accuracy_comes_back(study):
     assert bound > 0.9
     for cured, share in ((named, 0.9), (every, 0.6), (alarm, 0.8)):
         assert (cured - plain) / (bound - plain) > share
-    assert rows[1]["after_alarm"] == "wide_frame:1"
+    assert rows[1]["after_alarm"] == "wide_frame:1 places:1"
 
 
 @pytest.mark.filterwarnings("ignore:SaliencyMonitor")

@@ -113,11 +113,13 @@ def test_cifar10_runs_on_an_image_folder(tmp_path):
 @pytest.mark.long
 @pytest.mark.cifar10
 @pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
-def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, capsys):
-    options = ("--num-images", 32, "--few", 2, "--layers", "layer2", "--no-ablations")
+def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, capsys, tmp_path):
+    table = tmp_path / "rows.csv"
+    options = ("--num-images", 32, "--few", 2, "--layers", "layer2", "--no-ablations", "--output", table)
     curved = run_here(monkeypatch, capsys, "cam_study.py", "--data-dir", DATA, *options)
-    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in curved.splitlines()]
-    rows = {cells[0]: cells[1:] for cells in table if len(cells) > 1}
+    assert len(table.read_text().splitlines()) == 1 + 8 * 5
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in curved.splitlines()]
+    rows = {cells[0]: cells[1:] for cells in lines if len(cells) > 1}
 
     def value(method, column):
         mean, _, error = rows[method][column].split()

@@ -1,0 +1,56 @@
+"""The table of `docs/costs.md` on all methods and metrics, from the rows that `members.py` wrote."""
+
+import csv
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+TABLE: Final = Path(__file__).with_name("members.csv")
+NETWORKS: Final = ("tf_efficientnet_lite0", "resnet50")
+LIMIT: Final = 1.25
+Rows = Sequence[Mapping[str, str]]
+
+
+def read(path: Path = TABLE) -> Rows:
+    """Read the rows."""
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def table(rows: Rows, kind: str) -> str:
+    """List the passes of every method or metric, and its time relative to their lower bound for each network."""
+    lines = [
+        f"| {kind} | forwards, backwards per image | EfficientNet-Lite0 | ResNet-50 |",
+        "| --- | --- | --- | --- |",
+    ]
+    for member in dict.fromkeys(row["member"] for row in rows if row["kind"] == kind):
+        of_networks = {row["network"]: row for row in rows if (row["kind"], row["member"]) == (kind, member)}
+        cells = [_cell(of_networks[network]) for network in NETWORKS]
+        lines.append(f"| `{member}` | {_passes(of_networks[NETWORKS[0]])} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def above(rows: Rows, limit: float = LIMIT) -> list[str]:
+    """List the members whose time exceeds this many times the lower bound on some network."""
+    return sorted({row["member"] for row in rows if float(row["ratio"]) > limit})
+
+
+def _passes(row: Mapping[str, str]) -> str:
+    return "none" if _has_none(row) else f"{row['forwards']}, {row['backwards']}"
+
+
+def _cell(row: Mapping[str, str]) -> str:
+    if _has_none(row):
+        return f"{float(row['ms']):.0f} ms"
+    ratio, low, high = (f"{float(row[name]):.2f}" for name in ("ratio", "low", "high"))
+    return f"{ratio} ({low} to {high})"
+
+
+def _has_none(row: Mapping[str, str]) -> bool:
+    return row["forwards"] == row["backwards"] == "0"
+
+
+if __name__ == "__main__":
+    for kind in ("method", "metric"):
+        print(f"{table(read(), kind)}\n")
+    print(", ".join(above(read())))
