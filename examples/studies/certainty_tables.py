@@ -1,4 +1,4 @@
-"""The tables of `docs/certainty.md`, from the rows that `certainty.py` and `presets.py` wrote."""
+"""The table of `docs/certainty.md`, from the rows that `certainty.py` wrote."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Final
 
 TABLE: Final = Path(__file__).with_name("certainty.csv")
-PRESETS: Final = Path(__file__).with_name("presets.csv")
 
 
 def read(path: Path = TABLE) -> list[dict[str, str]]:
@@ -25,19 +24,6 @@ def table_of_settings(rows: Sequence[Mapping[str, str]], part: str) -> str:
     return "\n".join(lines)
 
 
-def table_of_presets(rows: Sequence[Mapping[str, str]]) -> str:
-    """List the share of a candidate's evaluations with the default's decisions, and in how many trainings it alarms."""
-    lines = [
-        "| trainings | monitor | evaluations | same gate | same alarm | trainings with a confirmed alarm |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for row in rows:
-        shares = " | ".join(f"{float(row[name]):.1%}" for name in ("same_gate", "same_state"))
-        confirmed = f"{row['confirmed']} of {row['trainings']}"
-        lines.append(f"| {row['part']} | {row['candidate']} | {row['evaluations']} | {shares} | {confirmed} |")
-    return "\n".join(lines)
-
-
 def _line(row: Mapping[str, str]) -> str:
     errors = ("guided_absolute_grad_rcap_stderr", "guided_absolute_grad_margin_stderr", "cue_stderr")
     shares = ("same_alarm", "same_guided_absolute_grad_bound", "same_guided_absolute_grad_margin")
@@ -52,4 +38,3 @@ def _line(row: Mapping[str, str]) -> str:
 if __name__ == "__main__":
     for part in ("choice", "report"):
         print(f"{table_of_settings(read(), part)}\n")
-    print(table_of_presets(read(PRESETS)))

@@ -14,5 +14,4 @@ def test_the_page_has_the_tables_of_the_rows(monkeypatch):
     page = (ROOT / "docs" / "certainty.md").read_text(encoding="utf-8")
     for part in ("choice", "report"):
         assert certainty_tables.table_of_settings(rows, part) in page
-    assert certainty_tables.table_of_presets(certainty_tables.read(certainty_tables.PRESETS)) in page
     sys.modules.pop("certainty_tables", None)
