@@ -94,9 +94,7 @@ class History(pl.Callback):
 
 def print_scores(history: History, gate: GatedCheckpoint, alarm: Alarm) -> None:
     """Print scores and decisions by epoch, and which cue is followed."""
-    names = [
-        f"{method}/{metric}" for method in ("guided_absolute_grad", "grad_cam") for metric in ("rcap", "allegiance")
-    ]
+    names = [f"{method}/rcap{end}" for method in ("guided_absolute_grad", "grad_cam") for end in ("", "_vs_edges")]
     print("\nepoch  accuracy  " + "  ".join(names) + "  checkpoint")
     for row, decision in zip(history.rows, gate.decisions, strict=True):
         scores = "  ".join(f"{row['saliency/' + name]:{len(name)}.3f}" for name in names)

@@ -51,6 +51,13 @@ NETWORKS = {
 }
 
 
+def build(name: str) -> nn.Module:
+    """Return a network with random weights."""
+    recipe = NETWORKS[name]
+    network: nn.Module = timm.create_model(name, num_classes=10, **recipe.options)
+    return Centred(network) if recipe.centred else network
+
+
 def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
     """Train a network from scratch."""
     recipe = NETWORKS[name]
@@ -58,8 +65,7 @@ def train(name: str, data: TexturedDigits, epochs: int | None) -> nn.Module:
     torch.manual_seed(0)
     # Faster on CPUs, and equal up to rounding.
     layout = torch.channels_last
-    network: nn.Module = timm.create_model(name, num_classes=10, **recipe.options)
-    network = (Centred(network) if recipe.centred else network).to(memory_format=layout)
+    network = build(name).to(memory_format=layout)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=0.05)
     steps = epochs * (len(data.labels) // BATCH_SIZE)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=steps, pct_start=0.15)

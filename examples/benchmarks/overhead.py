@@ -5,9 +5,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import lightning.pytorch as pl
 import torch
@@ -50,14 +49,21 @@ class Classifier(pl.LightningModule):
 
 
 def monitor(options: Options) -> list[Table]:
-    """One evaluation of the default monitor, and of one with `scoring_precision="bf16"`."""
+    """One evaluation of the default monitor, of its presets, and of one with `scoring_precision="bf16"`."""
     work = resnet18(options)
     count = options.sized(64, 4)
-    images = torch.rand(count, *work.images.shape[1:])
-    data = TensorDataset(images, torch.arange(count) % 10)
+    images = torch.rand(2 * count, *work.images.shape[1:])
+    data = TensorDataset(images, torch.arange(2 * count) % 10)
     work.network.requires_grad_(requires_grad=True)
     module = Classifier(work.network)
-    monitors: dict[str, Any] = {"default": "exact", 'scoring_precision="bf16"': "bf16"}
+    monitors: dict[str, Callable[[], SaliencyMonitor]] = {
+        "default": lambda: SaliencyMonitor(num_images=count),
+        "fast": lambda: SaliencyMonitor.fast(num_images=count),
+        "thorough": lambda: SaliencyMonitor.thorough(num_images=2 * count),
+        'scoring_precision="bf16"': lambda: SaliencyMonitor(num_images=count, scoring_precision="bf16"),
+        "cues=()": lambda: SaliencyMonitor(num_images=count, cues=()),
+    }
+    every = {name: make().settings.every_n_epochs for name, make in monitors.items()}
     extra: dict[str, list[float]] = {name: [] for name in monitors}
     outside: dict[str, list[float]] = {name: [] for name in monitors}
     steps = []
@@ -65,24 +71,24 @@ def monitor(options: Options) -> list[Table]:
         for _ in range(options.rounds + 1):
             without, passed_without = _validate(module, data, [], options, folder)
             steps.append(_training_seconds(module, work) / len(work.images))
-            for name, precision in monitors.items():
-                watching = SaliencyMonitor(num_images=count, scoring_precision=precision)
-                took, passed = _validate(module, data, [watching], options, folder)
+            for name, make in monitors.items():
+                took, passed = _validate(module, data, [make()], options, folder)
                 extra[name].append(took - without)
                 outside[name].append(1 - (passed - passed_without) / (took - without))
-    rows = [_monitor_row(name, extra[name][1:], outside[name][1:], steps[1:]) for name in monitors]
+    rows = [_monitor_row(name, every[name], extra[name][1:], outside[name][1:], steps[1:]) for name in monitors]
     return [Table(f"One evaluation of the monitor, {count} images, beside training: ResNet-18 at 64 px", rows)]
 
 
-def _monitor_row(name: str, extra: list[float], outside: list[float], steps: list[float]) -> Row:
+def _monitor_row(name: str, every: int, extra: list[float], outside: list[float], steps: list[float]) -> Row:
     images = [took / step for took, step in zip(extra, steps, strict=True)]
     middle = spread(images).median
     return {
         "monitor": name,
         "seconds": str(spread(extra)),
         "training images that cost as much": str(Spread(*(round(value) for value in spread(images)))),
-        "of an epoch of CIFAR-10": f"{middle / CIFAR10:.2%}",
-        "of ImageNet": f"{middle / IMAGENET:.3%}",
+        "evaluates every n-th epoch": str(every),
+        "of the epochs of CIFAR-10": f"{middle / every / CIFAR10:.2%}",
+        "of those of ImageNet": f"{middle / every / IMAGENET:.3%}",
         "not in passes": f"{spread(outside).median:.1%}",
     }
 

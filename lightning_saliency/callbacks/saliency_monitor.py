@@ -32,7 +32,7 @@ class SaliencyMonitor(Finders):
 
     Works in `fit`, `validate` and `test`, on one device or many, and leaves training exactly as it would be
     without it. Scalars are `saliency/<method>/<metric>`, in `trainer.callback_metrics` in time for checkpoints, and
-    `_vs_random`, the margin over a control; `saliency/<method>/drift_<measure>` says how far maps have
+    `_vs_random` and `_vs_edges`, the margins over controls; `saliency/<method>/drift_<measure>` says how far maps have
     moved since the previous evaluation, with `_first` since the first. Standard errors (`_stderr`) and the controls'
     own scores are logged if a callback, gate or scheduler reads them, or with `log`. Pictures are
     `saliency/<method>/image_<index>`. `fast` and `thorough` return monitors with other counts. In the
@@ -42,7 +42,7 @@ class SaliencyMonitor(Finders):
 
     Args:
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
-        metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
+        metrics: Metrics or their names, or a mapping from names; by default RCAP.
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         drift: Measures of how far maps have moved, by name (`"spearman"`, `"ssim"`, `"top_k_iou"`, `"center_shift"`)
             or as `DriftMeasure`. The first one decides which images have moved most.
@@ -117,7 +117,7 @@ class SaliencyMonitor(Finders):
         methods: MethodChoice = None,
         metrics: MetricChoice = None,
         *,
-        controls: Sequence[Control] = ("random",),
+        controls: Sequence[Control] = ("random", "edges"),
         drift: Sequence[str | DriftMeasure] = ("spearman",),
         best: str | None = None,
         log: Sequence[str] = (),

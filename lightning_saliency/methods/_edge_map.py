@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from torch.nn import functional
+from torch import Tensor
 
 from lightning_saliency._types import Images, Maps
 from lightning_saliency.methods._control import Control
@@ -14,13 +14,11 @@ class EdgeMap(Control):
     """Edges of the image: magnitude of the Sobel gradient of its channels' mean, whatever the model.
 
     An explanation that scores no better than this shows what is in the image, not how the model uses it.
-    Borders are replicated. Maps are in units of the normalised input. Cost: no pass.
+    Borders are replicated. Maps are in units of the normalised input. Signals and volumes have differences along each
+    axis, smoothed along the others. Cost: no pass.
 
     Args:
         name: Key in results and logs.
-
-    Raises:
-        ValueError: When called, if the images are not two-dimensional.
 
     Example:
         >>> import torch
@@ -35,14 +33,17 @@ class EdgeMap(Control):
     name: str = "edge_map"
 
     def draw(self, images: Images) -> Maps:
-        """Filter the images; returns float32 maps (B, H, W)."""
-        if images.ndim != 4:
-            raise ValueError(
-                f"Expected images of shape (B, C, H, W) for an edge map, but got {tuple(images.shape)}: "
-                "leave it out, or use `RandomMap` as the control."
-            )
-        grey = images.float().mean(dim=1, keepdim=True)
-        across = grey.new_tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]])
-        kernels = torch.stack([across, across.T])[:, None]
-        slopes = functional.conv2d(functional.pad(grey, (1, 1, 1, 1), mode="replicate"), kernels)
-        return slopes.square().sum(dim=1).sqrt()
+        """Filter the images; returns float32 maps (B, *S)."""
+        grey = images.float().mean(dim=1)
+        slopes = torch.stack([_slope(grey, axis) for axis in range(1, grey.ndim)])
+        return slopes.square().sum(dim=0).sqrt()
+
+
+def _slope(grey: Tensor, axis: int) -> Tensor:
+    """Return differences along an axis, smoothed along the others."""
+    for each in range(1, grey.ndim):
+        size = grey.shape[each]
+        padded = torch.cat([grey.narrow(each, 0, 1), grey, grey.narrow(each, size - 1, 1)], dim=each)
+        before, after = (padded.narrow(each, start, size) for start in (0, 2))
+        grey = after - before if each == axis else before + 2 * grey + after
+    return grey

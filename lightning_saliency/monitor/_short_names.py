@@ -10,10 +10,10 @@ from lightning_saliency import methods as all_methods
 from lightning_saliency import metrics as all_metrics
 from lightning_saliency.evaluation import by_name
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad, Method
-from lightning_saliency.metrics import RCAP, Allegiance, Deletion, ExplanationMetric, Insertion
+from lightning_saliency.metrics import RCAP, ExplanationMetric, Insertion
 from lightning_saliency.targets import Target
 
-# As many passes as RCAP and allegiance, which they stand in for.
+# Twice the passes of RCAP, which it stands in for.
 STEPS: Final = 10
 
 
@@ -40,15 +40,15 @@ def methods_by_name(choice: MethodChoice) -> dict[str, Method]:
 
 
 def metrics_by_name(choice: MetricChoice, target: Any = None) -> dict[str, ExplanationMetric]:
-    """Return metrics by name, by default RCAP and allegiance, or others of a target that lacks what these read."""
+    """Return metrics by name, by default RCAP, or insertion for a target without probabilities."""
     return by_name("metrics", _usual_metrics(target) if choice is None else known_metrics(choice))
 
 
 def _usual_metrics(target: Any) -> list[ExplanationMetric]:
     offers = target.offers if isinstance(target, Target) else ("probability", "classes")
     if "probability" not in offers:
-        return [Insertion(STEPS), Deletion(STEPS)]
-    return [RCAP(), Allegiance() if "classes" in offers else Deletion(STEPS)]
+        return [Insertion(STEPS)]
+    return [RCAP()]
 
 
 def known_methods(members: Any) -> Any:

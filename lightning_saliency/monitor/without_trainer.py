@@ -39,7 +39,7 @@ def evaluate(
     *,
     methods: MethodChoice = None,
     metrics: MetricChoice = None,
-    controls: Sequence[Control] = ("random",),
+    controls: Sequence[Control] = ("random", "edges"),
     cues: Sequence[str | Cue] | None = None,
     allow: Sequence[str] = (),
     num_hosts: int = 4,
@@ -75,7 +75,7 @@ def evaluate(
             the images are chosen by `seed` from those that its sampler holds, and read by index. Of any other iterable
             of batches, and where the sampler is of a kind that torch does not have, they are the first ones.
         methods: Methods or their names, or a mapping from names; by default Guided AbsoluteGrad and Grad-CAM.
-        metrics: Metrics or their names, or a mapping from names; by default RCAP and allegiance.
+        metrics: Metrics or their names, or a mapping from names; by default RCAP.
         controls: Baseline maps that ignore the model, scored for comparison: `"random"` and `"edges"`.
         cues: Cues that are put from the images into others, to find out which of them the network follows, or their
             names; by default `cues.DEFAULT`, and none with `()`. They need labels that are classes, and

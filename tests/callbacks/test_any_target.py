@@ -58,7 +58,7 @@ def test_a_regression_is_watched_with_metrics_in_its_unit(tmp_path):
     run, module = fit([monitor], Brightness, logger=True, default_root_dir=tmp_path)
     assert_identical(trace(run, module), trace(*fit(make=Brightness)))
     for method in ("guided_absolute_grad", "gradient"):
-        for name in ("insertion", "deletion", "deletion_vs_random", "drift_spearman"):
+        for name in ("insertion", "insertion_vs_random", "insertion_vs_edges", "drift_spearman"):
             assert run.callback_metrics[f"saliency/{method}/{name}"].isfinite()
     rows = table(tmp_path)
     assert {(row["target"], row["predicted"], row["class_name"]) for row in rows} == {("output 0", "", "")}
@@ -93,7 +93,7 @@ def test_parts_of_processes_merge_to_what_one_process_computes(target):
         for column in columns[:-1]:
             assert mine[column] == theirs[column]
         assert mine["score"] == pytest.approx(theirs["score"], abs=1e-5)
-    assert len(together.rows()) == 24
+    assert len(together.rows()) == 36
 
 
 def test_labels_of_several_classes_are_written_as_their_numbers():
@@ -125,7 +125,7 @@ def test_a_function_chooses_regions_by_labels():
 
 
 def test_default_metrics_that_do_not_suit_a_function_s_target_are_left_out_with_a_warning():
-    with pytest.warns(UserWarning, match=r"Metrics \['allegiance', 'rcap'\] are left out.*Regression"):
+    with pytest.warns(UserWarning, match=r"Metrics \['rcap'\] are left out.*Regression"):
         evaluation = regressed(target=lambda output, labels: Regression(1))
     assert not evaluation.scores
     assert len(evaluation.maps["gradient"]) == 12
@@ -170,13 +170,13 @@ def test_labels_of_several_classes_are_told_of_multi_label():
         (
             "{class_path: lightning_saliency.targets.Regression, init_args: {column: 1}}",
             Regression,
-            [Insertion, Deletion],
+            [Insertion],
         ),
-        ("{class_path: Regression, init_args: {column: 1}}", Regression, [Insertion, Deletion]),
-        ("Regression", Regression, [Insertion, Deletion]),
+        ("{class_path: Regression, init_args: {column: 1}}", Regression, [Insertion]),
+        ("Regression", Regression, [Insertion]),
         ("lightning_saliency.targets.MultiLabel", MultiLabel, None),
         ("{class_path: Region, init_args: {classes: 2}}", Region, None),
-        ("{class_path: Similarity, init_args: {reference: [1.0, 2.0]}}", Similarity, [Insertion, Deletion]),
+        ("{class_path: Similarity, init_args: {reference: [1.0, 2.0]}}", Similarity, [Insertion]),
     ],
 )
 def test_targets_are_named_in_yaml(yaml, kind, metrics):

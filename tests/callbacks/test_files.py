@@ -93,7 +93,7 @@ def test_monitors_of_one_run_share_a_file_and_a_run(tmp_path):
     assert len({row["run"] for row in rows}) == 1
     names = [row["name"] for row in rows]
     assert names.count(RCAP_NAME) == names.count("watch/gradient/rcap") == names.count("watch/inner/gradient/rcap") == 1
-    assert {row["method"] for row in table(tmp_path, "watch/inner")} == {"gradient", "random"}
+    assert {row["method"] for row in table(tmp_path, "watch/inner")} == {"gradient", "random", "edges"}
 
 
 def test_a_resumed_run_replaces_its_rows_and_those_of_no_other(tmp_path):

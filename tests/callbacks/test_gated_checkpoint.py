@@ -220,7 +220,8 @@ def test_what_a_monitor_logs_is_what_gates_may_name():
     names = set(logged_names(watched(**options).settings))
     # Bands are for charts. Where all images are used, no number says how many are not.
     bands = {name for name in logged if name.endswith(("_low", "_high"))}
-    assert bands == {"saliency/gradient/rcap_vs_random_low", "saliency/gradient/rcap_vs_random_high"}
+    margins = ("rcap_vs_random", "rcap_vs_edges")
+    assert bands == {f"saliency/gradient/{margin}{end}" for margin in margins for end in ("_low", "_high")}
     assert logged - bands == names - {"saliency/used", "saliency/left_out"}
 
 

@@ -30,11 +30,12 @@ def logged_by(run: Any, name: str = "saliency") -> set[str]:
 def by_rule(methods: list[str], metrics: list[str]) -> set[str]:
     """List what a monitor logs if nobody asks for more."""
     of_methods = {"invalid", "blank", "drift_spearman", "drift_spearman_first"}
-    of_methods |= {f"{metric}{end}" for metric in metrics for end in ("", "_vs_random")}
+    of_methods |= {f"{metric}{end}" for metric in metrics for end in ("", "_vs_random", "_vs_edges")}
     names = {f"saliency/{method}/{value}" for method in methods for value in of_methods}
     return names | {"saliency/seconds", "saliency/fraction_of_epoch"}
 
 
+CONTROLS = ("random", "edges")
 DEFAULT = by_rule(["gradient"], ["rcap"])
 
 
@@ -45,7 +46,7 @@ def test_the_default_monitor_logs_at_most_thirty_values(tmp_path):
     in_tensorboard = {tag for tag in read_run(Path(logger.log_dir), "run").scalars if tag.startswith("saliency/")}
     # The images have one channel, and so no colour.
     applicable = [cue.name for cue in cues.DEFAULT if cue.name != "colour"]
-    expected = by_rule(["guided_absolute_grad", "grad_cam"], ["rcap", "allegiance"])
+    expected = by_rule(["guided_absolute_grad", "grad_cam"], ["rcap"])
     expected |= {"saliency/alarm"} | {f"saliency/cues/{name}" for name in applicable}
     assert logged_by(run) == expected
     assert len(expected) < 30
@@ -118,7 +119,7 @@ def test_a_file_name_has_the_value_of_its_evaluation(tmp_path):
 
 PATTERNS: dict[str, tuple[tuple[str, ...], set[str]]] = {
     "a name": (("gradient/rcap_stderr",), {ERROR}),
-    "errors of scores": (("*/rcap_stderr",), {ERROR, "saliency/random/rcap_stderr"}),
+    "errors of scores": (("*/rcap_stderr",), {ERROR, *(f"saliency/{control}/rcap_stderr" for control in CONTROLS)}),
     "the control": (("random/*",), {"saliency/random/rcap", "saliency/random/rcap_stderr"}),
     "two": (("random/rcap", "gradient/rcap_vs_random_h*"), {"saliency/random/rcap", f"{SCORE}_vs_random_high"}),
     "a default": (("seconds",), set()),
@@ -139,7 +140,7 @@ def test_a_star_logs_everything():
     watcher = monitor(log=("*",))
     run, _ = fit([watcher])
     record = watcher.history[-1]
-    bands = {f"{SCORE}_vs_random{end}" for end in ("_low", "_high")}
+    bands = {f"{SCORE}_vs_{control}{end}" for control in CONTROLS for end in ("_low", "_high")}
     assert logged_by(run) == {*record.values, *(f"{name}_stderr" for name in record.errors)} | bands
     value, error = record.values[f"{SCORE}_vs_random"], record.errors[f"{SCORE}_vs_random"]
     assert run.callback_metrics[f"{SCORE}_vs_random_low"].item() == pytest.approx(value - error, abs=1e-6)
@@ -149,7 +150,8 @@ def test_a_test_logs_the_same_values_under_its_names():
     watcher = monitor(log=("*/rcap_stderr",))
     run, module = fit([watcher])
     run.test(module, Data(), verbose=False)
-    expected = {f"test_{name}" for name in DEFAULT | {ERROR, "saliency/random/rcap_stderr"} if "drift" not in name}
+    errors = {ERROR, *(f"saliency/{control}/rcap_stderr" for control in CONTROLS)}
+    expected = {f"test_{name}" for name in DEFAULT | errors if "drift" not in name}
     assert logged_by(run, "test_saliency") == expected - {"test_saliency/fraction_of_epoch"}
 
 
@@ -169,7 +171,7 @@ def test_everything_that_is_computed_is_in_the_table_and_in_the_history(tmp_path
     last = [row for row in rows if row["epoch"] == "1"]
     assert {row["name"]: float(row["value"]) for row in last} == record.values
     assert {row["name"]: float(row["stderr"]) for row in last if row["stderr"]} == record.errors
-    assert record.values.keys() == DEFAULT | {"saliency/random/rcap"}
+    assert record.values.keys() == DEFAULT | {f"saliency/{control}/rcap" for control in CONTROLS}
     assert record.errors.keys() == {name for name in record.values if "rcap" in name or "drift" in name}
 
 

@@ -221,7 +221,7 @@ def test_probabilities_of_a_sigmoid_are_noticed_and_scored_by_themselves():
     assert "output=torch.logit" in messages[0]
     scores = scores_of(SaliencyMonitor(methods=["gradient"], num_images=12, **COLOURS, cues=()), make)
     remedy = SaliencyMonitor(
-        ["gradient"], [RCAP(activation="sigmoid"), "allegiance"], num_images=12, output=torch.logit, **COLOURS, cues=()
+        ["gradient"], [RCAP(activation="sigmoid")], num_images=12, output=torch.logit, **COLOURS, cues=()
     )
     assert scores == pytest.approx(scores_of(remedy, make), abs=1e-4)
 

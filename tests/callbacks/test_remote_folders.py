@@ -45,7 +45,7 @@ def test_tables_pictures_texts_and_decisions_lie_beside_metrics_and_checkpoints(
     fit([monitor(), gate], logger=logger)
     assert remote.exists("/runs/one/metrics.csv")
     assert steps_of(remote, "/runs/one/evaluations.csv") == [6, 12]
-    assert {row["method"] for row in rows_of(remote, "/runs/one/saliency.csv")} == {"gradient", "random"}
+    assert {row["method"] for row in rows_of(remote, "/runs/one/saliency.csv")} == {"gradient", "random", "edges"}
     assert len(remote.glob("/runs/one/pictures/saliency/curves/rcap/*.png")) == 2
     assert len(remote.glob("/runs/one/texts/saliency/card/*.md")) == 1
     assert remote.exists("/runs/kept/0.ckpt")

@@ -179,7 +179,7 @@ def test_a_budget_stays_what_it_was(tmp_path):
 
 @pytest.mark.parametrize(("best", "choose"), [("grad_cam/rcap", max), ("gradient/allegiance", min)])
 def test_the_best_evaluation_is_that_with_the_best_value_so_far(best, choose):
-    watcher = monitor(best=best, drift=["spearman"])
+    watcher = monitor(metrics=["rcap", "allegiance"], best=best, drift=["spearman"])
     fit([watcher], max_epochs=5)
     scores = [record.value(f"saliency/{best}") for record in watcher.history]
     assert watcher.memory.best_value == choose(scores)
@@ -210,7 +210,7 @@ def test_the_best_evaluation_is_never_one_without_a_value():
 
 def test_another_best_score_begins_anew(tmp_path):
     run([monitor(), saving(tmp_path)])
-    watcher = monitor(best="grad_cam/allegiance")
+    watcher = monitor(best="grad_cam/rcap")
     run([watcher, saving(tmp_path)], ckpt_path=tmp_path / "step=12.ckpt", max_epochs=4)
     third, fourth = watcher.history[2:]
     assert "saliency/gradient/drift_spearman_best" not in third.values

@@ -32,9 +32,10 @@ def test_the_default_monitor_scores_a_network_on_normalised_images():
     run, _ = fit([monitor])
     scores = scores_of(run)
     for method in ("guided_absolute_grad", "grad_cam"):
-        for metric in ("rcap", "allegiance"):
-            assert 0 < scores[f"saliency/{method}/{metric}"] < 1
-            assert 0 <= monitor.history[-1].errors[f"saliency/{method}/{metric}"] < 0.2
+        assert 0 < scores[f"saliency/{method}/rcap"] < 1
+        assert 0 <= monitor.history[-1].errors[f"saliency/{method}/rcap"] < 0.2
+        assert {f"saliency/{method}/rcap_vs_random", f"saliency/{method}/rcap_vs_edges"} <= scores.keys()
+        assert f"saliency/{method}/allegiance" not in scores
     assert all(math.isfinite(value) for value in scores.values())
 
 
@@ -70,7 +71,6 @@ def test_what_is_on_disk_is_what_checkpoints_see(tmp_path):
         "saliency/gradient/drifted_0",
         "saliency/gradient/worst_0",
         "saliency/curves/rcap",
-        "saliency/curves/allegiance",
     }
     assert set(pictures) - set(panels) == others
 
@@ -213,9 +213,9 @@ def test_images_outside_raw_space_raise_for_a_metric_that_the_user_named():
 
 
 def test_images_outside_raw_space_leave_the_default_metrics_out_with_a_warning():
-    with pytest.warns(UserWarning, match=r"Metrics \['rcap', 'allegiance'\] are left out"):
+    with pytest.warns(UserWarning, match=r"Metrics \['rcap'\] are left out"):
         run, _ = fit([SaliencyMonitor([Gradient()], num_images=6, cues=())])
-    assert not any("rcap" in name or "allegiance" in name for name in scores_of(run))
+    assert not any("rcap" in name for name in scores_of(run))
     assert scores_of(run)["saliency/gradient/blank"] == 0
 
 
@@ -428,7 +428,7 @@ def test_two_monitors_have_tables_and_state_of_their_own(tmp_path):
     fit(monitors, logger=TensorBoardLogger(tmp_path, name="", version="run"))
     for name, method in (("saliency", "gradient"), ("second", "smooth_grad")):
         with (tmp_path / "run" / f"{name}.csv").open() as file:
-            assert {row["method"] for row in csv.DictReader(file)} == {method, "random"}
+            assert {row["method"] for row in csv.DictReader(file)} == {method, "random", "edges"}
     assert [list(monitor.memory.maps["first"]) for monitor in monitors] == [["gradient"], ["smooth_grad"]]
 
 

@@ -20,7 +20,8 @@ from lightning_saliency.monitor.transplants import Example
 PROCESSES = (1, 8, 64, 512, 4096)
 SIDE = 224
 DRIFT = ["drift_spearman", "drift_spearman_first"]
-METRICS = ("rcap", "allegiance")
+METRICS = ("rcap",)
+CONTROLS = ("random", "edges")
 HOSTS = 4
 CUE_VALUES = 3  # mean, worst class and lead
 
@@ -41,7 +42,7 @@ class Traffic:
 
 
 def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
-    """Count the bytes of one evaluation with two metrics, a control, the default drift and cues, and most pictures."""
+    """Count the bytes of one evaluation with a metric, two controls, the default drift and cues, and most pictures."""
     methods = [f"method_{place}" for place in range(num_methods)]
     shares = [range(rank, num_images, num_processes) for rank in range(num_processes)]
     packed = [len(pickle.dumps((pack(_share(list(share), methods)), list(range(4))), protocol=5)) for share in shares]
@@ -51,16 +52,16 @@ def traffic(num_processes: int, num_images: int, num_methods: int) -> Traffic:
     pictures = pictured * len(pickle.dumps(thumbnail, protocol=5))
     pictures += len(pickle.dumps(Shown({}, {"level": example}), protocol=5))
     without = len(pickle.dumps(Shown({}, {}), protocol=5)) * max(num_processes - pictured - 1, 0)
-    names = [
-        f"saliency/{method}/{name}{end}" for method in methods for name in DRIFT + list(METRICS) for end in ("", 0)
-    ]
+    margins = [f"{metric}_vs_{control}" for metric in METRICS for control in CONTROLS]
+    values = [*DRIFT, "invalid", "blank", *METRICS, *margins]
+    names = [f"saliency/{method}/{value}" for method in methods for value in values]
     names += [f"saliency/cues/{cue.name}{end}" for cue in DEFAULT for end in range(CUE_VALUES)]
     alarm = Alarm(1, "level", ("tone",), 0, donors=tuple(range(num_images)), suspects=("level",))
     # All numbers differ, since of equal objects only one would be sent.
     scalars = {name: Scalar(place / 7, place / 9, num_images) for place, name in enumerate(names)}
     outcome = len(pickle.dumps((scalars, alarm), protocol=5))
-    columns = len(METRICS) * (num_methods + 1) + len(DRIFT) * num_methods
-    numbers = num_images * (8 * columns + 8 * 4 + 2 * (num_methods + 1))
+    columns = len(METRICS) * (num_methods + len(CONTROLS)) + len(DRIFT) * num_methods
+    numbers = num_images * (8 * columns + 8 * 4 + 2 * (num_methods + len(CONTROLS)))
     numbers += num_images * len(DEFAULT) * 4 * (3 + 4 * HOSTS)
     maps = num_images * num_methods * (64 * 64 * 2 + 2 * 8)
     return Traffic(numbers + maps + (pictured + 4) * 3 * SIDE * SIDE, sum(packed) + pictures + without, outcome)
@@ -71,7 +72,7 @@ def _share(indices: list[int], methods: list[str]) -> Evaluation:
         return Evaluation()
     size = len(indices)
     small = compact(torch.rand(1, 64, 64))[0]
-    flags = {method: torch.zeros(size, dtype=torch.bool) for method in [*methods, "random"]}
+    flags = {method: torch.zeros(size, dtype=torch.bool) for method in [*methods, *CONTROLS]}
     column = torch.rand(size, dtype=torch.float64)
     classes = torch.zeros(size, dtype=torch.int64)
     hosts = torch.zeros(size, HOSTS, dtype=torch.int64)

@@ -118,10 +118,16 @@ def test_without_data_the_accuracy_is_left_out_with_a_note(tables):
 
 def test_the_cost_of_the_monitor_is_counted_in_training_images(tables):
     (table,) = titled(tables, "One evaluation of the monitor, ")
-    assert [row["monitor"] for row in table["rows"]] == ["default", 'scoring_precision="bf16"']
+    assert [row["monitor"] for row in table["rows"]] == [
+        "default",
+        "fast",
+        "thorough",
+        'scoring_precision="bf16"',
+        "cues=()",
+    ]
     for row in table["rows"]:
         assert float(row["training images that cost as much"].split()[0]) > 0
-        assert row["of an epoch of CIFAR-10"].endswith("%")
+        assert row["of the epochs of CIFAR-10"].endswith("%")
 
 
 def test_memory_is_counted_in_bytes_of_live_tensors(tables):

@@ -1,0 +1,127 @@
+"""Does a monitor that costs less decide alike? The alarm with fewer evaluations and hosts beside the default.
+
+Follows the default cues after every epoch of trainings of the store, and decides as the default and as the candidates
+for a preset would. A candidate that evaluates every n-th epoch confirms by its own evaluation before.
+Scores of maps are not computed, because they are equal if images, samples, steps and seed are: candidates differ only
+in hosts, epochs, and in one case images. The candidate was chosen on the trainings that the alarm's bounds were chosen
+on; the later ones report. Trainings whose rows are in the table already are kept. With `--quick` one small network is
+trained and followed, which shows that the study runs and nothing else.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import torch
+
+# Studies share modules with the benchmark of the alarm.
+sys.path.append(str(Path(__file__).parents[1] / "shortcuts"))
+
+from benchmark import watched_images
+from certainty import DEFAULT, Row, Setting, chosen, few, read, write
+from designs import Design
+from store import store_folder, train_or_read
+
+from lightning_saliency import alarm, follow
+from lightning_saliency.following import Alarm
+
+CONFIRMED: Final = 2
+SUMMARY: Final = Path(__file__).with_name("presets.csv")
+
+
+class Candidate(NamedTuple):
+    """A way to save: what an evaluation uses, and in which epochs there is one."""
+
+    setting: Setting
+    every: int = 1
+
+
+CANDIDATES: Final = (
+    Candidate(DEFAULT),
+    Candidate(Setting("every third epoch, 2 hosts", hosts=2), 3),
+    Candidate(Setting("every third epoch"), 3),
+    Candidate(Setting("every fourth epoch"), 4),
+    Candidate(Setting("every second epoch, 32 images, 2 hosts", images=32, hosts=2), 2),
+)
+
+
+def main(options: argparse.Namespace) -> None:
+    """Follow what has no row yet, and write rows and summary."""
+    torch.set_num_threads(1)
+    rows = read(options.rows)
+    finished = {row["training"] for row in rows}
+    started = time.perf_counter()
+    for design in chosen(options.quick):
+        part = "choice" if design.chosen_on else "report"
+        is_due = design.name not in finished and options.part in part
+        if is_due and time.perf_counter() - started < options.seconds:
+            rows += decisions(design, part)
+            write(options.rows, rows)
+            print(f"{design.name}: {time.perf_counter() - started:.0f} s", flush=True)
+    table = summary([{key: str(value) for key, value in row.items()} for row in rows])
+    write(options.output, table)
+    for row in table:
+        print(row)
+
+
+def decisions(design: Design, part: str) -> list[Row]:
+    """Decide after every epoch of a training in which a candidate evaluates, as it would."""
+    training = train_or_read(design, store_folder())
+    watched = watched_images(training.data.val, design.seed)
+    last: dict[Candidate, Alarm] = {}
+    rows: list[Row] = []
+    for epoch, network in enumerate(training.networks(), start=1):
+        followings = follow(network, watched.images, watched.labels)
+        for candidate in CANDIDATES:
+            if epoch % candidate.every == 0:
+                record = few(followings, candidate.setting)
+                last[candidate] = alarm(record, previous=last.get(candidate))
+                row: Row = {"training": design.name, "part": part, "epoch": epoch, "candidate": candidate.setting.name}
+                rows.append({**row, "alarm": last[candidate].state})
+    return rows
+
+
+def summary(rows: Sequence[Mapping[str, str]]) -> list[Row]:
+    """Compare the evaluations of each candidate with those of the default in the same epochs."""
+    table: list[Row] = []
+    for part in dict.fromkeys(row["part"] for row in rows):
+        group = [row for row in rows if row["part"] == part]
+        states = {
+            (row["training"], row["epoch"]): int(row["alarm"]) for row in group if row["candidate"] == DEFAULT.name
+        }
+        for candidate in CANDIDATES:
+            mine = [row for row in group if row["candidate"] == candidate.setting.name]
+            pairs = [(int(row["alarm"]), states[row["training"], row["epoch"]]) for row in mine]
+            if not pairs:
+                continue  # trainings of fewer epochs
+            table.append(
+                {
+                    "part": part,
+                    "candidate": candidate.setting.name,
+                    "every": candidate.every,
+                    "trainings": len({row["training"] for row in group}),
+                    "evaluations": len(pairs),
+                    "same_gate": _share([(one == 0) == (other == 0) for one, other in pairs]),
+                    "same_state": _share([one == other for one, other in pairs]),
+                    "confirmed": len({row["training"] for row in mine if row["alarm"] == str(CONFIRMED)}),
+                }
+            )
+    return table
+
+
+def _share(values: Sequence[bool]) -> float:
+    return round(statistics.fmean(values), 4)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, default=Path("runs/studies/presets_rows.csv"))
+    parser.add_argument("--output", type=Path, default=SUMMARY)
+    parser.add_argument("--part", default="", help="`choice` or `report`; both by default")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="begin no training later than this")
+    parser.add_argument("--quick", action="store_true")
+    main(parser.parse_args())
