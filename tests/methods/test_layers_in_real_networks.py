@@ -188,10 +188,10 @@ class Transformer(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.tokens_first = tokens_first
-        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=not tokens_first)
-        self.patches = nn.Conv2d(3, 16, 4, stride=4)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=not tokens_first)
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-        self.head = nn.Linear(16, NUM_CLASSES)
+        self.head = nn.Linear(8, NUM_CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self.patches(images).flatten(2)

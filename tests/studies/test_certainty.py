@@ -1,33 +1,17 @@
 """The study of certainty evaluates a small training with several settings, and keeps what it has."""
 
 import csv
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-STUDY = Path(__file__).parents[2] / "examples" / "studies" / "certainty.py"
 
 
-def run(folder):
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(STUDY.parents[2]),
-        "LIGHTNING_SALIENCY_STORE": str(folder / "store"),
-    }
-    command = [sys.executable, str(STUDY), "--quick", "--rows", "rows.csv", "--output", "summary.csv"]
-    process = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
-    assert process.returncode == 0, process.stderr[-2000:]
-    summary = csv.DictReader((folder / "summary.csv").read_text().splitlines())
-    return (folder / "rows.csv").read_text(), list(summary)
-
-
-def test_fewer_images_have_a_larger_error_and_what_has_rows_is_not_evaluated_again(tmp_path):
-    rows, summary = run(tmp_path)
-    by_name = {row["name"]: row for row in summary}
+def test_fewer_images_have_a_larger_error_and_what_has_rows_is_not_evaluated_again(run_here, monkeypatch, tmp_path):
+    monkeypatch.setenv("LIGHTNING_SALIENCY_STORE", str(tmp_path / "store"))
+    table, summary = tmp_path / "rows.csv", tmp_path / "summary.csv"
+    run_here("studies/certainty.py", "--quick", "--rows", table, "--output", summary)
+    rows, settings = table.read_text(), list(csv.DictReader(summary.read_text().splitlines()))
+    by_name = {row["name"]: row for row in settings}
     assert float(by_name["16 images"]["cue_stderr"]) > float(by_name["default"]["cue_stderr"])
     agreement = [value for name, value in by_name["default"].items() if name.startswith("same_")]
     assert {*map(float, agreement)} == {1.0}
-    assert all(0 <= float(row["same_all"]) <= 1 for row in summary)
-    assert run(tmp_path)[0] == rows
+    assert all(0 <= float(row["same_all"]) <= 1 for row in settings)
+    run_here("studies/certainty.py", "--quick", "--rows", table, "--output", summary)
+    assert table.read_text() == rows
