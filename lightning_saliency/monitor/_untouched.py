@@ -71,6 +71,23 @@ class _Names:
     stored: tuple[str, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class _Slots:
+    """Attributes of an object that are not in its dictionary.
+
+    Attributes:
+        owner: The object.
+        slots: The descriptors that read and write them, by name.
+    """
+
+    owner: Any
+    slots: dict[str, MemberDescriptorType]
+
+
+# Objects that are names with values, and nothing else.
+BINDING: Final = (CellType, _Names, _Slots)
+
+
 def holders_of(parts: Sequence[Any]) -> list[Any]:
     """List what a data set or a function can reach and reading may change.
 
@@ -95,7 +112,7 @@ def holders_of(parts: Sequence[Any]) -> list[Any]:
         visited[id(one)] = one
         if is_internal and _is_container(one):
             internal.add(id(one))
-        if not issubclass(type(one), (*GENERATORS, Tensor, np.ndarray, _Names)):
+        if not issubclass(type(one), (*GENERATORS, Tensor, np.ndarray, _Names, _Slots)):
             # Those that both lists have are taken from the end, where they are parts.
             waiting += [(referent, True) for referent in _internals(one)] + [(part, False) for part in _parts(one)]
     return [one for name, one in visited.items() if name not in internal and _can_change(one)]
@@ -133,7 +150,7 @@ def _is_passed_over(one: Any) -> bool:
 
 
 def _can_change(one: Any) -> bool:
-    has_bindings = type(one) in (CellType, _Names) or _is_container(one) or _has_attributes(one)
+    has_bindings = type(one) in BINDING or _is_container(one) or _has_attributes(one)
     return has_bindings or issubclass(type(one), GENERATORS) or _is_small_array(one)
 
 
@@ -153,15 +170,17 @@ def _values_of(one: Any) -> Sequence[Any]:
         return list(one)
     if type(one) in TABLES:
         return list(one.values()) if isinstance(one, dict) else list(one)
-    if type(one) in (CellType, _Names):
+    if type(one) in BINDING:
         return list(_bindings_of(one).values())
     return list(vars(one).values()) if _has_attributes(one) else []
 
 
 def _bindings_of(one: Any) -> dict[str, Any]:
-    """Return the value of an enclosed variable, or of global names, where they have one."""
+    """Return the values of an enclosed variable, global names or slots, where they have one."""
     if isinstance(one, _Names):
         return {name: one.module[name] for name in one.stored if name in one.module}
+    if isinstance(one, _Slots):
+        return {name: slot.__get__(one.owner) for name, slot in one.slots.items() if _is_filled(slot, one.owner)}
     try:
         return {"cell_contents": one.cell_contents}
     except ValueError:
@@ -205,7 +224,9 @@ def _parts(one: Any) -> list[Any]:
     elements = gc.get_referents(one) if issubclass(type(one), TRANSPARENT) else []
     if library is not None:
         return attributes + elements
-    return [*attributes, *elements, *_slots_of(one), *_functions_of(type(one))]
+    slots = _slots_of(type(one))
+    values = [_Slots(one, slots), *_bindings_of(_Slots(one, slots)).values()] if slots else []
+    return [*attributes, *elements, *values, *_functions_of(type(one))]
 
 
 def _internals(one: Any) -> list[Any]:
@@ -214,11 +235,14 @@ def _internals(one: Any) -> list[Any]:
     return [] if is_python or issubclass(type(one), TRANSPARENT) else gc.get_referents(one)
 
 
-def _slots_of(one: Any) -> list[Any]:
-    slots = (
-        value for base in type(one).__mro__ for value in vars(base).values() if isinstance(value, MemberDescriptorType)
-    )
-    return [slot.__get__(one) for slot in slots if _is_filled(slot, one)]
+def _slots_of(kind: type) -> dict[str, MemberDescriptorType]:
+    return {
+        f"{base.__qualname__}.{name}": value
+        for base in kind.__mro__
+        if "__slots__" in vars(base) and not _is_of_a_library(base)  # classes made in C have members that only read
+        for name, value in vars(base).items()
+        if isinstance(value, MemberDescriptorType)
+    }
 
 
 def _is_filled(slot: MemberDescriptorType, one: Any) -> bool:
@@ -306,7 +330,7 @@ def _contents_of(one: Any) -> Any:
         return [_kept(value) for value in one]
     if type(one) is set:
         return set(one)
-    if type(one) in (CellType, _Names):
+    if type(one) in BINDING:
         return {name: _kept(value) for name, value in _bindings_of(one).items()}
     return {name: _kept(value) for name, value in (one if type(one) in TABLES else vars(one)).items()}
 
@@ -324,7 +348,7 @@ def _restore_contents(one: Any, contents: Any) -> None:
         if not _are_same(one, contents):
             one.clear()
             one.extend(contents)
-    elif type(one) in (CellType, _Names):
+    elif type(one) in BINDING:
         _bind(one, contents)
     else:
         table = one if type(one) in TABLES else vars(one)
@@ -336,11 +360,16 @@ def _restore_contents(one: Any, contents: Any) -> None:
 
 
 def _bind(one: Any, bindings: dict[str, Any]) -> None:
-    """Give an enclosed variable or global names the values that they had; one without a value has none again."""
+    """Give an enclosed variable, global names or slots the values that they had; one without has none again."""
     if isinstance(one, _Names):
         one.module.update(bindings)
         for name in (name for name in one.stored if name not in bindings):
             one.module.pop(name, None)
+    elif isinstance(one, _Slots):
+        for name, value in bindings.items():
+            one.slots[name].__set__(one.owner, value)
+        for name in _bindings_of(one).keys() - bindings:
+            one.slots[name].__delete__(one.owner)
     elif bindings:
         one.cell_contents = bindings["cell_contents"]
     elif _bindings_of(one):

@@ -287,9 +287,9 @@ def test_a_cache_of_the_data_set_stays_in_order(kept):
 
 
 class Slotted:
-    """Counts in a slot."""
+    """Counts in two slots."""
 
-    __slots__ = ("reads",)
+    __slots__ = ("last", "reads")
 
     def __init__(self):
         self.reads = [0]
@@ -314,11 +314,14 @@ class Indirect(Patterns):
 
     def __getitem__(self, index):
         image, label = super().__getitem__(index)
-        count = self.count() if self.kind == "partial" else self.add(self.slotted.reads)
+        if self.kind == "slot of a number":
+            count = self.slotted.last = getattr(self.slotted, "last", 0) + 1
+        else:
+            count = self.count() if self.kind == "partial" else self.add(self.slotted.reads)
         return image + 0.001 * count, label
 
 
-@pytest.mark.parametrize("kind", ["slot", "partial"])
+@pytest.mark.parametrize("kind", ["slot", "slot of a number", "partial"])
 def test_training_is_bit_identical_with_a_state_that_is_reached_by_detours(kind):
     watched = trace(*fit([monitor()], Classifier, split_data(Indirect(kind), None)))
     assert_identical(watched, trace(*fit([], Classifier, split_data(Indirect(kind), None))))
