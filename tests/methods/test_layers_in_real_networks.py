@@ -199,9 +199,12 @@ class Transformer(nn.Module):
         return self.head(tokens.mean(dim=0 if self.tokens_first else 1))
 
 
-@pytest.mark.parametrize("layer", [None, "encoder.layers.1.norm1"])
 @pytest.mark.parametrize("name", LAYER_METHODS)
-@pytest.mark.parametrize("num_images", [3, 16], ids=["3 images", "as many images as tokens"])
+@pytest.mark.parametrize(
+    ("layer", "num_images"),
+    [(None, 3), (None, 16), ("encoder.layers.1.norm1", 16)],
+    ids=["3 images", "as many images as tokens", "as many, and a layer"],
+)
 def test_tokens_may_come_first(name: str, layer: str | None, num_images: int) -> None:
     images, targets = pictures(num_images, 16)
     method = LAYER_METHODS[name](layer)
