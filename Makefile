@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Directories of tests with a target of their own. `QUICK=1` leaves out what takes minutes.
 PARTS := integrations studies documents attack
 # A test that waits for ever is stopped; a process that has crashed is not replaced, which can wait for ever, too.
-PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist loadfile --timeout 600 --max-worker-restart 0 $(if $(QUICK),-m 'not long')
+PYTEST := $(BIN)/python -m pytest --numprocesses auto --dist worksteal --timeout 600 --max-worker-restart 0 $(if $(QUICK),-m 'not long')
 
 .PHONY: help demo shortcuts test lint types imports unit integrations studies docs docs-serve attack bench clean
 
@@ -66,7 +66,7 @@ docs: .venv/.docs  ## Build the site into site/; its links, and the code, links 
 docs-serve: .venv/.docs  ## Show the site at http://127.0.0.1:8000, built anew when a page changes
 	$(BIN)/python -m mkdocs serve
 
-attack: .venv/.installed  ## Odd arguments, faults, interrupts, kills, damaged logs, long runs; says how many were tried
+attack: .venv/.installed  ## Odd arguments, faults, kills, damaged logs, long runs, from SEED=0 on; says how many
 	$(PYTEST) tests/attack
 
 .venv/.bench: .venv/.installed

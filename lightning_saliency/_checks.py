@@ -93,6 +93,15 @@ def check_images(images: object) -> None:
         )
 
 
+def plain_tensor(part: Any) -> Any:
+    """Take off what a subclass of `Tensor` adds, which functions of torch would return again."""
+    kind = type(part)
+    if not isinstance(part, Tensor) or kind is Tensor or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:
+        return part
+    with torch._C.DisableTorchFunctionSubclass():
+        return part.as_subclass(Tensor)
+
+
 def check_dense(name: str, tensor: Tensor) -> None:
     """Refuse a sparse or nested tensor."""
     if tensor.layout != torch.strided:

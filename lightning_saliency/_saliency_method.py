@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Final, Self, cast
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_images, check_integer
+from lightning_saliency._checks import check_images, check_integer, plain_tensor
 from lightning_saliency._model import explaining
 from lightning_saliency._types import Images, Maps, Model
 from lightning_saliency.passes.layers import LayerName
@@ -181,8 +181,9 @@ def prepared(
 
 
 def differentiable(images: Images) -> Images:
-    """Check images, and copy those made in inference mode, which autograd cannot save."""
+    """Check images, make plain tensors of them, and copy those made in inference mode, which autograd cannot save."""
     check_images(images)
+    images = plain_tensor(images)
     with torch.inference_mode(mode=False):
         return images.clone() if images.is_inference() else images.detach()
 

@@ -107,7 +107,7 @@ def test_the_monitor_takes_it():
 
 @pytest.mark.cifar10
 def test_mean_scores_of_a_trained_network_agree_within_half_a_standard_error():
-    model, images, targets = confident(24)
+    model, images, targets = confident(12)
     raw = {"mean": MEAN, "std": STD}
     metrics = [RCAP(**raw), Allegiance(**raw), Infidelity(num_samples=10, **raw), Insertion(5), Deletion(5)]
     maps = explain(model, images, targets, [Gradient(), GradCAM()])

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lightning_saliency import SaliencyMonitor, explain, follow, score
 from lightning_saliency.methods import LRP, FullGrad, GradCAM, Gradient, GuidedBackprop, ScoreCAM
-from lightning_saliency.metrics import RCAP, Infidelity, Insertion
+from lightning_saliency.metrics import RCAP, ExplanationMetric, Infidelity, Insertion
 from lightning_saliency.passes.references import References
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Network, Patterns, assert_identical, fit, trace
 from tests.members import METHODS, METRICS, build_method, build_metric, needs_of
@@ -37,6 +37,30 @@ def test_an_image_with_nan_leaves_the_maps_of_others_as_they_are(kind: type) -> 
     images[1, 0, 0, 0] = torch.nan
     maps = method(small_cnn(), images, targets)
     torch.testing.assert_close(maps[[0, 2]], expected[[0, 2]])
+
+
+class Kept(Tensor):
+    """Remains what it is in every function of torch."""
+
+
+@pytest.mark.parametrize("kind", METHODS, ids=lambda kind: kind.__name__)
+def test_images_and_targets_of_a_subclass_have_plain_maps(kind: type) -> None:
+    (images, targets), method = pictures(2), build_method(kind)
+    maps = method(small_cnn(), images.as_subclass(Kept), targets.as_subclass(Kept))
+    assert type(maps) is Tensor
+    assert torch.equal(maps, method(small_cnn(), images, targets))
+
+
+@pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
+def test_images_maps_and_targets_of_a_subclass_have_plain_scores(kind: type[ExplanationMetric]) -> None:
+    (images, targets), maps = pictures(2), torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(0))
+    metric = {"it": build_metric(kind)}
+    needs = needs_of(metric["it"], maps)
+    expected = score(small_cnn(), images, {"maps": maps}, targets, metric, **needs)["maps"]["it"]
+    images, maps, targets = (tensor.as_subclass(Kept) for tensor in (images, maps, targets))
+    scores = score(small_cnn(), images, {"maps": maps}, targets, metric, **needs)["maps"]["it"]
+    assert type(scores) is Tensor
+    assert torch.equal(scores, expected)
 
 
 @pytest.mark.parametrize("member", [*METHODS, *METRICS], ids=lambda kind: kind.__name__)

@@ -6,6 +6,7 @@ from lightning_saliency._verdicts._events import run_of_events
 from lightning_saliency._verdicts._run import Run
 from lightning_saliency._verdicts._table import runs_of_table
 from lightning_saliency.names import Stage, evaluations_file
+from lightning_saliency.report._files import files_below
 from lightning_saliency.report._reading import event_folders, natural_order, run_name
 
 
@@ -23,7 +24,7 @@ def read_runs(logs: Path, stage: Stage) -> list[Run]:
     Raises:
         NoRunsError: If there is no such file.
     """
-    tables = {path.parent: path for path in logs.rglob(evaluations_file()) if path.is_file()}
+    tables = {path.parent: path for path in files_below(logs, evaluations_file()) if path.is_file()}
     # Writers of several curves make folders of their own inside that of a run.
     events = [
         folder for folder in event_folders(logs) if not any(table in (folder, *folder.parents) for table in tables)

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from torch import Tensor
 
-from lightning_saliency._checks import check_images
+from lightning_saliency._checks import check_images, plain_tensor
 from lightning_saliency._types import Images
-from lightning_saliency.monitor.batches import IMAGE_KEYS, LABEL_KEYS, kind_of, plain_tensor
+from lightning_saliency.monitor.batches import IMAGE_KEYS, LABEL_KEYS, kind_of
 from lightning_saliency.swapping.swapped import check_labels
 
 # Not described more closely, since configuration tools would refuse functions without equal annotations.

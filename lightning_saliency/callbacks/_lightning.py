@@ -62,8 +62,9 @@ def _path_to(loader: Any, loaders: Any) -> tuple[Any, ...] | None:
     """Return the keys that lead to a loader, `None` where it is not among the loaders."""
     if loaders is loader:
         return ()
-    entries = loaders.items() if isinstance(loaders, Mapping) else enumerate(loaders)
-    for key, part in entries if isinstance(loaders, Mapping | list | tuple) else ():
+    if not isinstance(loaders, Mapping | list | tuple):
+        return None  # to go through a loader would draw a random number, and start its workers
+    for key, part in loaders.items() if isinstance(loaders, Mapping) else enumerate(loaders):
         path = _path_to(loader, part)
         if path is not None:
             return (key, *path)

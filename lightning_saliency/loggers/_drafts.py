@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -41,7 +42,8 @@ def copy_to_draft(path: str | Path, draft: Path) -> bool:
 def open_files(folder: str | Path, pattern: str) -> Iterator[Any]:
     """Open the files of a folder whose names match a pattern one by one, in the order of their names, to read bytes."""
     filesystem, place = _resolved(folder)
-    for path in sorted(filesystem.glob(f"{place}/{pattern}")):
+    paths = filesystem.ls(place, detail=False) if filesystem.exists(place) else []
+    for path in sorted(path for path in paths if fnmatchcase(path.rpartition("/")[2], pattern)):
         with filesystem.open(path, "rb") as file:
             yield file
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps, check_masks
+from lightning_saliency._checks import check_choice, check_images, check_integer, check_maps, check_masks, plain_tensor
 from lightning_saliency._model import explaining
 from lightning_saliency._saliency_method import as_method, target_of
 from lightning_saliency._types import Maps, Model
@@ -59,6 +59,7 @@ def measure(
     check_choice("scoring_precision", scoring_precision, PRECISIONS)
     check_integer("max_batch_size", max_batch_size, minimum=1)
     check_images(images)
+    images = plain_tensor(images)
     target = as_target(targets, len(images)).to(images.device)
     size = chunk_size(images, max_batch_size)
     if not target.is_complete:
@@ -70,7 +71,7 @@ def measure(
     _check_finite(maps, images.device)
     if masks is not None:
         check_masks(masks, images)
-    maps = {name: flattened(_in_floating_point(method_maps)) for name, method_maps in maps.items()}
+    maps = {name: flattened(_in_floating_point(plain_tensor(method_maps))) for name, method_maps in maps.items()}
     explainers = {name: as_method(method, name) for name, method in (methods or {}).items()}
     parts: dict[str, dict[str, list[Measured]]] = {method: {metric: [] for metric in metrics} for method in maps}
     with explaining(model), torch.no_grad():

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeGuard, cast
 import torch
 from torch import Tensor
 
-from lightning_saliency._checks import check_images, check_masks
+from lightning_saliency._checks import check_images, check_masks, plain_tensor
 from lightning_saliency._types import Images, Masks, Targets
 
 IMAGE_KEYS: Final = ("image", "images", "img", "pixel_values", "input", "inputs", "x")
@@ -65,15 +65,6 @@ def number_images(batch: Any, reader: BatchReader, numbers: Iterator[int], most:
     indices = list(islice(numbers, min(most, len(labelled.images))))
     count = len(indices)
     return labelled.each(lambda part: part[:count].clone(), indices)
-
-
-def plain_tensor(part: Any) -> Any:
-    """Take off what a subclass of `Tensor` adds, which functions of torch would return again."""
-    kind = type(part)
-    if not isinstance(part, Tensor) or kind is Tensor or kind.__torch_dispatch__ is not Tensor.__torch_dispatch__:
-        return part
-    with torch._C.DisableTorchFunctionSubclass():
-        return part.as_subclass(Tensor)
 
 
 def _check_found(images: Any, batch: Any) -> None:

@@ -160,7 +160,7 @@ def _mention_streams(holders: Sequence[Any]) -> None:
     streams = streams_in(holders)
     if streams:
         warn_once(
-            f"The data set or its functions hold a run of the generator {', '.join(streams)}, which reading the "
+            f"The data set or its functions hold a run of the iterator {', '.join(streams)}, which reading the "
             "watched images advances, so that training may differ. Make an iterator for each item, or use workers."
         )
 

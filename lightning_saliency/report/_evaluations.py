@@ -1,7 +1,5 @@
 """Rows of `evaluations.csv`, and what they add to the scalars of event files."""
 
-import csv
-import io
 import math
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +8,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from lightning_saliency.names import EVALUATION_COLUMNS, PARTS, SCHEMA, evaluations_file, monitor_of, monitors_in
-from lightning_saliency.report._files import NoPlainFileError, open_plain
+from lightning_saliency.report._files import DamagedTableError, NoPlainFileError, rows_of
 from lightning_saliency.report._limits import LONGEST_TAG, MOST_ROWS, MOST_TAGS
 from lightning_saliency.report._log import Scalars
 
@@ -100,19 +98,16 @@ def _merged(logged: Scalars, more: Scalars) -> Scalars:
 
 
 def _rows(path: Path) -> Iterator[Row]:
-    with open_plain(path, path.parent) as file:
-        reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""), strict=True)
-        try:
-            columns = next(reader, [])
-            if columns != [*EVALUATION_COLUMNS]:
-                expected, actual = ", ".join(EVALUATION_COLUMNS), ", ".join(columns)[:200] or "none"
-                raise ValueError(f"`{path.name}` must have the columns {expected}, but got {actual}")
-            for number, row in enumerate(reader, start=2):
-                yield _checked(row, number, f"`{path.name}`, line {number},")
-        except csv.Error as error:
-            raise ValueError(
-                f"`{path.name}` must be a complete table, but got line {reader.line_num}: {error}"
-            ) from None
+    rows = rows_of(path, path.parent, strict=True)
+    try:
+        columns = next(rows, [])
+        if columns != [*EVALUATION_COLUMNS]:
+            expected, actual = ", ".join(EVALUATION_COLUMNS), ", ".join(columns)[:200] or "none"
+            raise ValueError(f"`{path.name}` must have the columns {expected}, but got {actual}")
+        for number, row in enumerate(rows, start=2):
+            yield _checked(row, number, f"`{path.name}`, line {number},")
+    except DamagedTableError as error:
+        raise ValueError(f"`{path.name}` must be a complete table, but got {error}") from None
 
 
 def _checked(values: list[str], number: int, place: str) -> Row:

@@ -1,9 +1,15 @@
 """Files that strangers may have put into a folder of logs."""
 
+import csv
+import io
 import os
 import stat
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TextIO
+
+from lightning_saliency.report._limits import LONGEST_ROW
 
 # Windows has neither links nor pipes that these would help against.
 FLAGS: Final = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
@@ -31,6 +37,63 @@ def open_plain(path: Path, folder: Path) -> BinaryIO:
         file.close()
         raise _refusal(path)
     return file
+
+
+class DamagedTableError(ValueError):
+    """A table ends inside a row, is no table, or has a row that could fill memory."""
+
+
+def rows_of(path: Path, folder: Path, *, strict: bool = False) -> Iterator[list[str]]:
+    """Yield the rows of a table in a stream, none of which is kept.
+
+    Args:
+        path: The table.
+        folder: Folder of the run.
+        strict: Whether to refuse what other readers of such tables would let pass.
+
+    Raises:
+        DamagedTableError: If a row is damaged or too long.
+        NoPlainFileError: If it is no plain file inside the folder.
+        OSError: If it is missing or cannot be read.
+        UnicodeDecodeError: If it is no text.
+    """
+    size = 0
+
+    def lines(text: TextIO) -> Iterator[str]:
+        nonlocal size
+        while line := text.readline(LONGEST_ROW + 1):
+            size += len(line)
+            if size > LONGEST_ROW:
+                raise csv.Error(f"a row must have at most {LONGEST_ROW:,} characters, but got more")
+            yield line
+
+    with io.TextIOWrapper(open_plain(path, folder), encoding="utf-8", newline="") as text:
+        reader = csv.reader(lines(text), strict=strict)
+        try:
+            for row in reader:
+                size = 0
+                yield row
+        except csv.Error as error:
+            raise DamagedTableError(f"line {reader.line_num}: {error}") from None
+
+
+def files_below(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files below a folder whose names match, and links with such names, however deep the folders are.
+
+    Links to folders are not followed, and folders that cannot be read are passed over.
+    """
+    waiting = [str(folder)]
+    while waiting:
+        try:
+            with os.scandir(waiting.pop()) as listing:
+                entries = list(listing)
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif fnmatchcase(entry.name, pattern):
+                yield Path(entry.path)
 
 
 def _refusal(path: Path) -> NoPlainFileError:

@@ -15,6 +15,7 @@ MOST_SETTINGS: Final = 1_000
 LONGEST_TAG: Final = 500
 LONGEST_TEXT: Final = 50_000
 LONGEST_SETTING: Final = 10_000
+LONGEST_ROW: Final = 200_000
 # In characters of all texts of a run, in bytes of one record, and of all pictures of a page.
 MOST_TEXT: Final = 2_000_000
 LARGEST_RECORD: Final = 2**26

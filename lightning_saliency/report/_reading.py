@@ -8,6 +8,7 @@ from typing import TypeVar
 from lightning_saliency.names import monitors_in
 from lightning_saliency.report._evaluations import with_table
 from lightning_saliency.report._events import Events
+from lightning_saliency.report._files import files_below
 from lightning_saliency.report._log import Log
 from lightning_saliency.report._settings import settings_of
 from lightning_saliency.report._table import last_scores
@@ -39,8 +40,7 @@ def runs_in(log_dir: Path) -> list[Path]:
 
 def event_folders(log_dir: Path) -> list[Path]:
     """List the folders that hold event files, sorted by name, `version_2` before `version_10`."""
-    folders = {path.parent for path in log_dir.rglob(EVENT_FILES) if path.is_symlink() or not path.is_dir()}
-    return sorted(folders, key=natural_order)
+    return sorted({path.parent for path in files_below(log_dir, EVENT_FILES)}, key=natural_order)
 
 
 def event_files(folder: Path) -> list[Path]:

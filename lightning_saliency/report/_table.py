@@ -1,13 +1,11 @@
 """The scores of the last evaluation, image by image, from the tables beside the event files."""
 
-import csv
-import io
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
 from lightning_saliency.names import SCHEMA, SCORE_COLUMNS, LoggedName, table_file
-from lightning_saliency.report._files import NoPlainFileError, open_plain
+from lightning_saliency.report._files import NoPlainFileError, rows_of
 from lightning_saliency.report._limits import MOST_ROWS
 from lightning_saliency.report._log import ImageScores, Score
 
@@ -28,16 +26,15 @@ def last_scores(folder: Path, monitor: str, faults: list[str]) -> ImageScores:
     # A name in a log may be anything, also the path of another folder.
     name = table_file(monitor)
     try:
-        with open_plain(folder / name, folder) as file:
-            reader = csv.reader(io.TextIOWrapper(file, encoding="utf-8", newline=""))
-            if next(reader, None) != [*SCORE_COLUMNS]:
-                return ImageScores()
-            return _scores(dict(zip(SCORE_COLUMNS, row, strict=True)) for row in reader)
+        rows = rows_of(folder / name, folder)
+        if next(rows, None) != [*SCORE_COLUMNS]:
+            return ImageScores()
+        return _scores(dict(zip(SCORE_COLUMNS, row, strict=True)) for row in rows)
     except NoPlainFileError as error:
         faults.append(f"{error}.")
     except FileNotFoundError:
         pass
-    except (OSError, ValueError, csv.Error):
+    except (OSError, ValueError):
         faults.append(f"`{name}` is damaged or has another form, so there are no scores by class.")
     return ImageScores()
 

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeAlias
 
-from lightning_saliency._checks import check_targets
+from lightning_saliency._checks import check_targets, plain_tensor
 from lightning_saliency._types import Targets
 from lightning_saliency.targets._class_logit import ClassLogit
 from lightning_saliency.targets._target import Target
@@ -25,4 +25,4 @@ def as_target(targets: Any, batch_size: int) -> Target:
     if callable(targets):
         return Value(targets).of(batch_size)
     check_targets(targets, batch_size)
-    return ClassLogit(targets)
+    return ClassLogit(plain_tensor(targets))

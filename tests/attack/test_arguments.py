@@ -18,6 +18,7 @@ import lightning_saliency
 from lightning_saliency import score
 from lightning_saliency.methods import Gradient
 from lightning_saliency.metrics import RCAP
+from tests.attack.seeds import SEED
 from tests.members import METHODS, METRICS, build_method, build_metric, needs_of
 from tests.models import pictures, small_cnn
 from tests.test_public_api import PUBLIC
@@ -117,7 +118,7 @@ def test_any_value_of_an_argument_gives_a_result_or_a_sentence(
     count, faults = 0, {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for seed in range(seeds):
+        for seed in range(SEED, SEED + seeds):
             for argument, value, arguments in attacks(name, callables()[name], seed):
                 if argument in LARGE and isinstance(value, int) and value > 100:
                     continue
@@ -157,7 +158,7 @@ def test_accepted_values_give_maps_and_scores_without_nan_and_leave_no_trace(
     before, count = trace_of(model), 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for seed in range(rounds):
+        for seed in range(SEED, SEED + rounds):
             for member, arguments in variants(kind, random.Random(seed)):
                 count += 1
                 result = applied(member, model, images, maps, targets)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import scalar
 
 from lightning_saliency.__main__ import main
+from lightning_saliency.names import EVALUATION_COLUMNS, SCORE_COLUMNS
 from lightning_saliency.report import write_report
+from tests.attack.seeds import SEED
 from tests.report.events import FILE, evaluations, event, repeat, summary, write_records
 from tests.report.logs import write_log
 from tests.report.pages import Page, chart_of, page_of
@@ -285,7 +288,7 @@ HOSTILE_STEPS = [0, 1, -1, 2**63 - 1, -(2**63), 2**53 + 1]
 HOSTILE_VALUES = [0.0, float("nan"), float("inf"), -3.4e38, 3.4e38, 1e-45]
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(SEED, SEED + 6))
 def test_absurd_steps_and_values_hide_no_other_run(tmp_path, seed):
     draw = torch.Generator().manual_seed(seed)
 
@@ -335,3 +338,44 @@ def test_reading_takes_no_more_than_a_third_of_the_time_of_tensorboard(tmp_path)
     start = time.process_time()
     EventAccumulator(str(tmp_path), size_guidance={"scalars": 0}).Reload()
     assert 3 * ours < time.process_time() - start
+
+
+def test_a_row_without_an_end_fills_no_memory(tmp_path, capsys):
+    """A file of zeros takes no room on a disk; nor is one row of very many small cells kept."""
+    for number, name in enumerate((SCORES, TABLE) * 2):
+        folder = tmp_path / f"run {number}"
+        write_log(folder)
+        header = ",".join(SCORE_COLUMNS if name == SCORES else EVALUATION_COLUMNS) + "\n"
+        (folder / name).write_text(header + ('"\n",' * 4_000_000 if number > 1 else ""))
+        if number < 2:
+            os.truncate(folder / name, 2**31)
+    tracemalloc.start()
+    faults = write_report(tmp_path, tmp_path / "page.html")
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", str(tmp_path), "--gate", "saliency/grad_cam/rcap >= 0"])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**25
+    assert stopped.value.code == 2
+    assert [name for name in (SCORES, TABLE) * 2 if not any(name in fault for fault in faults)] == []
+    assert len(faults) == 4
+    assert "a row must have at most 200,000 characters" in capsys.readouterr().out
+
+
+def test_folders_may_be_deeper_than_a_program_can_call_itself(tmp_path):
+    write_log(tmp_path / "run")
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(tmp_path)
+        for _ in range(1500):
+            os.mkdir("d")
+            os.chdir("d")
+    finally:
+        os.fchdir(before)
+        os.close(before)
+    write_report(tmp_path, tmp_path / "page.html")
+    assert "guided_absolute_grad" in (tmp_path / "page.html").read_text()
+    with pytest.raises(SystemExit) as stopped:
+        main(["check", str(tmp_path), "--gate", "saliency/grad_cam/rcap >= -1"])
+    assert stopped.value.code == 0
+    subprocess.run(["rm", "-rf", str(tmp_path / "d")], check=True)

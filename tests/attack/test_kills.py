@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader
 from lightning_saliency import GatedCheckpoint, SaliencyMonitor
 from lightning_saliency.methods import GradCAM, SmoothGrad
 from lightning_saliency.metrics import RCAP
+from tests.attack.seeds import SEED
 from tests.callbacks.processes import FRESH
 from tests.callbacks.training import MEAN, STD, Classifier, Data, Network, Patterns, assert_identical, trainer
 
@@ -84,7 +85,7 @@ def test_a_training_killed_at_random_moments_ends_as_if_it_had_not_been(
     (tmp_path / "whole").mkdir()
     assert in_a_process(tmp_path / "whole") == 0
     expected = torch.load(tmp_path / "whole" / "result.pt", weights_only=True)
-    chance, count, number = random.Random(0), 0, 0
+    chance, count, number = random.Random(SEED), 0, 0
     while count < kills:
         folder = tmp_path / str(number)
         folder.mkdir()

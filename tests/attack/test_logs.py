@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lightning_saliency.report import write_report
+from tests.attack.seeds import SEED
 from tests.report.events import evaluations, write_records
 from tests.report.logs import write_log
 
@@ -38,7 +39,7 @@ def test_a_damaged_log_never_stops_a_report(tmp_path: Path, rounds: int, tried: 
     write_log(intact, card=f"# Card\n\n{SCRIPT}", reason="{} {} {}" + SCRIPT)
     (intact / "hparams.yaml").write_text("a: 1\nb: [1, 2]\n")
     contents = {path.name: path.read_bytes() for path in intact.iterdir() if path.is_file()}
-    for seed in range(rounds):
+    for seed in range(SEED, SEED + rounds):
         chance = random.Random(seed)
         folder = tmp_path / f"damaged {seed}" / "run"
         folder.mkdir(parents=True)
@@ -73,7 +74,7 @@ def test_names_and_values_of_any_kind_stay_text(tmp_path: Path, rounds: int, tri
         "'",
         "{{x}}",
     ]
-    chance = random.Random(0)
+    chance = random.Random(SEED)
     values = {
         "".join(chance.choices(pieces, k=chance.randint(1, 6))): chance.choice(
             [0.5, float("nan"), float("inf"), -1e308]

@@ -372,8 +372,9 @@ def titles_in_tensorboard(folder):
 @pytest.mark.parametrize("moment", ["on_fit_start", "on_train_epoch_end", "on_train_end", "on_fit_end"])
 def test_a_layout_of_the_users_own_and_ours_both_stand(tmp_path, moment):
     module = type("Module", (OwnLayout,), {moment: OwnLayout.lay_out})
-    fit([monitor(), monitor(name="second")], make=module, logger=TensorBoardLogger(tmp_path, name=""))
-    titles = titles_in_tensorboard(tmp_path)
+    folder = tmp_path / "runs [1]"
+    fit([monitor(), monitor(name="second")], make=module, logger=TensorBoardLogger(folder, name=""))
+    titles = titles_in_tensorboard(folder)
     assert titles["mine"] == ["loss"]
     assert set(titles) == {"mine", "saliency", "second"}
     assert all(len(charts) == len(set(charts)) for charts in titles.values())

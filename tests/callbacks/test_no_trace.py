@@ -4,6 +4,7 @@ from inspect import isabstract
 import lightning.pytorch.callbacks as lightning_callbacks
 import pytest
 import torch
+from lightning.pytorch.utilities import CombinedLoader
 from torch import nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
 
@@ -139,6 +140,19 @@ def test_training_is_bit_identical_with_and_without_the_monitor(mode):
     for method in ("guided_absolute_grad", "grad_cam"):
         assert 0 < run.callback_metrics[f"saliency/{method}/rcap"] < 1
     assert_identical(trace(run, module), untouched(mode))
+
+
+class TwoParts(Classifier):
+    def validation_step(self, batch, batch_idx):
+        assert len(batch) == 2
+
+
+@pytest.mark.parametrize("index", [0, 1])
+def test_a_part_of_a_combined_batch_is_watched_without_a_trace(index):
+    options = {"data": validated_by(lambda: CombinedLoader(two(), "min_size")), "max_epochs": 1}
+    watcher = monitor(["gradient"], cues=(), dataloader_idx=index)
+    assert_identical(trace(*fit([watcher], TwoParts, **options)), trace(*fit(make=TwoParts, **options)))
+    assert len(watcher.history) == 1
 
 
 def exported_methods():

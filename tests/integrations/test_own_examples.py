@@ -18,11 +18,14 @@ RESULTS = {
     "own_metric.py": r"gradient: survival \d\.\d{3}, on dark grey \d\.\d{3}",
     "own_rule.py": r"gamma 0 and the epsilon rule differ by 0e\+00",
 }
-# Reports where the package lies before the example runs.
-RUN = """
+# Reports where the package lies before the examples run, one after the other, and ends each by a line.
+END = "the end of an example"
+RUN = f"""
 import runpy, sys, lightning_saliency
 print(lightning_saliency.__file__)
-runpy.run_path(sys.argv[1], run_name="__main__")
+for example in sys.argv[1:]:
+    runpy.run_path(example, run_name="__main__")
+    print({END!r})
 """
 
 
@@ -56,13 +59,12 @@ def test_there_is_one_for_each_door():
     assert [path.name for path in EXAMPLES] == sorted(RESULTS)
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_with_the_wheel(installed, tmp_path, path):
-    example = shutil.copy(path, tmp_path)
-    printed = run(
-        [sys.executable, "-c", RUN, example], tmp_path, PYTHONPATH=str(installed), OMP_NUM_THREADS="1", COLUMNS="80"
-    )
+def test_examples_run_with_the_wheel_and_leave_no_files(installed, tmp_path):
+    examples = [shutil.copy(path, tmp_path) for path in EXAMPLES]
+    variables = {"PYTHONPATH": str(installed), "OMP_NUM_THREADS": "1", "COLUMNS": "80"}
+    printed = run([sys.executable, "-B", "-c", RUN, *examples], tmp_path, **variables)
     place, _, rest = printed.partition("\n")
     assert Path(place).is_relative_to(installed)
-    assert re.search(RESULTS[path.name], rest), rest
-    assert list(tmp_path.iterdir()) == [Path(example)], "an example leaves no files"
+    for path, part in zip(EXAMPLES, rest.split(END)[:-1], strict=True):
+        assert re.search(RESULTS[path.name], part), part
+    assert sorted(tmp_path.iterdir()) == sorted(map(Path, examples))

@@ -6,6 +6,7 @@ import re
 import runpy
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,9 +87,14 @@ def test_the_report_names_the_trials_that_were_pruned(example, capsys):
     ]
 
 
-def test_two_trials_run_in_threads_of_one_process():
+def test_two_trials_run_in_threads_of_one_process(monkeypatch, capsys):
     options = ("--trials", 3, "--jobs", 2, "--epochs", 1, "--num-images", 3, "--num-batches", 1)
-    printed = run("optuna_pruning.py", *options)
+    monkeypatch.setattr(sys, "argv", ["optuna_pruning.py", *map(str, options)])
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        runpy.run_path(str(EXAMPLES / "optuna_pruning.py"), run_name="__main__")
+    printed = capsys.readouterr().out
     lines = re.findall(r"^trial (\d): (complete|pruned) .*scores by epoch -?\d\.\d{3}$", printed, re.MULTILINE)
     assert [number for number, _ in lines] == ["0", "1", "2"]
     pruned = ", ".join(number for number, state in lines if state == "pruned") or "none"

@@ -248,13 +248,13 @@ def test_it_is_torchcams(name: str, layer: str) -> None:
     [
         ("resnet18", (64, 64), {}),
         ("vgg11_bn", (64, 64), {"mlp_ratio": 0.01}),
-        ("densenet121", (64, 64), {}),
+        ("densenet121", (64, 64), {"block_config": (2, 2, 2, 2)}),
         ("mobilenetv3_small_100", (64, 64), {}),
         ("efficientnet_b0", (64, 64), {}),
         ("convnext_atto", (64, 64), {}),
         ("vit_tiny_patch16_224", (48, 64), {"img_size": (48, 64)}),
         ("deit_tiny_distilled_patch16_224", (64, 64), {"img_size": 64}),
-        ("swin_tiny_patch4_window7_224", (112, 112), {"img_size": 112}),
+        ("swin_tiny_patch4_window7_224", (112, 112), {"img_size": 112, "embed_dim": 24, "depths": (1, 1, 2, 1)}),
     ],
 )
 def test_maps_of_timms_networks_are_not_constant(network: str, size: tuple[int, int], options: dict[str, Any]) -> None:

@@ -63,13 +63,13 @@ def test_the_attribution_is_complete(layer: str) -> None:
     mean = logits_of_targets(model, references.repeat_interleave(3, dim=0), targets.repeat(4)).reshape(4, 3).mean(0)
     expected = logits_of_targets(model, images, targets) - mean
     gaps = []
-    for num_samples in (40, 4000):
+    for num_samples in (40, 1000):
         method = ExpectedGradCAM(layer, references, num_samples)
         result = method.attribute(model, images, targets)
         assert result.shape[:2] == (3, 6 if layer == "1" else 5)
         gaps.append((result.flatten(1).sum(dim=1) - expected).abs().max() / expected.abs().max())
     assert gaps[0] < 0.05
-    assert gaps[1] < 2e-3
+    assert gaps[1] < 4e-3
 
 
 def test_weights_of_noisy_gradients_are_not_complete_before_a_curved_head() -> None:
@@ -131,14 +131,14 @@ def test_from_one_reference_it_is_the_path_averaged_gradient(path: str) -> None:
     with torch.no_grad():
         start, end = model[:3](reference), model[:3](images)
     total = torch.zeros_like(end)
-    for step in range(1000):
-        position = (step + 0.5) / 1000
+    for step in range(300):
+        position = (step + 0.5) / 300
         point = torch.lerp(start.expand_as(end), end, position)
         if path == "input":
             point = model[:3](torch.lerp(reference.expand_as(images), images, position)).detach()
         point.requires_grad_()
-        total += torch.autograd.grad(model[3:](point).gather(1, targets[:, None]).sum(), point)[0] / 1000
-    options = {"layer": "2", "references": reference, "num_samples": 1000, "path": path}
+        total += torch.autograd.grad(model[3:](point).gather(1, targets[:, None]).sum(), point)[0] / 300
+    options = {"layer": "2", "references": reference, "num_samples": 300, "path": path}
     close = {"rtol": 0.01, "atol": 2e-4}
     kinds = {
         "pooled": ExpectedGradCAM(pool=True, difference=False, **options),

@@ -188,10 +188,10 @@ class Transformer(nn.Module):
         super().__init__()
         torch.manual_seed(0)
         self.tokens_first = tokens_first
-        layer = nn.TransformerEncoderLayer(16, 2, 32, dropout=0.0, batch_first=not tokens_first)
-        self.patches = nn.Conv2d(3, 16, 4, stride=4)
+        layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=not tokens_first)
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
-        self.head = nn.Linear(16, NUM_CLASSES)
+        self.head = nn.Linear(8, NUM_CLASSES)
 
     def forward(self, images: Tensor) -> Tensor:
         tokens = self.patches(images).flatten(2)
@@ -199,9 +199,12 @@ class Transformer(nn.Module):
         return self.head(tokens.mean(dim=0 if self.tokens_first else 1))
 
 
-@pytest.mark.parametrize("layer", [None, "encoder.layers.1.norm1"])
 @pytest.mark.parametrize("name", LAYER_METHODS)
-@pytest.mark.parametrize("num_images", [3, 16], ids=["3 images", "as many images as tokens"])
+@pytest.mark.parametrize(
+    ("layer", "num_images"),
+    [(None, 3), (None, 16), ("encoder.layers.1.norm1", 16)],
+    ids=["3 images", "as many images as tokens", "as many, and a layer"],
+)
 def test_tokens_may_come_first(name: str, layer: str | None, num_images: int) -> None:
     images, targets = pictures(num_images, 16)
     method = LAYER_METHODS[name](layer)

@@ -49,7 +49,7 @@ def network(library: str, name: str) -> nn.Module:
 )
 def test_relevance_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str, rule: Any) -> None:
     model = network(library, name).double()
-    images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
+    images, targets = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3])
     logits = logits_of_targets(model, images, targets)
     result = LRP(rule).attribute(model, images, targets)
     assert result.shape == images.shape
@@ -60,7 +60,7 @@ def test_relevance_sums_to_the_logit_of_resnets_and_vggs(library: str, name: str
 def test_epsilon_is_image_times_gradient_by_another_way(library: str, name: str) -> None:
     """Ancona et al. 2018, for networks of ReLUs. It is computed layer by layer, and not by falling back."""
     model = network(library, name).double()
-    images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
+    images, targets = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3])
     result = LRP("epsilon", epsilon=1e-13).attribute(model, images, targets)
     expected = InputXGradient().attribute(model, images, targets)
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-6 * float(expected.abs().max()))
@@ -70,7 +70,7 @@ def test_epsilon_is_image_times_gradient_by_another_way(library: str, name: str)
 
 def test_the_composite_loses_what_the_last_biases_keep() -> None:
     model = network("torchvision", "resnet18").double()
-    images, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([0, 3])
+    images, targets = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3])
     result = LRP().attribute(model, images, targets).flatten(1).sum(dim=1)
     expected = logits_of_targets(model, images, targets) - model.fc.bias.detach()[targets]
     torch.testing.assert_close(result, expected, rtol=1e-4, atol=0)
@@ -188,8 +188,15 @@ def depthwise(name: str) -> nn.Module:
     return network(*name.split("/"))
 
 
-@pytest.mark.parametrize("rule", ["z_plus", "alpha_beta", "epsilon_plus", "epsilon"])
-@pytest.mark.parametrize("name", ["bottlenecks", "torchvision/mobilenet_v2", "timm/resnet18", "timm/vgg11"])
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        *(("bottlenecks", rule) for rule in ("z_plus", "alpha_beta", "epsilon_plus", "epsilon")),
+        ("torchvision/mobilenet_v2", "alpha_beta"),
+        ("timm/resnet18", "z_plus"),
+        ("timm/vgg11", "epsilon"),
+    ],
+)
 def test_what_pixels_and_biases_get_sums_to_the_logit(name: str, rule: Any) -> None:
     model = depthwise(name).double()
     images, targets = torch.randn(2, 3, 32, 32, dtype=torch.float64), torch.tensor([0, 3])

@@ -1,8 +1,5 @@
 """`python -m lightning_saliency report`."""
 
-import subprocess
-import sys
-
 import pytest
 
 from lightning_saliency.__main__ import main
@@ -47,11 +44,3 @@ def test_an_output_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     sentence = refusal(capsys, tmp_path, "-o", tmp_path / "folder")
     assert sentence.startswith("`--output`")
     assert f"but got '{tmp_path / 'folder'}'" in sentence
-
-
-def test_the_module_can_be_run(tmp_path):
-    command = [sys.executable, "-m", "lightning_saliency", "report", str(tmp_path / "missing")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert done.stderr.startswith("`LOGDIR`")
-    assert "Traceback" not in done.stderr

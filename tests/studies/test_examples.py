@@ -1,8 +1,7 @@
-"""Every example runs in small, started as a user would."""
+"""Every example runs in small, and the demo is started as a user would."""
 
 import os
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -25,14 +24,6 @@ def run(name, *options):
     return result.stdout
 
 
-def run_here(monkeypatch, capsys, name, *options):
-    """Run an example in this process, which is faster than a new one."""
-    monkeypatch.setattr(sys, "argv", [name, *map(str, options)])
-    monkeypatch.syspath_prepend(str(EXAMPLES))
-    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
-    return capsys.readouterr().out
-
-
 def width_of(path):
     with Image.open(path) as picture:
         return picture.width
@@ -53,9 +44,9 @@ def test_the_demo_prints_scores_and_decisions_and_ends_with_what_to_open(tmp_pat
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def test_the_demo_explains_every_option(monkeypatch, capsys):
+def test_the_demo_explains_every_option(run_here, capsys):
     with pytest.raises(SystemExit) as stopped:
-        run_here(monkeypatch, capsys, "digits.py", "--help")
+        run_here("digits.py", "--help")
     assert stopped.value.code == 0
     assert "bound on the RCAP" in capsys.readouterr().out
 
@@ -88,13 +79,13 @@ def test_the_shortcut_is_refused_and_cured(tmp_path):
         ("saturation.py", "accounts for"),
     ],
 )
-def test_short_examples_run(monkeypatch, capsys, name, word):
-    assert word in run_here(monkeypatch, capsys, name)
+def test_short_examples_run(run_here, name, word):
+    assert word in run_here(name)
 
 
-def test_the_study_tabulates_and_plots(monkeypatch, capsys, tmp_path):
-    options = ("--networks", "resnet10t", "--epochs", 1, "--train-images", 128, "--num-images", 8)
-    printed = run_here(monkeypatch, capsys, "study.py", *options, "--output", tmp_path)
+def test_the_study_tabulates_and_plots(run_here, tmp_path):
+    options = ("--networks", "resnet10t", "--epochs", 1, "--train-images", 64, "--num-images", 4)
+    printed = run_here("study.py", *options, "--output", tmp_path)
     assert "| resnet10t |" in printed
     assert "guided_absolute_grad" in (tmp_path / "study.csv").read_text()
     assert width_of(tmp_path / "study.png") > 500
@@ -102,21 +93,27 @@ def test_the_study_tabulates_and_plots(monkeypatch, capsys, tmp_path):
 
 @pytest.mark.cifar10
 @pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
-def test_cifar10_runs_on_an_image_folder(tmp_path):
-    options = ("--epochs", 1, "--limit-train-batches", 0.05, "--network", "resnet10t", "--num-images", 4)
+def test_cifar10_runs_on_an_image_folder(run_here, tmp_path):
+    for part in ("train", "test"):
+        for folder in (Path(str(DATA)) / "cifar10" / part).iterdir():
+            few = tmp_path / part / folder.name
+            few.mkdir(parents=True)
+            for image in sorted(folder.iterdir())[:8]:
+                (few / image.name).symlink_to(image)
+    options = ("--epochs", 1, "--network", "resnet10t", "--num-images", 4, "--batch-size", 16)
     methods = ("--methods", "gradient", "guided_absolute_grad", "grad_cam")
-    folder = Path(str(DATA)) / "cifar10"
-    printed = run("cifar10.py", "--data-dir", folder, *options, *methods, "--accelerator", "cpu", "--log-dir", tmp_path)
+    folders = ("--data-dir", tmp_path, "--log-dir", tmp_path / "logs")
+    printed = run_here("cifar10.py", *folders, *options, *methods, "--accelerator", "cpu")
     assert "tensorboard --logdir" in printed
 
 
 @pytest.mark.long
 @pytest.mark.cifar10
 @pytest.mark.skipif(DATA is None, reason="LIGHTNING_SALIENCY_DATA is not set")
-def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, capsys, tmp_path):
+def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(run_here, tmp_path):
     table = tmp_path / "rows.csv"
     options = ("--num-images", 32, "--few", 2, "--layers", "layer2", "--no-ablations", "--output", table)
-    curved = run_here(monkeypatch, capsys, "cam_study.py", "--data-dir", DATA, *options)
+    curved = run_here("cam_study.py", "--data-dir", DATA, *options)
     assert len(table.read_text().splitlines()) == 1 + 8 * 5
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in curved.splitlines()]
     rows = {cells[0]: cells[1:] for cells in lines if len(cells) > 1}
@@ -131,7 +128,7 @@ def test_expected_grad_cam_beats_grad_cam_where_the_head_is_curved(monkeypatch, 
         assert sign * (better - worse) > 2 * (error**2 + other**2) ** 0.5
 
 
-def test_fine_tuning_runs_without_the_network(tmp_path):
+def test_fine_tuning_runs_without_the_network(run_here, tmp_path):
     for part in ("train", "val"):
         for label in ("a", "b"):
             folder = tmp_path / part / label
@@ -139,6 +136,6 @@ def test_fine_tuning_runs_without_the_network(tmp_path):
             for number in range(4):
                 pixels = torch.randint(0, 255, (40, 40, 3), dtype=torch.uint8).numpy()
                 Image.fromarray(pixels).save(folder / f"{number}.png")
-    options = ("--network", "resnet10t", "--epochs", 1, "--image-size", 64, "--num-images", 4, "--batch-size", 4)
-    printed = run("finetune_timm.py", "--data-dir", tmp_path, *options, "--log-dir", tmp_path / "logs")
+    options = ("--network", "resnet10t", "--epochs", 1, "--image-size", 32, "--num-images", 4, "--batch-size", 4)
+    printed = run_here("finetune_timm.py", "--data-dir", tmp_path, *options, "--log-dir", tmp_path / "logs")
     assert "tensorboard --logdir" in printed
