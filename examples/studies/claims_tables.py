@@ -64,9 +64,9 @@ def texts() -> dict[str, str]:
 def filled(page: str, tables: Mapping[str, str]) -> str:
     """Return a page with these tables."""
     for name, table in tables.items():
-        page = re.sub(
-            rf"(<!-- {re.escape(name)} -->\n\n)(?:.+\n)*", lambda match, new=table: f"{match[1]}{new}\n", page
-        )
+        before, mark, after = page.partition(f"<!-- {name} -->\n\n")
+        if mark:
+            page = before + mark + table + "\n" + re.sub(r"\A(?:.+\n)*", "", after)
     return page
 
 
