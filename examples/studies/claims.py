@@ -90,8 +90,8 @@ def compare(claim: str, score: str, higher: tuple[str, Tensor], lower: tuple[str
     """Compare the scores of two methods on the same images."""
     gaps = (higher[1] - lower[1]).double()
     stderr = gaps.std() / len(gaps) ** 0.5
-    first, second = (values.double().mean().item() for _, values in (higher, lower))
-    return Row(claim, score, higher[0], lower[0], first, second, gaps.mean().item(), stderr.item(), len(gaps))
+    above, below = (values.double().mean().item() for _, values in (higher, lower))
+    return Row(claim, score, higher[0], lower[0], above, below, gaps.mean().item(), stderr.item(), len(gaps))
 
 
 def scores_of(data: Data, methods: Mapping[str, Method], metric: ExplanationMetric) -> dict[str, Tensor]:

@@ -64,10 +64,9 @@ def texts() -> dict[str, str]:
 def filled(page: str, tables: Mapping[str, str]) -> str:
     """Return a page with these tables."""
     for name, table in tables.items():
-        start = f"<!-- {name} -->\n\n"
-        if start in page:
-            before, after = page.split(start)
-            page = before + start + table + "\n" + re.sub(r"^(.+\n)*", "", after)
+        before, mark, after = page.partition(f"<!-- {name} -->\n\n")
+        if mark:
+            page = before + mark + table + "\n" + re.sub(r"\A(?:.+\n)*", "", after)
     return page
 
 
@@ -113,9 +112,15 @@ def table_of_scores(rows: Rows, part: str) -> str:
     names, metrics = (list(dict.fromkeys(key[place] for key in cells)) for place in (0, 1))
     lines = [f"| method | {' | '.join(f'`{name}`' for name in metrics)} |", "| --- |" + " --- |" * len(metrics)]
     for name in names:
-        scores = [f"{_short(cells[name, each]['mean'])} ({_short(cells[name, each]['stderr'])})" for each in metrics]
-        lines.append(f"| {name} | {' | '.join(scores)} |")
+        lines.append(f"| {name} | {' | '.join(_mean(cells.get((name, metric))) for metric in metrics)} |")
     return "\n".join(lines)
+
+
+def _mean(row: Mapping[str, str] | None) -> str:
+    """Write a mean with its standard error; what was not measured or not kept is left out."""
+    if row is None:
+        return ""
+    return f"{_short(row['mean'])} ({_short(row['stderr'])})" if row["stderr"] else _short(row["mean"])
 
 
 def table_of_networks(rows: Rows) -> str:

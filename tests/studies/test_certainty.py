@@ -1,6 +1,7 @@
 """The studies of certainty and presets evaluate a small training with several settings, and keep what they have."""
 
 import csv
+
 import pytest
 
 
