@@ -260,13 +260,15 @@ def _scores(subject: Subject, methods: Mapping[str, Method], metrics: list[Expla
     return {(metric, name): values for name, row in rows.items() for metric, values in row.items()}
 
 
-def _allegiance(subject: Subject, black: dict[str, Method], white: dict[str, Method], seed: int) -> Scores:
+def _allegiance(subject: Subject, black: Mapping[str, Method], white: Mapping[str, Method], seed: int) -> Scores:
     always = {"original": Gradient(), **_controls(seed)}
-    maps = explain(subject.network, subject.images, subject.targets, always | black | white)
+    maps = explain(subject.network, subject.images, subject.targets, {**always, **black, **white})
     scores: Scores = {}
-    for canvas, methods in (("black", black), ("white", white)):
-        metric = Allegiance(canvas, **subject.colours)
-        chosen = {name: maps[name] for name in always | methods}
+    for metric, names in (
+        (Allegiance("black", **subject.colours), black),
+        (Allegiance("white", **subject.colours), white),
+    ):
+        chosen = {name: maps[name] for name in (*always, *names)}
         rows = score(subject.network, subject.images, chosen, subject.targets, [metric])
         scores |= {(metric.name, name): row[metric.name] for name, row in rows.items()}
     return scores
