@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -119,8 +119,8 @@ def allegiance(subject: Subject, seed: int) -> Scores:
     if subject.classes_differ:
         network = FewClasses(subject.network, subject.targets).eval()
         subject = subject._replace(network=network, targets=torch.arange(len(subject.targets)))
-    black: dict[str, Method] = {"positive": PositiveGradient(), "active": ActiveGradient()}
-    white: dict[str, Method] = {"negative": NegativeGradient(), "inactive": InactiveGradient()}
+    black = {"positive": PositiveGradient(), "active": ActiveGradient()}
+    white = {"negative": NegativeGradient(), "inactive": InactiveGradient()}
     return _allegiance(subject, black, white, seed)
 
 
@@ -260,14 +260,15 @@ def _scores(subject: Subject, methods: Mapping[str, Method], metrics: list[Expla
     return {(metric, name): values for name, row in rows.items() for metric, values in row.items()}
 
 
-def _allegiance(subject: Subject, black: dict[str, Method], white: dict[str, Method], seed: int) -> Scores:
+def _allegiance(subject: Subject, black: Mapping[str, Method], white: Mapping[str, Method], seed: int) -> Scores:
     always = {"original": Gradient(), **_controls(seed)}
-    maps = explain(subject.network, subject.images, subject.targets, always | black | white)
+    maps = explain(subject.network, subject.images, subject.targets, {**always, **black, **white})
     scores: Scores = {}
-    canvases: dict[Literal["black", "white"], dict[str, Method]] = {"black": black, "white": white}
-    for canvas, methods in canvases.items():
-        metric = Allegiance(canvas, **subject.colours)
-        chosen = {name: maps[name] for name in always | methods}
+    for metric, names in (
+        (Allegiance("black", **subject.colours), black),
+        (Allegiance("white", **subject.colours), white),
+    ):
+        chosen = {name: maps[name] for name in (*always, *names)}
         rows = score(subject.network, subject.images, chosen, subject.targets, [metric])
         scores |= {(metric.name, name): row[metric.name] for name, row in rows.items()}
     return scores

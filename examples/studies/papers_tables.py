@@ -7,9 +7,9 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Final, NamedTuple
 
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from papers_plan import (
@@ -23,7 +23,6 @@ from papers_plan import (
     Claim,
     claims,
 )
-from torch import Tensor
 
 TABLE: Final = Path(__file__).with_name("papers.csv")
 TESTED: Final = ((LITE0, SECOND), (RESNET, SECOND))
@@ -54,10 +53,10 @@ def read(path: Path = TABLE) -> Rows:
 def gap(rows: Rows, claim: Claim, network: str, half: str) -> Gap | None:
     """Compare the two maps of a claim on the same images; `None` where there are no rows."""
     both = [_values(rows, network, half, claim.question, claim.score, name) for name in (claim.better, claim.worse)]
-    if not all(len(values) > 1 for values in both):
+    if min(map(len, both)) < 2:
         return None
-    gaps = (both[0] - both[1]) * (-1 if claim.score in LOWER_IS_BETTER else 1)
-    return Gap(gaps.mean().item(), (gaps.std() / len(gaps) ** 0.5).item())
+    sign = -1 if claim.score in LOWER_IS_BETTER else 1
+    return Gap(*_summary([sign * (better - worse) for better, worse in zip(*both, strict=True)]))
 
 
 def directed(rows: Rows, claim: Claim) -> Claim | None:
@@ -159,48 +158,44 @@ def filled(page: str, parts: Mapping[str, str]) -> str:
 
 def plot(rows: Rows, path: Path) -> None:
     """Draw the scores of the four questions, with the paper's RCAP by percentile."""
-    figure = Figure(figsize=(11, 8.5), layout="constrained")
+    figure = Figure(figsize=(12, 9), layout="constrained")
     (order, rise), (layers, mark) = figure.subplots(2, 2)
     _dots(order, rows, "order", "rcap", [name for name in _maps(rows, "order", "rcap") if _is_rival(name)])
-    order.set_title("RCAP by method (higher is better)")
+    order.set_title("RCAP by method", fontsize="medium")
     _percentile_curves(rise, rows)
     _dots(layers, rows, "layers", "insertion", _maps(rows, "layers", "insertion"))
-    layers.set_title("Insertion by class activation map and layer (higher is better)")
+    layers.set_title("Insertion by map and layer", fontsize="medium")
     _dots(mark, rows, "watermark", "relevance in the box", _maps(rows, "watermark", "relevance in the box"))
-    mark.set_title("Share of relevance in the watermark's box")
-    figure.legend(*order.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    mark.set_title("Relevance in the watermark's box", fontsize="medium")
+    figure.legend(*rise.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
 
 
 def _dots(axes: Axes, rows: Rows, question: str, score: str, names: Sequence[str]) -> None:
     """Draw a dot with its standard error for each map, the best on the first network above."""
-    centres = {name: _values(rows, *TESTED[0], question, score, name).mean().item() for name in names}
+    centres = {name: mean(_values(rows, *TESTED[0], question, score, name)) for name in names}
     names = sorted(names, key=centres.__getitem__)
     for shift, place in ((0.12, TESTED[0]), (-0.12, TESTED[1])):
         values = [_values(rows, *place, question, score, name) for name in names]
-        if all(len(numbers) > 1 for numbers in values):
-            means = [numbers.mean().item() for numbers in values]
-            errors = [(numbers.std() / len(numbers) ** 0.5).item() for numbers in values]
+        if all(values):
+            means, errors = zip(*map(_summary, values), strict=True)
             heights = [row + shift for row in range(len(names))]
             axes.errorbar(means, heights, xerr=errors, fmt="o", markersize=4, color=COLOURS[place[0]], label=place[0])
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names, fontsize="x-small")
     axes.grid(axis="x", alpha=0.3)
 
 
 def _percentile_curves(axes: Axes, rows: Rows) -> None:
     for place in TESTED:
         values = [_values(rows, *place, "order", "rcap", f"guided {value}") for value in PERCENTILES]
-        if all(len(numbers) > 1 for numbers in values):
-            means = [numbers.mean().item() for numbers in values]
-            errors = [(numbers.std() / len(numbers) ** 0.5).item() for numbers in values]
+        if all(values):
+            means, errors = zip(*map(_summary, values), strict=True)
             axes.errorbar(PERCENTILES, means, errors, marker="o", markersize=4, color=COLOURS[place[0]], label=place[0])
     published = PUBLISHED_PERCENTILES
     axes.plot([*published], [*published.values()], "k--", label="paper: ResNet-50, ImageNet-S")
-    axes.set_title("RCAP of Guided AbsoluteGrad by percentile")
-    axes.set_xlabel("percentile of the guide")
+    axes.set_title("RCAP by percentile of the guide", fontsize="medium")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
 
 
 def _asked(question: str) -> list[Claim]:
@@ -216,36 +211,40 @@ def _maps(rows: Rows, question: str, score: str) -> list[str]:
     return [*dict.fromkeys(row["map"] for row in rows if (row["question"], row["score"]) == (question, score))]
 
 
-def _values(rows: Rows, network: str, half: str, question: str, score: str, name: str) -> Tensor:
+def _values(rows: Rows, network: str, half: str, question: str, score: str, name: str) -> list[float]:
     """Return the scores of all images; the percentiles' maps are among those of the order."""
     key = (network, half, "order" if question == "percentiles" else question, score, name)
     for row in rows:
         if (row["network"], row["half"], row["question"], row["score"], row["map"]) == key:
-            return torch.tensor([float(value) for value in row["values"].split()], dtype=torch.float64)
-    return torch.zeros(0, dtype=torch.float64)
+            return [float(value) for value in row["values"].split()]
+    return []
+
+
+def _summary(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean and its standard error."""
+    return mean(values), stdev(values) / len(values) ** 0.5
 
 
 def _cells(gaps: Gap | None) -> tuple[str, str, str]:
-    return (
-        ("", "", "")
-        if gaps is None
-        else (f"{_number(gaps.mean)} ({_number(gaps.stderr)})", f"{gaps.z:.1f}", verdict(gaps))
-    )
+    return ("", "", "") if gaps is None else (" ".join(_bracketed(*gaps)), f"{gaps.z:.1f}", verdict(gaps))
 
 
 def _published(claim: Claim) -> str:
     return "" if claim.published is None else f"{_number(claim.published[0])}, {_number(claim.published[1])}"
 
 
-def _mean(values: Tensor) -> str:
-    if len(values) < 2:
-        return ""
-    return f"{_number(values.mean().item())} ({_number((values.std() / len(values) ** 0.5).item())})"
+def _mean(values: Sequence[float]) -> str:
+    return " ".join(_bracketed(*_summary(values))) if len(values) > 1 else ""
+
+
+def _bracketed(centre: float, stderr: float) -> tuple[str, str]:
+    return _number(centre), f"({_number(stderr)})"
 
 
 def _number(value: float) -> str:
     """Write three digits after the point, without a zero before it."""
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.3f}"
+    text = f"{round(value, 3) + 0.0:.3f}"
+    return text.replace("0.", ".", 1) if abs(value) < 1 else text
 
 
 if __name__ == "__main__":
