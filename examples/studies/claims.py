@@ -90,8 +90,8 @@ def compare(claim: str, score: str, higher: tuple[str, Tensor], lower: tuple[str
     """Compare the scores of two methods on the same images."""
     gaps = (higher[1] - lower[1]).double()
     stderr = gaps.std() / len(gaps) ** 0.5
-    means = [values.double().mean().item() for _, values in (higher, lower)]
-    return Row(claim, score, higher[0], lower[0], *means, gaps.mean().item(), stderr.item(), len(gaps))
+    first, second = (values.double().mean().item() for _, values in (higher, lower))
+    return Row(claim, score, higher[0], lower[0], first, second, gaps.mean().item(), stderr.item(), len(gaps))
 
 
 def scores_of(data: Data, methods: Mapping[str, Method], metric: ExplanationMetric) -> dict[str, Tensor]:
@@ -241,7 +241,7 @@ def write(path: Path, rows: list[Row]) -> None:
         writer.writerows([*map(_rounded, row), _rounded(row.ratio), torch.__version__, __version__] for row in rows)
 
 
-def _rounded(cell: str | float) -> str | float:
+def _rounded(cell: object) -> object:
     return round(cell, 5) if isinstance(cell, float) else cell
 
 

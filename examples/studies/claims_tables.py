@@ -64,9 +64,10 @@ def texts() -> dict[str, str]:
 def filled(page: str, tables: Mapping[str, str]) -> str:
     """Return a page with these tables."""
     for name, table in tables.items():
-        page = re.sub(
-            rf"(<!-- {re.escape(name)} -->\n\n)(?:.+\n)*", lambda match, new=table: f"{match[1]}{new}\n", page
-        )
+        start = f"<!-- {name} -->\n\n"
+        if start in page:
+            before, after = page.split(start)
+            page = before + start + table + "\n" + re.sub(r"^(.+\n)*", "", after)
     return page
 
 

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -119,8 +119,8 @@ def allegiance(subject: Subject, seed: int) -> Scores:
     if subject.classes_differ:
         network = FewClasses(subject.network, subject.targets).eval()
         subject = subject._replace(network=network, targets=torch.arange(len(subject.targets)))
-    black = {"positive": PositiveGradient(), "active": ActiveGradient()}
-    white = {"negative": NegativeGradient(), "inactive": InactiveGradient()}
+    black: dict[str, Method] = {"positive": PositiveGradient(), "active": ActiveGradient()}
+    white: dict[str, Method] = {"negative": NegativeGradient(), "inactive": InactiveGradient()}
     return _allegiance(subject, black, white, seed)
 
 
@@ -264,7 +264,8 @@ def _allegiance(subject: Subject, black: dict[str, Method], white: dict[str, Met
     always = {"original": Gradient(), **_controls(seed)}
     maps = explain(subject.network, subject.images, subject.targets, always | black | white)
     scores: Scores = {}
-    for canvas, methods in (("black", black), ("white", white)):
+    canvases: dict[Literal["black", "white"], dict[str, Method]] = {"black": black, "white": white}
+    for canvas, methods in canvases.items():
         metric = Allegiance(canvas, **subject.colours)
         chosen = {name: maps[name] for name in always | methods}
         rows = score(subject.network, subject.images, chosen, subject.targets, [metric])

@@ -2,7 +2,7 @@
 
 Writes one row for each training and epoch: what a validation set, maps and cues say, and the accuracy on test images
 whose signs tell nothing. `selection_rules.py` has the rules that choose by these values and was written before the
-first look at them, and `selection_tables.py` applies them to the rows. Trainings that have rows are kept, so that a run
+first look at them, and `selection_page.py` writes what comes of it. Trainings that have rows are kept, so that a run
 can be interrupted. With `--quick` two small networks are trained, which shows that the study runs and nothing else.
 With `--plan` the number of trainings is printed.
 """
@@ -34,11 +34,13 @@ from store import Training, accuracy, drawn_codes, predict, signed, store_folder
 from lightning_saliency import alarm, explain, follow, score
 from lightning_saliency.following import Following, largest_excess
 from lightning_saliency.methods import EdgeMap, GuidedAbsoluteGrad
-from lightning_saliency.metrics import RCAP, Deletion, Insertion, RelevanceMass
+from lightning_saliency.metrics import RCAP, SRG, Insertion, RelevanceMass
 
 Row = dict[str, str | int | float]
 FEW: Final = 5
 """Labels a class that a rule is given of shifted images."""
+STEPS: Final = 10
+"""Steps of the curves."""
 
 
 class Test(NamedTuple):
@@ -116,19 +118,20 @@ def _validation(network: nn.Module, val: Images) -> dict[str, float]:
 
 def _explanations(network: nn.Module, watched: Images, unsigned: Tensor | None) -> dict[str, float]:
     maps = explain(network, *watched, {"map": GuidedAbsoluteGrad(), "edges": EdgeMap()})
-    metrics = {"rcap": RCAP(), "insertion": Insertion(10), "deletion": Deletion(10, canvas="blur")}
+    metrics = {
+        "rcap": RCAP(),
+        "insertion": Insertion(STEPS),
+        "insertion_intact": Insertion(STEPS, normalize="intact"),
+        "srg": SRG(STEPS, canvas="blur"),
+    }
     scores = score(network, watched.images, maps, watched.labels, metrics)
-    probabilities = predict(network, watched.images).softmax(dim=1)
     mass = torch.tensor(math.nan)
     if unsigned is not None:
         mass = RelevanceMass().scores(network, watched.images, maps["map"], watched.labels, masks=unsigned).nanmean()
     return {
-        "intact": probabilities.gather(1, watched.labels[:, None]).mean().item(),
-        "rcap": scores["map"]["rcap"].mean().item(),
+        **{name: scores["map"][name].mean().item() for name in metrics},
         "rcap_edges": scores["edges"]["rcap"].mean().item(),
-        "insertion": scores["map"]["insertion"].mean().item(),
         "insertion_edges": scores["edges"]["insertion"].mean().item(),
-        "deletion": scores["map"]["deletion"].mean().item(),
         "mass": mass.item(),
     }
 

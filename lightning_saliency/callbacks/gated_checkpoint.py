@@ -80,15 +80,12 @@ class GatedCheckpoint(ModelCheckpoint):
 
     Example:
         >>> checkpoint = GatedCheckpoint(
-        ...     gates={
-        ...         "saliency/guided_absolute_grad/rcap": ">= 0.25 by 2 stderr",
-        ...         "saliency/grad_cam/drift_spearman": ">= 0.8",
-        ...     },
+        ...     gates={"saliency/alarm": "<= 0", "saliency/cues/wide_frame": "<= 0.1 by 2 stderr"},
         ...     monitor="val_accuracy",
         ...     mode="max",
         ... )
         >>> [str(gate) for gate in checkpoint.gates]
-        ['>= 0.25 by 2 stderr', '>= 0.8']
+        ['<= 0', '<= 0.1 by 2 stderr']
     """
 
     def __init__(

@@ -11,6 +11,12 @@ import torch
 
 STUDIES = Path(__file__).parents[2] / "examples" / "studies"
 FOLDERS = (STUDIES, STUDIES.parent / "shortcuts", STUDIES.parent)
+COLUMNS = (
+    *("epoch", "val_accuracy", "val_loss", "worst_class", "rcap", "rcap_edges", "insertion", "insertion_edges"),
+    *("insertion_intact", "srg", "alarm", "excess", "cue_effect", "cue_limit"),
+    *("worst_cue_accuracy", "mean_cue_accuracy"),
+)
+"""Values that the rules read which know no sign."""
 
 
 @pytest.fixture(autouse=True)
@@ -87,11 +93,9 @@ def test_values_are_compared_with_the_controls_of_their_network():
         rcap_edges=[0.1, 0.35],
         insertion=[0.4, 0.6],
         insertion_edges=[0.3, 0.55],
-        deletion=[0.1, 0.5],
-        intact=[0.5, 1.0],
     )
     assert RULES["RCAP"](epochs) == RULES["insertion"](epochs) == [1]
-    for name in ("RCAP, margin over edges", "insertion, margin over edges", "insertion, normalised", "SRG"):
+    for name in ("RCAP, margin over edges", "insertion, margin over edges"):
         assert RULES[name](epochs) == [0]
 
 
@@ -104,8 +108,9 @@ def test_a_rule_without_values_chooses_by_accuracy():
 
 
 def test_what_was_asked_of_the_gate_is_asked_within_and_between_runs_and_without_signs():
+    from selection_page import is_proven
     from selection_rules import GATE
-    from selection_tables import Part, is_proven
+    from selection_tables import Part
 
     def part(*shifted, alarm=(0, 1, 1)):
         # The best validation accuracy and worst class are those of the last epoch.
@@ -119,6 +124,35 @@ def test_what_was_asked_of_the_gate_is_asked_within_and_between_runs_and_without
     assert not is_proven(GATE, part(0.9, 0.5, 0.2), part(0.88, 0.9, 0.9)), "two points are lost"
     assert not is_proven(GATE, part(0.2, 0.5, 0.2), part(0.9, 0.9, 0.9)), "no regret is saved"
     assert not is_proven(GATE, part(0.28, 0.5, 0.2), part(0.9, 0.9, 0.9)), "0.22 of 0.3 is left"
+
+
+def test_sentences_name_the_rules_that_are_clearly_better_or_worse():
+    from selection_page import findings, on_digits
+    from selection_tables import Part
+
+    columns = dict.fromkeys(COLUMNS, (0.5, 0.5))
+    columns |= {"epoch": (0, 1), "val_accuracy": (0.5, 0.9), "rcap": (0.9, 0.1), "alarm": (0, 1), "excess": (-1, 1)}
+    misled, right = (networks(**columns, shifted=shifted) for shifted in ((0.6, 0.2), (0.2, 0.6)))
+    better = Part([misled] * 5, [[misled[:1], misled[1:]]] * 5)
+    mixed = Part([misled, right] * 5, [[right[:1], right[1:]]] * 5)
+    assert "5 runs" in findings(better, 0)
+    assert "*RCAP* (-40.0)" in findings(better, 0).split("Clearly worse")[0]
+    assert "*RCAP* (+40.0)" in findings(mixed, 1).split("Clearly worse")[1]
+    assert "*RCAP* (" not in findings(mixed, 0)
+    assert "within a run is 0.0 points, that of validation accuracy 40.0" in on_digits(better)
+
+
+def test_rules_that_lose_a_point_at_most_without_signs_are_named():
+    from selection_page import costs, costs_of
+    from selection_tables import Part
+
+    columns = dict.fromkeys(COLUMNS, (0.5, 0.5)) | {"epoch": (0, 1), "val_accuracy": (0.9, 0.5)}
+    epochs = networks(**columns | {"rcap": (0.1, 0.9)}, shifted=(0.9, 0.86))
+    clean = Part([epochs], [[epochs[:1], epochs[1:]]])
+    assert costs_of("RCAP", clean) == pytest.approx([0.04, 0.04])
+    cheap = costs(clean).split("The others are")[1]
+    assert "*validation accuracy*" in cheap
+    assert "*RCAP*" not in cheap
 
 
 def test_the_interval_is_that_of_resampled_means():
@@ -175,6 +209,7 @@ def test_a_row_an_epoch_and_a_continued_table(monkeypatch, tmp_path, capsys):
         assert float(row["worst_class"]) <= float(row["val_accuracy"]) <= 1
         assert float(row["worst_cue_accuracy"]) <= float(row["mean_cue_accuracy"])
         assert float(row["cue_effect"]) <= float(row["cue_limit"])
+        assert float(row["insertion"]) <= float(row["insertion_intact"]) <= 1
     planted, clean = rows[2], rows[5]
     assert float(planted["aligned"]) > float(planted["shifted"]) + 0.2
     assert 0 < float(planted["mass"]) < 1
