@@ -143,12 +143,24 @@ QUICK: Final = Design("even", control="clean", epochs=1)
 
 def metrics_for(colours: dict[str, Any]) -> list[list[ExplanationMetric]]:
     """List what is compared, in groups that share predictions."""
-    insertions = [Insertion(10, **colours), Insertion(10, normalize="intact", **colours), Deletion(10, **colours)]
-    gains = [SRG(10, **colours), SRG(10, normalize="intact", **colours)]
-    paper = [RCAP(**colours), RCAP(normalize="intact", **colours), Allegiance(**colours)]
-    drops = [AverageDrop(**colours), AverageGain(**colours)]
-    others = [Infidelity(num_samples=20, **colours), *drops, Sparseness(), Complexity()]
-    return [paper, others, [*insertions, *gains], [ROAD()]]
+    return [
+        [RCAP(**colours), RCAP(normalize="intact", **colours), Allegiance(**colours)],
+        [
+            Infidelity(num_samples=20, **colours),
+            AverageDrop(**colours),
+            AverageGain(**colours),
+            Sparseness(),
+            Complexity(),
+        ],
+        [
+            Insertion(10, **colours),
+            Insertion(10, normalize="intact", **colours),
+            Deletion(10, **colours),
+            SRG(10, **colours),
+            SRG(10, normalize="intact", **colours),
+        ],
+        [ROAD()],
+    ]
 
 
 def methods(seed: int) -> dict[str, Method]:
