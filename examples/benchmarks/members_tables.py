@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 TABLE: Final = Path(__file__).with_name("members.csv")
-NETWORKS: Final = ("tf_efficientnet_lite0", "resnet50")
+NETWORKS: Final = {"tf_efficientnet_lite0": "EfficientNet-Lite0", "resnet50": "ResNet-50"}
 LIMIT: Final = 1.25
 Rows = Sequence[Mapping[str, str]]
 
@@ -19,14 +19,15 @@ def read(path: Path = TABLE) -> Rows:
 
 def table(rows: Rows, kind: str) -> str:
     """List the passes of every method or metric, and its time relative to their lower bound for each network."""
+    networks = [network for network in NETWORKS if network in {row["network"] for row in rows}]
     lines = [
-        f"| {kind} | forwards, backwards per image | EfficientNet-Lite0 | ResNet-50 |",
-        "| --- | --- | --- | --- |",
+        f"| {kind} | forwards, backwards per image | {' | '.join(NETWORKS[network] for network in networks)} |",
+        f"| {' | '.join(['---'] * (2 + len(networks)))} |",
     ]
     for member in dict.fromkeys(row["member"] for row in rows if row["kind"] == kind):
         of_networks = {row["network"]: row for row in rows if (row["kind"], row["member"]) == (kind, member)}
-        cells = [_cell(of_networks[network]) for network in NETWORKS]
-        lines.append(f"| `{member}` | {_passes(of_networks[NETWORKS[0]])} | {' | '.join(cells)} |")
+        cells = [_cell(of_networks[network]) if network in of_networks else "" for network in networks]
+        lines.append(f"| `{member}` | {_passes(next(iter(of_networks.values())))} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
