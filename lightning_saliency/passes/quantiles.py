@@ -17,10 +17,8 @@ def quantile(values: Tensor, fraction: float, *, first: int = 1) -> Tensor:
         tensor([[3.],
                 [5.]])
     """
-    flat = values.flatten(first)
-    position = fraction * (flat.shape[first] - 1)
+    ascending = values.flatten(first).sort(dim=first).values
+    position = fraction * (ascending.shape[first] - 1)
     below = int(position)
-    # Sorting only what is not below the quantile saves most of the time where that is high.
-    highest = flat.topk(flat.shape[first] - below, dim=first).values
-    above = highest[..., max(highest.shape[first] - 2, 0)]
-    return per_image(torch.lerp(highest[..., -1], above, position - below), values)
+    above = min(below + 1, ascending.shape[first] - 1)
+    return per_image(torch.lerp(ascending[..., below], ascending[..., above], position - below), values)

@@ -47,13 +47,10 @@ class Rectifier(NamedTuple):
     high: float = math.inf
     slope: float = 0.0
 
-    def times_slope(self, signal: Tensor, activation: Tensor) -> Tensor:
-        """Multiply a signal by the slope where the output is this activation."""
-        inside = activation > self.low
-        if self.high < math.inf:
-            inside &= activation < self.high
-        below = torch.where(activation < self.high, self.slope * signal, 0.0) if self.slope else 0.0
-        return torch.where(inside, signal, below)
+    def derivative(self, activation: Tensor) -> Tensor:
+        """Return the slope where the output is this."""
+        inside = (activation > self.low) & (activation < self.high)
+        return torch.where(inside, 1.0, torch.where(activation < self.high, self.slope, 0.0)).to(activation)
 
     def is_below_its_top(self, activation: Tensor) -> Tensor:
         """Whether the output is not cut at the top."""
@@ -83,15 +80,13 @@ class ReluRule:
     def passing(self, signal: Tensor, activation: Tensor, rectifier: Rectifier = RELU) -> Tensor:
         """Return the part of a signal that passes; signal and activation are (B, ...)."""
         if self.kind == "guided":
-            return rectifier.times_slope(signal.clamp(min=0), activation)
+            return signal.clamp(min=0) * rectifier.derivative(activation)
         if self.kind == "deconvolution":
-            if not rectifier.slope:
-                return signal.clamp(min=0)
             return torch.where(signal > 0, signal, rectifier.slope * signal)
         size = signal.abs() if self.kind == "rectified_magnitude" else signal
         passed = beyond(signal, activation * size, quantile(activation * size, self.percentile))
         if rectifier.slope:
-            return rectifier.times_slope(passed, activation)
+            return passed * rectifier.derivative(activation)
         return torch.where(rectifier.is_below_its_top(activation), passed, 0.0)
 
 
