@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.utils.checkpoint
@@ -78,6 +79,8 @@ def _without_gradient_checkpointing() -> Iterator[None]:
 
 _EAGER: Final = _WhileExplaining(lambda: torch.compiler.set_stance("force_eager"))
 _WITHOUT_CHECKPOINTS: Final = _WhileExplaining(_without_gradient_checkpointing)
+_GUARD: Final = threading.Lock()
+_LOCKS: Final[WeakKeyDictionary[nn.Module, AbstractContextManager[Any]]] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -87,11 +90,13 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
     Gradient checkpointing is off, because its recomputation would run without the hooks of an explanation.
     Everything is restored on leaving, also after an exception. Of a plain function nothing can be borrowed except
     gradients and random state: pass an `nn.Module`, or a method of one, where there is one. An interrupt waits until
-    the pass that runs has ended, or everything is restored.
+    the pass that runs has ended, or everything is restored. Threads borrow one module one after the other.
     """
     check_model(model)
     module = _module_of(model)
     with ExitStack() as stack:
+        if module is not None:
+            stack.enter_context(_lock_of(module))
         stack.enter_context(signals_held())  # an interrupt in mid-borrowing would leave a part as it is
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
@@ -109,6 +114,12 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
             stack.enter_context(_on_copies_of_buffers(module))
             stack.enter_context(_on_copies_of_inference_parameters(module))
         yield
+
+
+def _lock_of(module: nn.Module) -> AbstractContextManager[Any]:
+    """Return the lock of a module: what another thread has borrowed would be taken for the module's own state."""
+    with _GUARD:
+        return _LOCKS.setdefault(module, threading.RLock())
 
 
 def _module_of(model: Model) -> nn.Module | None:

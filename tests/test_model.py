@@ -4,6 +4,7 @@ import copy
 import random
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -432,3 +433,13 @@ def test_a_norm_without_running_statistics_is_mentioned_once() -> None:
     assert not torch.allclose(maps, Gradient()(without, images, targets, max_batch_size=2))
     for norm in (nn.BatchNorm2d(4), nn.InstanceNorm2d(4)):
         Gradient()(model(norm), images, targets)
+
+
+def test_threads_explain_one_model_one_after_the_other() -> None:
+    model, kinds = mixed_modes(small_cnn()), (Gradient, GradCAM, SmoothGrad, FullGrad, ScoreCAM)
+    expected, before = [kind()(model, IMAGES, TARGETS) for kind in kinds], trace_of(model)
+    with ThreadPoolExecutor(4) as pool:
+        maps = list(pool.map(lambda kind: kind()(model, IMAGES, TARGETS), kinds * 6))
+    assert all(torch.equal(one, expected[place % len(kinds)]) for place, one in enumerate(maps))
+    before["chance"] = trace_of(model)["chance"]  # type checks of containers in tests draw Python's random numbers
+    assert_no_trace(model, before)
