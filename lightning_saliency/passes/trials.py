@@ -12,6 +12,7 @@ from torch import Tensor
 from lightning_saliency._types import Images, Logits, Maps, Masks, Model, Scores, per_image
 from lightning_saliency.passes._normalize import normalize
 from lightning_saliency.passes.canvases import Paint
+from lightning_saliency.passes.comparisons import comparing
 from lightning_saliency.passes.predictions import Predictor
 from lightning_saliency.passes.ranking import descending_order, ranks_of
 from lightning_saliency.targets import Activation, Target
@@ -188,7 +189,8 @@ class Trial:
         """
         if self.explain_again is None:
             raise ValueError('Expected `methods` to explain again, but got None: declare `needs = ("methods",)`.')
-        return self.explain_again(images, target)
+        with comparing():
+            return self.explain_again(images, target)
 
     @cached_property
     def normalized(self) -> Maps:

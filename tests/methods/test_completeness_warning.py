@@ -2,13 +2,14 @@
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lightning_saliency import explain
+from lightning_saliency import explain, score
 from lightning_saliency.methods import (
     IDGI,
     BlurIntegratedGradients,
@@ -16,6 +17,7 @@ from lightning_saliency.methods import (
     IntegratedGradients,
     SaliencyMethod,
 )
+from lightning_saliency.metrics import MaxSensitivity, ParameterRandomization
 from lightning_saliency.passes.path_statistics import AccountedChange
 from lightning_saliency.passes.points import Clean
 from lightning_saliency.passes.stream import Reading, read_streams
@@ -91,6 +93,22 @@ def test_logits_that_are_not_finite_are_silent_here(value: float) -> None:
         return torch.stack([total, total], dim=1)
 
     IntegratedGradients(baseline="black").maps(model, CHECKERS, ClassLogit(TARGETS), 2)
+
+
+def test_maps_that_a_metric_makes_to_compare_are_silent() -> None:
+    steep = nn.Sequential(nn.Flatten(), nn.Linear(64, 1), nn.Sigmoid(), nn.Linear(1, 2)).eval()
+    with torch.no_grad():
+        steep[1].weight.fill_(40 / 64)
+        steep[1].bias.fill_(-20)
+        steep[3].weight.copy_(torch.tensor([[10.0], [-10.0]]))
+    images = 0.9 + 0.1 * torch.rand(2, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    method = IntegratedGradients(2, baseline="black", name="of two steps")
+    with pytest.warns(UserWarning, match="2 steps of 'of two steps' leave"):
+        method(steep, images, torch.tensor([0, 1]))
+    compared = replace(method, name="compared")
+    maps = {"compared": images[:, 0]}
+    metrics = [ParameterRandomization(), MaxSensitivity(num_samples=2)]
+    score(steep, images, maps, torch.tensor([0, 1]), metrics, methods=[compared])  # warnings are errors
 
 
 def paths() -> dict[str, Any]:
