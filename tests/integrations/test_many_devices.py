@@ -118,7 +118,7 @@ def test_collectives_are_started_in_no_hook_of_a_batch(ranks):
 
 def test_a_process_that_is_not_the_first_receives_little(ranks):
     first, second = (rank["ten"]["received"] for rank in ranks[1])
-    assert second < 60_000 < first
+    assert 4 * second < first
 
 
 def test_a_validation_shares_buffers_with_one_more_collective(ranks):
