@@ -19,7 +19,7 @@ from lightning_saliency.monitor.discovery import network_of
 from lightning_saliency.monitor.items import Reading, Source
 from lightning_saliency.names import Stage
 
-# Lightning 2.4 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
+# Lightning 2.5 has no averaging of weights other than the stochastic one, which swaps nothing in a validation.
 AVERAGING: tuple[type, ...] = tuple(
     twin for name in ("WeightAveraging",) for twin in twins(getattr(lightning_callbacks, name, NoneType))
 )
