@@ -12,7 +12,7 @@ import csv
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -83,17 +83,27 @@ Row = dict[str, str | int | float]
 
 def main(options: argparse.Namespace) -> None:
     """Evaluate what has no row yet, and write rows and summary."""
-    torch.set_num_threads(1)
     settings = [setting for setting in SETTINGS if not options.quick or setting in SETTINGS[:4]]
+    fill(options, chosen(options.quick), lambda design: evaluations(design, settings), summary)
+
+
+def fill(
+    options: argparse.Namespace,
+    trainings: Iterable[Design],
+    evaluate: Callable[[Design], Iterable[Row]],
+    summarize: Callable[[Sequence[Mapping[str, str]]], list[Row]],
+) -> None:
+    """Evaluate trainings that have no row yet, until the time is over, and write rows and what they come to."""
+    torch.set_num_threads(1)
     rows = read(options.rows)
     finished = {row["training"] for row in rows}
     started = time.perf_counter()
-    for design in chosen(options.quick):
+    for design in trainings:
         if design.name not in finished and time.perf_counter() - started < options.seconds:
-            rows += evaluations(design, settings)
+            rows += evaluate(design)
             write(options.rows, rows)
             print(f"{design.name}: {time.perf_counter() - started:.0f} s", flush=True)
-    table = summary([{key: str(value) for key, value in row.items()} for row in rows])
+    table = summarize([{key: str(value) for key, value in row.items()} for row in rows])
     write(options.output, table)
     for row in table:
         print(row)

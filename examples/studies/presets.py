@@ -11,18 +11,15 @@ trained and followed, which shows that the study runs and nothing else.
 import argparse
 import statistics
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
-
-import torch
 
 # Studies share modules with the benchmark of the alarm.
 sys.path.append(str(Path(__file__).parents[1] / "shortcuts"))
 
 from benchmark import watched_images
-from certainty import DEFAULT, Row, Setting, chosen, few, read, write
+from certainty import DEFAULT, Row, Setting, chosen, few, fill
 from designs import Design
 from store import store_folder, train_or_read
 
@@ -50,22 +47,9 @@ CANDIDATES: Final = (
 
 
 def main(options: argparse.Namespace) -> None:
-    """Follow what has no row yet, and write rows and summary."""
-    torch.set_num_threads(1)
-    rows = read(options.rows)
-    finished = {row["training"] for row in rows}
-    started = time.perf_counter()
-    for design in chosen(options.quick):
-        part = "choice" if design.chosen_on else "report"
-        is_due = design.name not in finished and options.part in part
-        if is_due and time.perf_counter() - started < options.seconds:
-            rows += decisions(design, part)
-            write(options.rows, rows)
-            print(f"{design.name}: {time.perf_counter() - started:.0f} s", flush=True)
-    table = summary([{key: str(value) for key, value in row.items()} for row in rows])
-    write(options.output, table)
-    for row in table:
-        print(row)
+    """Evaluate what has no row yet, and write rows and summary."""
+    trainings = [design for design in chosen(options.quick) if options.part in _part(design)]
+    fill(options, trainings, lambda design: decisions(design, _part(design)), summary)
 
 
 def decisions(design: Design, part: str) -> list[Row]:
@@ -111,6 +95,10 @@ def summary(rows: Sequence[Mapping[str, str]]) -> list[Row]:
                 }
             )
     return table
+
+
+def _part(design: Design) -> str:
+    return "choice" if design.chosen_on else "report"
 
 
 def _share(values: Sequence[bool]) -> float:
