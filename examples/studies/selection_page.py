@@ -129,8 +129,8 @@ def later_choices(runs: Runs) -> str:
     later = signs_reported({name: epochs for name, epochs in runs.items() if name.split("-")[2] not in FIRST_KINDS})
     gate, plain = (later.regrets(RULES[name])[1] for name in (GATE, PLAIN))
     return (
-        f"The first look had choices between runs with {len(FIRST_KINDS)} kinds of signs. In the {len(gate)} choices with "
-        f"other kinds alone the regret of the gate is {points(gate.mean())} points and that of validation accuracy "
+        f"The first look had choices between runs with {len(FIRST_KINDS)} kinds of signs. In the {len(gate)} choices "
+        f"with other kinds alone the regret of the gate is {points(gate.mean())} points and that of validation accuracy "
         f"{points(plain.mean())} (difference {with_interval(gate - plain)})."
     )
 
