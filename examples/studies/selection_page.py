@@ -130,8 +130,8 @@ def later_choices(runs: Runs) -> str:
     gate, plain = (later.regrets(RULES[name])[1] for name in (GATE, PLAIN))
     return (
         f"The first look had choices between runs with {len(FIRST_KINDS)} kinds of signs. In the {len(gate)} choices "
-        f"with other kinds alone the regret of the gate is {points(gate.mean())} points and that of validation accuracy "
-        f"{points(plain.mean())} (difference {with_interval(gate - plain)})."
+        f"with other kinds alone the regret of the gate is {points(gate.mean())} points and that of validation "
+        f"accuracy {points(plain.mean())} (difference {with_interval(gate - plain)})."
     )
 
 
