@@ -1,7 +1,8 @@
 """A device without a device: tensors on `meta` that have values, and say when these are read.
 
 Operations on meta tensors run on a shadow of each on the CPU as well. Mixing with tensors of the CPU is refused as a
-GPU refuses it, and every read of a value, for which a GPU would have to finish its work first, is noted.
+GPU refuses it, and operations without a deterministic algorithm as a GPU refuses them with `deterministic=True`. Every
+read of a value, for which a GPU would have to finish its work first, is noted.
 """
 
 import traceback
@@ -24,6 +25,28 @@ ATEN: Final = torch.ops.aten
 # Operations that a GPU allows with a tensor of the CPU.
 MIXING: Final = {ATEN._to_copy.default, ATEN.copy_.default, ATEN.index.Tensor}
 SIZED_BY_VALUES: Final = (torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output)
+# With deterministic algorithms a GPU refuses these, some of them in older versions of torch only.
+NONDETERMINISTIC: Final = {
+    ATEN.median.dim,
+    ATEN.nanmedian.dim,
+    ATEN.kthvalue.default,
+    ATEN.histc.default,
+    ATEN.put_.default,
+    ATEN.scatter_reduce.two,
+    ATEN.scatter_reduce_.two,
+    ATEN.nll_loss2d_forward.default,
+    ATEN._adaptive_avg_pool2d_backward.default,
+    ATEN._adaptive_avg_pool3d_backward.default,
+    ATEN.adaptive_max_pool2d_backward.default,
+    ATEN.avg_pool3d_backward.default,
+    ATEN.grid_sampler_2d_backward.default,
+    ATEN.reflection_pad1d_backward.default,
+    ATEN.reflection_pad2d_backward.default,
+    ATEN.upsample_linear1d_backward.default,
+    ATEN.upsample_bilinear2d_backward.default,
+    ATEN.upsample_bicubic2d_backward.default,
+    ATEN.upsample_trilinear3d_backward.default,
+}
 META: Final = torch.device("meta")
 
 
@@ -64,6 +87,8 @@ class Rehearsal(TorchDispatchMode):
         devices = {str(tensor.device) for tensor in tensors if tensor.ndim}
         if len(devices) > 1 and func not in MIXING:
             raise RuntimeError(f"Expected all tensors to be on the same device, but {func} got {devices}.")
+        if func in NONDETERMINISTIC:
+            raise RuntimeError(f"{func} has no deterministic algorithm on a GPU.")
         values, others = tree_map(self._on_the_cpu, (args, options))
         result = func(*values, **others)
         if self._reads(func, args, options):

@@ -1,5 +1,6 @@
 """Every method, metric and cue as on a GPU: no tensor of the CPU gets among its own, and it seldom has to wait."""
 
+from collections.abc import Callable
 from typing import Final
 
 import pytest
@@ -8,6 +9,7 @@ from torch import Tensor
 
 from lightning_saliency import cues, explain, follow, score
 from lightning_saliency.methods import RandomMap
+from lightning_saliency.swapping import SwapCues
 from tests.members import METHODS, METRICS, build_method, build_metric, needs_of
 from tests.models import pictures, small_cnn
 from tests.rehearsal import META, rehearsing
@@ -63,6 +65,15 @@ def test_a_cue_is_followed_there_as_elsewhere(name: str) -> None:
         assert torch.equal(following[cue].pack(), record.pack())
 
 
+def test_cues_are_swapped_there_as_elsewhere_and_nothing_is_read() -> None:
+    images, labels = pictures(8, size=16)
+    expected = SwapCues(probability=0.9)(images, labels)
+    with rehearsing() as rehearsal:
+        swapped = SwapCues(probability=0.9)(images.to(META), labels.to(META))
+        assert not rehearsal.reads, rehearsal.reads
+    assert torch.equal(rehearsal.value(swapped), expected)
+
+
 def test_more_images_methods_and_chunks_share_what_is_read() -> None:
     images, targets = pictures(8)
     methods = {name: RandomMap(seed) for seed, name in enumerate("abcd")}
@@ -81,6 +92,12 @@ def test_more_images_methods_and_chunks_share_what_is_read() -> None:
 def test_a_tensor_of_the_cpu_is_refused_as_on_a_gpu() -> None:
     with rehearsing(), pytest.raises(RuntimeError, match="same device"):
         torch.ones(3).to(META) + torch.ones(3)
+
+
+@pytest.mark.parametrize("operation", [lambda rows: rows.median(dim=1), lambda rows: rows.kthvalue(2, dim=1)])
+def test_an_operation_without_a_deterministic_algorithm_is_refused(operation: Callable[[Tensor], object]) -> None:
+    with rehearsing(), pytest.raises(RuntimeError, match="no deterministic algorithm"):
+        operation(torch.ones(3, 3).to(META))
 
 
 def test_reads_of_every_kind_are_noted() -> None:
