@@ -38,9 +38,8 @@ def test_presets_cost_what_the_readme_says_and_at_most_what_was_asked(tables):
 
 
 def test_the_fast_preset_decides_as_the_default_as_often_as_it_says(tables):
-    rows = {
-        row["part"]: row for row in tables.read(tables.DECISIONS) if row["candidate"] == "every fourth epoch, halves"
-    }
+    name = "every fourth epoch, halves"
+    rows = {row["part"]: row for row in tables.read(tables.DECISIONS) if row["candidate"] == name}
     for row in rows.values():
         assert int(row["every"]) == SaliencyMonitor.fast().settings.every_n_epochs
         assert float(row["same_gate"]) == 1
