@@ -76,11 +76,16 @@ def table_of_stability(rows: Rows) -> str:
 
 
 def table_of_confidence(rows: Rows) -> str:
-    """List the mean correlations of scores with confidence over the epochs, with standard errors over trainings."""
-    lines = [f"| metric | {' | '.join(WAYS.values())} |", f"|{' --- |' * (len(WAYS) + 1)}"]
+    """List the mean correlations of scores with confidence over the epochs, with standard errors over trainings.
+
+    In the last column signs do not cancel.
+    """
+    lines = [f"| metric | {' | '.join(WAYS.values())} | score, absolute |", f"|{' --- |' * (len(WAYS) + 2)}"]
     for metric in _metrics(rows):
-        group = [row for row in rows if row["metric"] == metric]
-        lines.append(f"| `{metric}` | {' | '.join(_mean_and_error(group, way) for way in WAYS)} |")
+        columns = {way: [float(row[way]) for row in rows if row["metric"] == metric] for way in WAYS}
+        sizes = [abs(value) for value in columns["score"]]
+        cells = [_mean_and_error(values) for values in (*columns.values(), sizes)]
+        lines.append(f"| `{metric}` | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -155,8 +160,7 @@ def _cell(rows: Rows, column: str) -> str:
     return ", ".join(f"{float(row[column]):.1f}" if row.get(column) else "-" for row in rows)
 
 
-def _mean_and_error(rows: Rows, column: str) -> str:
-    values = [float(row[column]) for row in rows]
+def _mean_and_error(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.2f} ({statistics.stdev(values) / len(values) ** 0.5:.2f})"
 
 

@@ -84,8 +84,8 @@ def test_correlations_with_confidence_are_means_with_errors_over_trainings(table
     def row(training, metric, value):
         return {"network": training, "metric": metric, "epochs": "6", **dict.fromkeys(tables.WAYS, value)}
 
-    rows = [row("one", "srg", "0.2"), row("two", "srg", "0.6"), row("one", "rcap", "1"), row("two", "rcap", "1")]
+    rows = [row("one", "srg", "-0.2"), row("two", "srg", "0.6"), row("one", "rcap", "1"), row("two", "rcap", "1")]
     srg, rcap = tables.table_of_confidence(rows).splitlines()[2:]
-    assert srg == "| `srg` " + "| 0.40 (0.20) " * 5 + "|"
-    assert rcap == "| `rcap` " + "| 1.00 (0.00) " * 5 + "|"
+    assert srg == "| `srg` " + "| 0.20 (0.40) " * 5 + "| 0.40 (0.20) |"
+    assert rcap == "| `rcap` " + "| 1.00 (0.00) " * 6 + "|"
     assert tables.trainings(rows) == "2 trainings of 6 to 6 epochs"
