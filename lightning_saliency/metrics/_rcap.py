@@ -25,8 +25,8 @@ class RCAP(NormalizedMetric, CanvasMetric, CurveMetric):
     map), every salient pixel is shown, as in the official code.
 
     Scaling and shifting a map change nothing. A more confident model scores higher with the same maps: read the
-    score against a random map's. Dividing by the prediction of the intact image (`normalize="intact"`) goes too far over
-    the epochs of a training: the score of a random map falls.
+    score against a random map's. Dividing by the prediction of the intact image (`normalize="intact"`) goes too far
+    over the epochs of a training: the score of a random map falls.
 
     In `docs/metrics.md` real maps win over random ones and over edges on 1 of 5 networks, and the score follows
     confidence by 0.43.
