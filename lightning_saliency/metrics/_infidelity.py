@@ -37,7 +37,7 @@ class Infidelity(CanvasMetric):
     seed, alike for every image. Noise asks for signed attributions per unit of the input: they are taken from
     the method's `attribute(model, images, targets)`, and `maps` do not enter.
 
-    In `docs/metrics.md` real maps win over random ones and over edges on 1 of 4 networks, and the score follows
+    In `docs/metrics.md` real maps win over random ones and over edges on 1 of 5 networks, and the score follows
     confidence by 0.42.
 
     Cost: `num_samples` forwards per image and one of the intact image, shared by all maps.
