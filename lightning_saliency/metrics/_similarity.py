@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from lightning_saliency._checks import check_fraction, check_maps, check_tensor
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps, Scores, per_image
 from lightning_saliency.passes import normalize
 from lightning_saliency.passes._normalize import flattened
@@ -168,7 +169,7 @@ def _mean_ranks(maps: Maps) -> Tensor:
     # Equal values share the places from the first of them up to the next larger value's.
     first = torch.where(torch.cat([edge, rises], dim=1), places, 0).cummax(dim=1).values
     beyond = torch.where(torch.cat([rises, edge], dim=1), places + 1, count).flip(1).cummin(dim=1).values.flip(1)
-    ranks = (first + beyond).double() / 2 - count / 2
+    ranks = exact(first + beyond) / 2 - count / 2
     return torch.empty_like(ranks).scatter_(1, order, ranks)
 
 
