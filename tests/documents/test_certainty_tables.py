@@ -1,6 +1,5 @@
 """The tables of the page on certainty are those of the rows in the repository."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,8 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "studies"))
-    import certainty_tables
-
-    yield certainty_tables
-    for name in ("certainty_tables", "papers_tables", "papers_plan"):
-        del sys.modules[name]
+def tables(script):
+    return script("studies/certainty_tables")
 
 
 def test_filling_in_the_tables_changes_nothing(tables):

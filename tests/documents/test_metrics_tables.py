@@ -1,6 +1,5 @@
 """The page of the metrics has the tables of the rows in the repository, and a rule that can be checked."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,16 +7,11 @@ import pytest
 from lightning_saliency.metrics import RCAP, Allegiance, Infidelity
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "examples" / "studies"
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import metrics_tables
-
-    yield metrics_tables
-    del sys.modules["metrics_tables"]
+def tables(script):
+    return script("studies/metrics_tables")
 
 
 @pytest.mark.parametrize("metric", [RCAP, Allegiance, Infidelity])
