@@ -125,7 +125,7 @@ def main() -> None:
         logger=TensorBoardLogger(options.log_dir, name=""),
         callbacks=[
             monitor(options.methods, options.num_images),
-            GatedCheckpoint(gates={"saliency/random/rcap": "<= 0.5"}, monitor="val_accuracy", mode="max"),
+            GatedCheckpoint(gates={"saliency/alarm": "<= 0"}, monitor="val_accuracy", mode="max"),
         ],
     )
     data = Images(options.data_dir, options.download, options.batch_size, options.workers)

@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64, help="training images per step")
     parser.add_argument("--learning-rate", type=float, default=1e-3, help="of AdamW")
     parser.add_argument("--num-images", type=int, default=64, help="validation images to explain")
-    parser.add_argument("--gate", default=">= 0.2", help="bound on the RCAP of Guided AbsoluteGrad")
+    parser.add_argument("--gate", default=">= 0.8", help="bound on validation accuracy, beside the gate on the alarm")
     parser.add_argument("--log-dir", default="runs/digits", help="where TensorBoard files and checkpoints go")
     parser.add_argument("--picture", type=Path, help="also save the strips of one image as PNG")
     options = parser.parse_args()
@@ -140,7 +140,7 @@ def main() -> None:
     logger = TensorBoardLogger(options.log_dir, name="")
     monitor = SaliencyMonitor(num_images=options.num_images, mean=MEAN, std=STD, best="guided_absolute_grad/rcap")
     gate = GatedCheckpoint(
-        gates={"saliency/guided_absolute_grad/rcap": options.gate, "saliency/alarm": "<= 0"},
+        gates={"saliency/alarm": "<= 0", "val_accuracy": options.gate},
         filename="epoch={epoch}-accuracy={val_accuracy:.3f}",
         monitor="val_accuracy",
         mode="max",

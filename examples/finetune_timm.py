@@ -85,7 +85,7 @@ def main() -> None:
         [RCAP(), Insertion()],
         num_images=options.num_images,
     )
-    gate = GatedCheckpoint(gates={"saliency/grad_cam/rcap": "worsens <= 20%"}, monitor="val_accuracy", mode="max")
+    gate = GatedCheckpoint(gates={"saliency/alarm": "<= 0"}, monitor="val_accuracy", mode="max")
     trainer = pl.Trainer(
         max_epochs=options.epochs,
         precision=options.precision,

@@ -5,6 +5,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from lightning_saliency._exact import exact
+
 
 class Sums(NamedTuple):
     """Number, sum and sum of squares of values.
@@ -22,10 +24,10 @@ class Sums(NamedTuple):
 
     @classmethod
     def of(cls, values: Tensor) -> Self:
-        """Sum the finite values (N, ...) over their first dimension, in float64."""
+        """Sum the finite values (N, ...) over their first dimension, in double precision."""
         finite = torch.isfinite(values)
-        values = torch.where(finite, values.double(), 0.0)
-        return cls(finite.sum(dim=0).double(), values.sum(dim=0), values.square().sum(dim=0))
+        values = torch.where(finite, exact(values), 0.0)
+        return cls(exact(finite.sum(dim=0)), values.sum(dim=0), values.square().sum(dim=0))
 
     @property
     def mean(self) -> Tensor:

@@ -1,7 +1,8 @@
 """A device without a device: tensors on `meta` that have values, and say when these are read.
 
 Operations on meta tensors run on a shadow of each on the CPU as well. Mixing with tensors of the CPU is refused as a
-GPU refuses it, and every read of a value, for which a GPU would have to finish its work first, is noted.
+GPU refuses it, and operations without a deterministic algorithm as a GPU refuses them with `deterministic=True`. Every
+read of a value, for which a GPU would have to finish its work first, is noted.
 """
 
 import traceback
@@ -24,18 +25,44 @@ ATEN: Final = torch.ops.aten
 # Operations that a GPU allows with a tensor of the CPU.
 MIXING: Final = {ATEN._to_copy.default, ATEN.copy_.default, ATEN.index.Tensor}
 SIZED_BY_VALUES: Final = (torch.Tag.dynamic_output_shape, torch.Tag.data_dependent_output)
+# With deterministic algorithms a GPU refuses these, some of them in older versions of torch only.
+NONDETERMINISTIC: Final = {
+    ATEN.median.dim,
+    ATEN.nanmedian.dim,
+    ATEN.kthvalue.default,
+    ATEN.histc.default,
+    ATEN.put_.default,
+    ATEN.scatter_reduce.two,
+    ATEN.scatter_reduce_.two,
+    ATEN.nll_loss2d_forward.default,
+    ATEN._adaptive_avg_pool2d_backward.default,
+    ATEN._adaptive_avg_pool3d_backward.default,
+    ATEN.adaptive_max_pool2d_backward.default,
+    ATEN.avg_pool3d_backward.default,
+    ATEN.grid_sampler_2d_backward.default,
+    ATEN.reflection_pad1d_backward.default,
+    ATEN.reflection_pad2d_backward.default,
+    ATEN.upsample_linear1d_backward.default,
+    ATEN.upsample_bilinear2d_backward.default,
+    ATEN.upsample_bicubic2d_backward.default,
+    ATEN.upsample_trilinear3d_backward.default,
+}
 META: Final = torch.device("meta")
 
 
 class Rehearsal(TorchDispatchMode):
     """Runs what is on `meta` with values, and notes the places of the package that read them.
 
+    Args:
+        has_double: Whether the device has double precision, which that of Apple's processors has not.
+
     Attributes:
         reads: The place of each read, as `passes/layers.py:12`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, has_double: bool = True) -> None:
         super().__init__()
+        self.has_double = has_double
         self.reads: list[str] = []
         self._values = WeakTensorKeyDictionary()
 
@@ -61,9 +88,7 @@ class Rehearsal(TorchDispatchMode):
         place = options.get("device")
         if META not in {place and torch.device(place), *(tensor.device for tensor in tensors)}:
             return func(*args, **options)
-        devices = {str(tensor.device) for tensor in tensors if tensor.ndim}
-        if len(devices) > 1 and func not in MIXING:
-            raise RuntimeError(f"Expected all tensors to be on the same device, but {func} got {devices}.")
+        self._refuse(func, tensors, options)
         values, others = tree_map(self._on_the_cpu, (args, options))
         result = func(*values, **others)
         if self._reads(func, args, options):
@@ -76,8 +101,20 @@ class Rehearsal(TorchDispatchMode):
             twins = tree_map(_twin, result)
         for twin, value in zip(tree_leaves(twins), tree_leaves(result), strict=True):
             if isinstance(twin, Tensor):
+                self._refuse(func, [twin], {})
                 self._values[twin] = value
         return twins
+
+    def _refuse(self, func: Any, tensors: list[Tensor], options: Any) -> None:
+        devices = {str(tensor.device) for tensor in tensors if tensor.ndim}
+        if len(devices) > 1 and func not in MIXING:
+            raise RuntimeError(f"Expected all tensors to be on the same device, but {func} got {devices}.")
+        if func in NONDETERMINISTIC:
+            raise RuntimeError(f"{func} has no deterministic algorithm on a GPU.")
+        types = {tensor.dtype for tensor in tensors if tensor.device == META}
+        # A conversion on the way to another device takes place before.
+        if types and not self.has_double and torch.float64 in {*types, options.get("dtype")}:
+            raise TypeError(f"{func} got float64, which the device has not.")
 
     def _on_the_cpu(self, argument: Any) -> Any:
         if isinstance(argument, Tensor):
@@ -115,9 +152,9 @@ class _Constructors(TorchFunctionMode):
 
 
 @contextmanager
-def rehearsing() -> Iterator[Rehearsal]:
+def rehearsing(*, has_double: bool = True) -> Iterator[Rehearsal]:
     """Let tensors on `meta` have values in the block."""
-    rehearsal = Rehearsal()
+    rehearsal = Rehearsal(has_double=has_double)
     with rehearsal, _Constructors(rehearsal):
         yield rehearsal
 

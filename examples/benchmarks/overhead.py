@@ -48,8 +48,13 @@ class Classifier(pl.LightningModule):
         return torch.optim.SGD(self.parameters(), lr=1e-3)
 
 
-def monitor(options: Options) -> list[Table]:
-    """One evaluation of the default monitor, of its presets, and of one with `scoring_precision="bf16"`."""
+def monitor(options: Options, names: Sequence[str] = ()) -> list[Table]:
+    """One evaluation of the default monitor, of its presets, and of one with `scoring_precision="bf16"`.
+
+    Args:
+        options: Options of the command line.
+        names: Which of them to measure; all if there are none.
+    """
     work = resnet18(options)
     count = options.sized(64, 4)
     images = torch.rand(2 * count, *work.images.shape[1:])
@@ -63,6 +68,7 @@ def monitor(options: Options) -> list[Table]:
         'scoring_precision="bf16"': lambda: SaliencyMonitor(num_images=count, scoring_precision="bf16"),
         "cues=()": lambda: SaliencyMonitor(num_images=count, cues=()),
     }
+    monitors = {name: make for name, make in monitors.items() if name in names or not names}
     every = {name: make().settings.every_n_epochs for name, make in monitors.items()}
     extra: dict[str, list[float]] = {name: [] for name in monitors}
     outside: dict[str, list[float]] = {name: [] for name in monitors}

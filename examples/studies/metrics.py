@@ -65,7 +65,7 @@ RETRAINED: Final = tuple(
     Design("digits", control="clean", network="flat", seed=seed) for seed in (200, 203, 1202, 2001)
 )
 MARKED: Final = Design("digits", "place", network="flat", seed=100)
-TEXTURED: Final = {"resnet10t": 3, "mobilenetv2_050": 3, "vit_tiny_r_s16_p8_224": 4}
+TEXTURED: Final = {"resnet10t": 3, "mobilenetv2_050": 8, "vit_tiny_r_s16_p8_224": 4}
 """Epochs of training on digits on textured canvases."""
 TEXTURED_IMAGES: Final = 3840
 FEW: Final = 24
@@ -198,7 +198,7 @@ def columns(subject: Subject, maps: Mapping[str, Tensor], metrics: Sequence[Expl
     grids = in_grids(subject, maps["gag"], metrics)
     result = {}
     for metric in metrics:
-        rows = {name: _upward(metric, values) for name, values in scores.items()}
+        rows = {name: upward(metric, values) for name, values in scores.items()}
         passes = forwards(subject, maps["gag"], metric)
         result[metric.name] = {**comparisons(rows), "z_grid": grids[metric.name], "forwards": passes}
     return result
@@ -220,10 +220,10 @@ def comparisons(rows: Mapping[str, Tensor]) -> Row:
     return {
         "z_random": _z(real - rows["random"]),
         "z_edges": _z(real - rows["edges"]),
-        "order": _correlation([-share for share in NOISE], ranking(rows, [f"noise {share}" for share in NOISE])),
+        "order": correlation([-share for share in NOISE], ranking(rows, [f"noise {share}" for share in NOISE])),
         "z_redrawn": _z(real - redrawn),
-        "halves": _correlation(*halves),
-        "seeds": _correlation(ranking(rows, ranked), ranking(others, ranked)),
+        "halves": correlation(*halves),
+        "seeds": correlation(ranking(rows, ranked), ranking(others, ranked)),
     }
 
 
@@ -256,7 +256,7 @@ def in_grids(subject: Subject, maps: Tensor, metrics: Sequence[ExplanationMetric
     both = {"there": there[:FEW], "elsewhere": there.flip(1, 2)[:FEW]}
     scores = score(ReadsCell(subject.network), grids, both, subject.targets[:FEW], metrics)
     return {
-        metric.name: _z(_upward(metric, scores["there"]) - _upward(metric, scores["elsewhere"])) for metric in metrics
+        metric.name: _z(upward(metric, scores["there"]) - upward(metric, scores["elsewhere"])) for metric in metrics
     }
 
 
@@ -275,7 +275,7 @@ def with_confidence(metrics: Sequence[ExplanationMetric]) -> dict[str, float]:
     for design in CLEAN:
         scores, confidence = zip(*_epochs(train_or_read(design, store_folder()), metrics), strict=True)
         for name, each in values.items():
-            each.append(abs(_correlation([epoch[name] for epoch in scores], confidence)))
+            each.append(abs(correlation([epoch[name] for epoch in scores], confidence)))
     return {name: sum(each) / len(each) for name, each in values.items()}
 
 
@@ -288,7 +288,7 @@ def with_truth(metrics: Sequence[ExplanationMetric], count: int = 64) -> dict[st
     place = (images != before).any(dim=1).float()
     edges = explain(network, images, labels, {"edges": EdgeMap()})
     rows = score(network, images, {"place": place, **edges}, labels, metrics)
-    return {metric.name: _z(_upward(metric, rows["place"]) - _upward(metric, rows["edges"])) for metric in metrics}
+    return {metric.name: _z(upward(metric, rows["place"]) - upward(metric, rows["edges"])) for metric in metrics}
 
 
 def with_other_seeds(metrics: Sequence[ExplanationMetric], count: int = 64) -> dict[str, float]:
@@ -299,15 +299,15 @@ def with_other_seeds(metrics: Sequence[ExplanationMetric], count: int = 64) -> d
         maps = explain(network, images, targets, methods(0) | controls(0))
         scores = score(network, images, maps, targets, metrics)
         for metric in metrics:
-            rankings[metric.name].append(ranking({name: _upward(metric, scores[name]) for name in maps}, [*maps]))
-    pairs = {name: [_correlation(*pair) for pair in combinations(rows, 2)] for name, rows in rankings.items()}
+            rankings[metric.name].append(ranking({name: upward(metric, scores[name]) for name in maps}, [*maps]))
+    pairs = {name: [correlation(*pair) for pair in combinations(rows, 2)] for name, rows in rankings.items()}
     return {name: sum(each) / len(each) for name, each in pairs.items()}
 
 
 def main(options: argparse.Namespace) -> None:
     """Fill the table, one network after the other."""
     torch.set_num_threads(1)
-    table = _read(options.output)
+    table = read_table(options.output)
     subjects = {"quick": (6, of_store(QUICK))} if options.quick else SUBJECTS
     for name, (count, make) in subjects.items():
         if options.only in name:
@@ -319,7 +319,7 @@ def main(options: argparse.Namespace) -> None:
             name: dict(zip(("confidence", "z_truth", "retrained"), (part[name] for part in parts), strict=True))
             for name in parts[0]
         }
-        _add(table, TRAININGS, rows, options.output)
+        add_rows(table, TRAININGS, rows, options.output)
     plot(list(table.values()), options.output.with_suffix(".png"))
 
 
@@ -339,20 +339,20 @@ def evaluate_subject(
             rows = columns(subject, maps, group)
             seconds = round((time.process_time() - started) / len(group), 1)
             about = {"images": len(subject.images), "seed": options.seed, "seconds": seconds}
-            _add(table, name, {metric: {**about, **row} for metric, row in rows.items()}, options.output)
+            add_rows(table, name, {metric: {**about, **row} for metric, row in rows.items()}, options.output)
 
 
-def _add(table: Table, network: str, rows: Mapping[str, Row], path: Path) -> None:
+def add_rows(table: Table, network: str, rows: Mapping[str, Row], path: Path) -> None:
     """Write the rows of a network."""
     versions = {"torch": torch.__version__, "lightning_saliency": lightning_saliency.__version__}
     for name, row in rows.items():
         values = {key: round(value, 4) for key, value in row.items()}
         table[network, name] = {"network": network, "metric": name, **values, **versions}
         print(f"{network}, {name}: {values}", flush=True)
-    _write(path, table)
+    write_table(path, table)
 
 
-def _upward(metric: ExplanationMetric, scores: Mapping[str, Tensor]) -> Tensor:
+def upward(metric: ExplanationMetric, scores: Mapping[str, Tensor]) -> Tensor:
     """Return a metric's scores, of which higher ones are better."""
     values = scores[metric.name].double()
     return values if metric.higher_is_better else -values
@@ -396,21 +396,23 @@ def _z(gaps: Tensor) -> float:
     return float(gaps.mean() / spread.clamp(min=1e-12))
 
 
-def _correlation(first: Sequence[float], second: Sequence[float]) -> float:
+def correlation(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the rank correlation; 0 where a constant has no order."""
     if len({*first}) < 2 or len({*second}) < 2:
         return 0.0
     return float(spearmanr(first, second).statistic)
 
 
-def _read(path: Path) -> Table:
+def read_table(path: Path) -> Table:
+    """Read the rows by network and metric."""
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
         return {(row["network"], row["metric"]): row for row in csv.DictReader(file)}
 
 
-def _write(path: Path, rows: Table) -> None:
+def write_table(path: Path, rows: Table) -> None:
+    """Write all rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     names = dict.fromkeys(name for row in rows.values() for name in row)
     with path.open("w", newline="", encoding="utf-8") as file:

@@ -1,12 +1,14 @@
-"""Tables of the study of metrics for the documents, from the rows that `metrics.py` wrote."""
+"""Tables of the study of metrics for the documents, from the rows that `metrics.py` and `confidence.py` wrote."""
 
 import argparse
 import csv
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 TABLE: Final = Path(__file__).with_name("metrics.csv")
+CONFIDENCE: Final = Path(__file__).with_name("confidence.csv")
 NETWORKS: Final = (
     "ResNet-20, CIFAR-10",
     "ResNet, textures",
@@ -25,6 +27,13 @@ CONTRASTS: Final = {
     "z_grid": "cell of a grid",
 }
 STABILITY: Final = {"order": "order", "halves": "halves", "seeds": "other noise"}
+WAYS: Final = {
+    "score": "score",
+    "random_map": "score of a random map",
+    "over_random": "margin over random",
+    "over_edges": "margin over edges",
+    "by_last": "by the last network",
+}
 Rows = Sequence[Mapping[str, str]]
 
 
@@ -64,6 +73,26 @@ def table_of_stability(rows: Rows) -> str:
         cells.append(f"{float(trainings['z_truth']):.1f}")
         lines.append(f"| `{metric}` | {wins(rows, metric)} of {len(group)} | {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def table_of_confidence(rows: Rows) -> str:
+    """List the mean correlations of scores with confidence over the epochs, with standard errors over trainings.
+
+    In the last column signs do not cancel.
+    """
+    lines = [f"| metric | {' | '.join(WAYS.values())} | score, absolute |", f"|{' --- |' * (len(WAYS) + 2)}"]
+    for metric in _metrics(rows):
+        columns = {way: [float(row[way]) for row in rows if row["metric"] == metric] for way in WAYS}
+        sizes = [abs(value) for value in columns["score"]]
+        cells = [_mean_and_error(values) for values in (*columns.values(), sizes)]
+        lines.append(f"| `{metric}` | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def trainings(rows: Rows) -> str:
+    """Say what the correlations are over."""
+    epochs = {row["network"]: int(row["epochs"]) for row in rows}.values()
+    return f"{len(epochs)} trainings of {min(epochs)} to {max(epochs)} epochs"
 
 
 def subjects(rows: Rows, networks: Sequence[str] = NETWORKS) -> str:
@@ -131,6 +160,10 @@ def _cell(rows: Rows, column: str) -> str:
     return ", ".join(f"{float(row[column]):.1f}" if row.get(column) else "-" for row in rows)
 
 
+def _mean_and_error(values: Sequence[float]) -> str:
+    return f"{statistics.mean(values):.2f} ({statistics.stdev(values) / len(values) ** 0.5:.2f})"
+
+
 def _metrics(rows: Rows) -> list[str]:
     return list(dict.fromkeys(row["metric"] for row in rows))
 
@@ -146,7 +179,10 @@ def _of_trainings(rows: Rows, metric: str) -> Mapping[str, str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--table", type=Path, default=TABLE)
-    rows = read(parser.parse_args().table)
+    parser.add_argument("--confidence", type=Path, default=CONFIDENCE)
+    options = parser.parse_args()
+    rows, confidence = read(options.table), read(options.confidence)
     for networks in (list(NETWORKS), others(rows)):
         print(f"{subjects(rows, networks)}\n\n{table_of_contrasts(rows, networks)}\n")
     print(f"{table_of_stability(rows)}\n\n{verdict(rows)}")
+    print(f"\n{trainings(confidence)}\n\n{table_of_confidence(confidence)}")

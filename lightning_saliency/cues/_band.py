@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 
 import torch
 
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Images, Maps, per_image
 from lightning_saliency.cues._cue import Cue, Evidence, Family
 from lightning_saliency.cues._regions import box_mask, most_relevant
@@ -35,7 +36,7 @@ class Band(Cue):
     def transplant(self, hosts: Images, donors: Images, donor_maps: Maps) -> Images:
         """Put the band over the hosts."""
         space = list(donor_maps.shape[1:])
-        best, changed = torch.full((len(hosts),), -torch.inf, dtype=torch.float64, device=hosts.device), hosts
+        best, changed = exact(torch.full((len(hosts),), -torch.inf, device=hosts.device)), hosts
         for dimension, side in enumerate(space):
             sizes = [*space[:dimension], max(1, round(side * THICKNESS)), *space[dimension + 1 :]]
             band = most_relevant(donor_maps, sizes)

@@ -56,8 +56,10 @@ class Sharpness(Cue):
         """Scale the hosts' frequencies ring by ring."""
         dimensions = spatial(hosts)
         ours, theirs = torch.fft.fftn(hosts, dim=dimensions), torch.fft.fftn(donors, dim=dimensions)
-        rings = _rings(hosts.shape[2:], hosts.device)
-        power, target = _power(ours, rings), _power(theirs, rings)
+        rings = _rings(hosts.shape[2:])
+        count = int(rings.max()) + 1
+        rings = rings.to(hosts.device)
+        power, target = _power(ours, rings, count), _power(theirs, rings, count)
         # A ring without power in the host has no phases to carry it.
         empty = power <= TINY * power.amax(dim=1, keepdim=True)
         factors = torch.where(empty, 1.0, (target / torch.where(empty, 1.0, power)).sqrt())
@@ -70,17 +72,20 @@ class Sharpness(Cue):
 TINY = 1e-10
 
 
-def _rings(space: tuple[int, ...], device: torch.device) -> Tensor:
-    """Number the rings (*S,): the frequency in units of the lowest one along the longest side."""
-    squares = torch.zeros(space, dtype=torch.float64, device=device)
+def _rings(space: tuple[int, ...]) -> Tensor:
+    """Number the rings (*S,): the frequency in units of the lowest one along the longest side.
+
+    They are made on the CPU, where counting them waits for no device.
+    """
+    squares = torch.zeros(space, dtype=torch.float64, device="cpu")
     for dimension, side in enumerate(space):
         shape = [1] * len(space)
         shape[dimension] = side
-        squares = squares + torch.fft.fftfreq(side, dtype=torch.float64, device=device).square().reshape(shape)
+        squares = squares + torch.fft.fftfreq(side, dtype=torch.float64, device="cpu").square().reshape(shape)
     return (squares.sqrt() * max(space)).ceil().long().flatten()
 
 
-def _power(transform: Tensor, rings: Tensor) -> Tensor:
+def _power(transform: Tensor, rings: Tensor, count: int) -> Tensor:
     """Sum the power over each ring and all channels, (B, rings)."""
     power = torch.view_as_real(transform).square().sum(dim=(1, -1)).flatten(1)
-    return power.new_zeros((len(power), int(rings.max()) + 1)).index_add_(1, rings, power)
+    return power.new_zeros((len(power), count)).index_add_(1, rings, power)

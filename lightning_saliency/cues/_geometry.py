@@ -10,6 +10,7 @@ from torch.nn.functional import grid_sample
 from lightning_saliency._types import Images, per_image
 from lightning_saliency.cues._cue import Cue, Evidence, Family
 from lightning_saliency.cues._regions import box_mask, frame_mask
+from lightning_saliency.passes.quantiles import median
 
 LARGEST_ZOOM: Final = 4.0
 FIGURE_SHARE: Final = 0.3
@@ -120,7 +121,7 @@ def _extent(images: Images) -> _Extent:
 def _border(images: Images) -> Tensor:
     """Return the median of each channel along the border, (B, C)."""
     is_border = frame_mask(images.shape[2:], 1 / 16, images.device)[0, 0]
-    return images[:, :, is_border].median(dim=2).values
+    return median(images[:, :, is_border])
 
 
 def _resampled(images: Images, middles: Tensor, steps: Tensor, factors: Tensor) -> Images:

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor
 
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps
 from lightning_saliency.passes.ranking import descending_order
 
@@ -57,7 +58,7 @@ def window_of(maps: Maps) -> Boxes:
 
 def most_relevant(maps: Maps, sizes: Sequence[int]) -> Boxes:
     """Find the boxes of some size with the largest sum of relevance: their lowest corners (B, D) and sums (B,)."""
-    sums = maps.double()
+    sums = exact(maps)
     for dimension, size in enumerate(sizes, start=1):
         running = torch.cat([torch.zeros_like(sums.narrow(dimension, 0, 1)), sums.cumsum(dimension)], dim=dimension)
         count = sums.shape[dimension] - size + 1

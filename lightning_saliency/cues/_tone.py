@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lightning_saliency._types import Images, per_image
 from lightning_saliency.cues._cue import Cue, Evidence, Family
+from lightning_saliency.passes.quantiles import median
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Colour(Cue):
 
     def transplant(self, hosts: Images, donors: Images, donor_maps: None) -> Images:
         """Add the difference of the channels' medians, less that of the levels."""
-        channels = donors.flatten(2).median(dim=2).values - hosts.flatten(2).median(dim=2).values
+        channels = median(donors.flatten(2)) - median(hosts.flatten(2))
         levels = _levels(donors) - _levels(hosts)
         return hosts + per_image(channels - levels[:, None], hosts)
 
@@ -81,4 +82,4 @@ TINY = 1e-12
 
 
 def _levels(images: Images) -> Tensor:
-    return images.flatten(1).median(dim=1).values
+    return median(images.flatten(1))

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lightning_saliency._types import Maps
 from lightning_saliency.passes.blur import gaussian_blur
+from lightning_saliency.passes.quantiles import median
 
 SPREAD: Final = 1.0
 """Standard deviation in positions of the blur that joins what is relevant beside a mark with the mark."""
@@ -31,6 +32,6 @@ def relevant_places(maps: Maps, labels: Tensor) -> Tensor:
     shares = maps / totals.reshape(-1, *[1] * (maps.ndim - 1))
     means = torch.stack([shares[labels == label].mean(dim=0) for label in labels.unique()])
     smooth = gaussian_blur(means[:, None], SPREAD)[:, 0]
-    usual = smooth.median(dim=0).values if len(smooth) > 2 else smooth.amin(dim=0)
+    usual = median(smooth.movedim(0, -1)) if len(smooth) > 2 else smooth.amin(dim=0)
     relevance = (smooth - usual).amax(dim=0)
     return (relevance >= SHARE * relevance.max()) & (relevance > 0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps
 from lightning_saliency.methods._layer_method import LayerMethod, Quantity
 from lightning_saliency.passes.layers import LayerName
@@ -63,7 +64,7 @@ def _first_component(activation: Tensor) -> Tensor:
     """Project (K, *grid) on the direction that explains most, in double precision, since gaps may be small."""
     # The decomposition refuses numbers that are not finite. The map of such an image is invalid, others are not.
     is_finite = activation.isfinite().all()
-    by_position = torch.where(is_finite, activation, 0.0).double().flatten(1).T
+    by_position = exact(torch.where(is_finite, activation, 0.0)).flatten(1).T
     left, scale, _ = torch.linalg.svd(by_position, full_matrices=False)
     component = left[:, 0] * scale[0]
     total = component.sum()

@@ -10,7 +10,7 @@ from lightning_saliency._saliency_method import DEFAULT_BATCH_SIZE, SaliencyMeth
 from lightning_saliency._types import Images, Maps, Model, per_image
 from lightning_saliency.methods._layer_method import Pooled, check_pooled
 from lightning_saliency.methods._upsampling import upsample
-from lightning_saliency.passes import normalize
+from lightning_saliency.passes._normalize import is_blank
 from lightning_saliency.passes.biases import FullGradients, full_gradients
 from lightning_saliency.passes.statistics import part_of
 from lightning_saliency.targets import Target, TargetLike
@@ -83,12 +83,25 @@ class FullGrad(SaliencyMethod):
 
     def _map(self, images: Images, gradients: FullGradients) -> Maps:
         terms = [gradients.of_input, *(term for term in gradients.of_biases if term.ndim == images.ndim)]
-        return torch.stack([upsample(self._psi(term).sum(dim=1), images) for term in terms]).sum(dim=0)
+        return torch.stack([upsample(self._summed(term), images) for term in terms]).sum(dim=0)
 
-    def _psi(self, term: Tensor) -> Tensor:
+    def _summed(self, term: Tensor) -> Maps:
         if self.psi == "signed":
-            return term
-        return normalize(part_of(term, self.psi))
+            return term.sum(dim=1)
+        return _sum_of_scaled(part_of(term, self.psi))
+
+
+def _sum_of_scaled(parts: Tensor) -> Maps:
+    """Scale contributions (B, C, *S) to [0, 1] in each image and sum the channels.
+
+    The sum is scaled in place of the channels, which are many times larger; it is as of `normalize(parts).sum(dim=1)`.
+    """
+    parts = parts if parts.dtype == torch.float64 else parts.float()
+    lowest, highest = parts.flatten(1).aminmax(dim=1)
+    blank = is_blank(torch.stack([lowest, highest], dim=1))
+    summed = parts.sum(dim=1)
+    scaled = (summed - per_image(parts.shape[1] * lowest, summed)) / per_image(highest - lowest, summed)
+    return torch.where(per_image(blank, summed), 0.0, scaled)
 
 
 def _complete(images: Images, gradients: FullGradients) -> Maps:

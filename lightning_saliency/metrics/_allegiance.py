@@ -27,7 +27,7 @@ class Allegiance(CanvasMetric, CurveMetric):
     random maps score 0.14 on black, and gradients and class activation maps 0.17 to 0.25. Read the
     score against a control map's.
 
-    In `docs/metrics.md` real maps win over random ones and over edges on 0 of 4 networks, and the score follows
+    In `docs/metrics.md` real maps win over random ones and over edges on 0 of 5 networks, and the score follows
     confidence by 0.64.
 
     Cost: at most 13 forwards per image. A GPU is waited for five times a chunk, once of these to see whether any map

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import check_integer
+from lightning_saliency._exact import exact
 from lightning_saliency.metrics._method_members import attribution_of
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.passes.trials import Measured, Shared, Trial
@@ -93,7 +94,7 @@ class _Shares(Shared):
         attribution = attribution_of(trial, max_batch_size=trial.predict.max_batch_size)
         if attribution is None or attribution.shape != trial.images.shape:
             return None
-        sums = attribution.double().abs().flatten(2).sum(dim=2)
+        sums = exact(attribution).abs().flatten(2).sum(dim=2)
         total = sums.sum(dim=1, keepdim=True)
         # Without any relevance all channels are alike.
         return torch.where(total > 0, sums / torch.where(total > 0, total, 1.0), 1 / sums.shape[1])

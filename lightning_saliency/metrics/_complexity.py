@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from lightning_saliency._checks import check_number
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.passes.trials import Measured, Trial
@@ -118,7 +119,7 @@ class EffectiveComplexity(ExplanationMetric):
 
 
 def _shares(maps: Maps) -> Tensor:
-    """Return each pixel's share of the magnitude (B, N) in float64; equal shares for a map of zeros."""
-    magnitudes = maps.flatten(1).abs().double()
+    """Return each pixel's share of the magnitude (B, N) in double precision; equal shares for a map of zeros."""
+    magnitudes = exact(maps.flatten(1).abs())
     total = magnitudes.sum(dim=1, keepdim=True)
     return torch.where(total > 0, magnitudes / torch.where(total > 0, total, 1.0), 1 / magnitudes.shape[1])

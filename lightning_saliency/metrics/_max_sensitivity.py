@@ -5,6 +5,7 @@ from dataclasses import field
 import torch
 
 from lightning_saliency._checks import check_integer, check_level
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps, Scores
 from lightning_saliency.metrics._metric import ExplanationMetric
 from lightning_saliency.passes.changes import Shaken
@@ -81,12 +82,12 @@ class _Sensitivities(Shared):
         for change in self.changes:
             again = trial.explained(change.make(trial), trial.target)
             for name, maps in trial.all_maps.items():
-                furthest[name] = torch.maximum(furthest[name], _norms(again[name].double() - maps))
+                furthest[name] = torch.maximum(furthest[name], _norms(exact(again[name]) - maps))
         return {name: _relative(furthest[name], _norms(maps)).to(maps) for name, maps in trial.all_maps.items()}
 
 
 def _norms(maps: Maps) -> Scores:
-    norms: Scores = torch.linalg.vector_norm(maps.flatten(1).double(), dim=1)
+    norms: Scores = torch.linalg.vector_norm(exact(maps.flatten(1)), dim=1)
     return norms
 
 

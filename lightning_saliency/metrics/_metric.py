@@ -7,8 +7,9 @@ from dataclasses import field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from lightning_saliency._exact import exact
 from lightning_saliency._saliency_method import as_method
 from lightning_saliency._statistics import Sums
 from lightning_saliency._types import Images, Maps, Masks, Model, Scores, Targets
@@ -205,7 +206,7 @@ class ExplanationMetric(Specified, ABC):
             self._increase(each, amount)
         self._increase("excluded", (~valid).sum())
         if curves is not None:
-            self._increase("curve", curves.to(self.device, torch.float64)[valid].sum(dim=0))
+            self._increase("curve", exact(curves.to(self.device))[valid].sum(dim=0))
 
     def merge_state(self, incoming_state: Any) -> None:
         """Add the scores of another metric with the same hyper-parameters, or its state."""
@@ -279,6 +280,17 @@ class ExplanationMetric(Specified, ABC):
         finally:
             if borrowed and self._is_synced:
                 self.unsync()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], *args: Any, **kwargs: Any) -> nn.Module:
+        """Move the states, in single precision to a device that has no other."""
+
+        def move(state: Tensor) -> Tensor:
+            try:
+                return fn(state)
+            except TypeError:
+                return fn(state.float())
+
+        return super()._apply(move, *args, **kwargs)
 
     def _state(self, name: str) -> str:
         """Name a state after the spec: `MetricCollection` merges metrics whose states have equal names and values."""

@@ -1,4 +1,4 @@
-"""The common part of metrics that can be freed from how sure the model is of the intact image."""
+"""The common part of metrics that can be divided by how sure the model is of the intact image."""
 
 from dataclasses import field
 from typing import Final, Literal, TypeAlias
@@ -20,8 +20,8 @@ class NormalizedMetric(ProbabilityMetric):
     """A metric that can divide the target's probabilities by that of the intact image, up to 1.
 
     Args:
-        normalize: `"intact"` divides, so that a score says which share of the prediction a map accounts for, whatever
-            the model's confidence; `None` does not.
+        normalize: `"intact"` divides, so that a score says which share of the prediction a map accounts for; `None`
+            does not.
         name: Key in results and logs; the usual one ends with `_intact` if it divides.
         kwargs: Passed on to the metric.
 

@@ -1,8 +1,8 @@
 """Parameter randomisation: does the map change when the model forgets what it has learned?"""
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import field
 from typing import Any, Final, cast
 
@@ -116,27 +116,32 @@ class _Similarities(Shared):
         intact = {name: maps[: self.count] for name, maps in trial.all_maps.items()}
         rows = {name: [compare(maps, maps)] for name, maps in intact.items()}
         target = trial.target.take(torch.arange(self.count, device="cpu"))
-        for share in self.shares[1:]:
-            with randomized(cast("nn.Module", trial.model), share, self.seed):
+        with closing(randomized(cast("nn.Module", trial.model), self.shares[1:], self.seed)) as stages:
+            for _ in stages:
                 again = trial.explained(trial.images[: self.count], target)
-            for name, maps in intact.items():
-                similarity = compare(maps, again[name].to(maps))
-                rows[name].append(torch.where(is_blank(again[name]), 1.0, similarity))
+                for name, maps in intact.items():
+                    similarity = compare(maps, again[name].to(maps))
+                    rows[name].append(torch.where(is_blank(again[name]), 1.0, similarity))
         return {name: torch.stack(row, dim=1) for name, row in rows.items()}
 
 
-@contextmanager
-def randomized(model: nn.Module, share: float, seed: int) -> Iterator[None]:
-    """Draw the parameters of a share of the layers anew, beginning with the last, and restore them."""
+def randomized(model: nn.Module, shares: Sequence[float], seed: int) -> Generator[None, None, None]:
+    """Draw the parameters of larger and larger shares of the layers anew, beginning with the last.
+
+    They are restored when the generator is closed.
+    """
     layers = _layers_of(model)
     places = {id(parameter): place for place, parameter in enumerate(model.parameters())}
     with ExitStack() as stack:
-        for layer in layers[len(layers) - math.ceil(share * len(layers)) :]:
-            for parameter in layer.parameters(recurse=False):
-                stack.enter_context(_redrawn(parameter, seed, places[id(parameter)]))
-            if parametrize.is_parametrized(layer):
-                stack.enter_context(_redrawn_results(layer, seed, places))
-        yield
+        start = len(layers)
+        for share in shares:
+            end, start = start, len(layers) - math.ceil(share * len(layers))
+            for layer in layers[start:end]:
+                for parameter in layer.parameters(recurse=False):
+                    stack.enter_context(_redrawn(parameter, seed, places[id(parameter)]))
+                if parametrize.is_parametrized(layer):
+                    stack.enter_context(_redrawn_results(layer, seed, places))
+            yield
 
 
 def _layers_of(model: nn.Module) -> list[nn.Module]:

@@ -25,9 +25,10 @@ class RCAP(NormalizedMetric, CanvasMetric, CurveMetric):
     map), every salient pixel is shown, as in the official code.
 
     Scaling and shifting a map change nothing. A more confident model scores higher with the same maps: read the
-    score against a control map's, or divide by the prediction of the intact image (`normalize="intact"`).
+    score against a random map's. Dividing by the prediction of the intact image (`normalize="intact"`) goes too far
+    over the epochs of a training: the score of a random map falls.
 
-    In `docs/metrics.md` real maps win over random ones and over edges on 1 of 4 networks, and the score follows
+    In `docs/metrics.md` real maps win over random ones and over edges on 1 of 5 networks, and the score follows
     confidence by 0.43.
 
     Cost: one forward per stage and image, and one of the intact image where it divides. A GPU is waited for five times

@@ -2,6 +2,7 @@
 
 import torch
 
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps, Masks, Scores, per_image
 from lightning_saliency.metrics._masks import MaskMetric, sum_of
 from lightning_saliency.passes.ranking import descending_order, ranks_of
@@ -68,7 +69,7 @@ class RelevanceMass(MaskMetric):
 
     def compare(self, maps: Maps, masks: Masks) -> Scores:
         """Return the share of the mass on the object."""
-        positive = maps.clamp(min=0).double()
+        positive = exact(maps.clamp(min=0))
         total = sum_of(positive)
         return sum_of(positive * masks) / torch.where(total > 0, total, 1.0)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from lightning_saliency._checks import check_fraction, check_maps, check_tensor
+from lightning_saliency._exact import exact
 from lightning_saliency._types import Maps, Scores, per_image
 from lightning_saliency.passes import normalize
 from lightning_saliency.passes._normalize import flattened
@@ -160,11 +161,16 @@ def _check_pair(first: Maps, second: Maps) -> None:
 
 def _mean_ranks(maps: Maps) -> Tensor:
     """Return ranks about their mean (B, N), equal values sharing one."""
-    flat = maps.flatten(1).contiguous()
-    ascending = flat.sort(dim=1).values
-    below = torch.searchsorted(ascending, flat)
-    not_above = torch.searchsorted(ascending, flat, right=True)
-    return (below + not_above).double() / 2 - flat.shape[1] / 2
+    ascending, order = maps.flatten(1).sort(dim=1)
+    count = order.shape[1]
+    rises = ascending[:, 1:] != ascending[:, :-1]
+    edge = rises.new_ones(len(rises), 1)
+    places = torch.arange(count, device=maps.device).expand_as(order)
+    # Equal values share the places from the first of them up to the next larger value's.
+    first = torch.where(torch.cat([edge, rises], dim=1), places, 0).cummax(dim=1).values
+    beyond = torch.where(torch.cat([rises, edge], dim=1), places + 1, count).flip(1).cummin(dim=1).values.flip(1)
+    ranks = exact(first + beyond) / 2 - count / 2
+    return torch.empty_like(ranks).scatter_(1, order, ranks)
 
 
 def _centers(maps: Maps) -> Tensor:

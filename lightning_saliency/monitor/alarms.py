@@ -57,11 +57,12 @@ def decide(evaluation: Evaluation, settings: Settings, previous: Alarm | None) -
         evaluation: The results of all processes.
         settings: The monitor's settings.
         previous: The decision of the evaluation before; `None` where there is none, as in `validate` and `test`. Then
-            two halves of the donors confirm.
+            two halves of the donors confirm, and so they do where the evaluation before is several epochs old.
     """
     names = {cue.name for cue in settings.cues}
     chosen = {name: following for name, following in evaluation.followings.items() if name in names}
-    decision = alarm(chosen, previous=previous, allow=settings.allow, halves=previous is None)
+    halves = previous is None or settings.every_n_epochs > 1
+    decision = alarm(chosen, previous=previous, allow=settings.allow, halves=halves)
     if not decision.state:
         return decision
     others = {name: following for name, following in evaluation.followings.items() if name not in settings.allow}

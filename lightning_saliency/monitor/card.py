@@ -67,7 +67,7 @@ def _cue_lines(settings: Settings, values: Mapping[str, Scalar]) -> list[str]:
     sentence = (
         "A cue of one image is put into images of other classes. The value is the share of them that go over to the "
         "class of the donor, less the share with donors of other classes; beside it is that of the worst class. "
-        "`alarm` is 1 where a cue is over its bound, and 2 where the next evaluation confirms it."
+        "`alarm` is 1 where a cue is over its bound, and 2 where it is confirmed."
     )
     return ["## What the network follows", sentence, "\n".join(_cue_line(name, settings, values) for name in names)]
 

@@ -360,7 +360,7 @@ def _with_scores(
     }
     return replace(
         evaluation,
-        scores={key: column.to("cpu", torch.float64) for key, column in scores.items()},
+        scores={key: column.cpu().double() for key, column in scores.items()},
         curves={key: column.to("cpu", torch.float32) for key, column in curves.items()},
     )
 

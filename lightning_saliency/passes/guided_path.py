@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lightning_saliency._types import Images, Model
 from lightning_saliency.passes.chunks import chunk_size
+from lightning_saliency.passes.quantiles import in_order
 from lightning_saliency.passes.references import Baseline
 from lightning_saliency.passes.statistics import Observation, Statistic
 from lightning_saliency.passes.stream import observe
@@ -74,8 +75,8 @@ class GuidedPath:
     def _flattest(self, free: Tensor, slopes: Tensor) -> Tensor:
         """Choose the free features with the smallest slopes; the others rank last, and count in the fraction."""
         ranked = torch.where(free, slopes, torch.inf)
-        rank = 1 + math.floor(self.fraction * (ranked.shape[1] - 1))
-        return free & (ranked <= ranked.kthvalue(rank, dim=1, keepdim=True).values)
+        (bound,) = in_order(ranked, (math.floor(self.fraction * (ranked.shape[1] - 1)),))
+        return free & (ranked <= bound[:, None])
 
 
 def read_path(

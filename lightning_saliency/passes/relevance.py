@@ -24,6 +24,7 @@ from lightning_saliency.passes.relevance_rules import (
     Term,
     distribute,
     retained,
+    total_of,
 )
 
 Operate: TypeAlias = Callable[[Operation, tuple[Any, ...], dict[str, Any]], Tensor]
@@ -225,7 +226,7 @@ class WatchingLayers(Watching):
         def propagate(relevance: Tensor) -> tuple[Tensor, ...]:
             groups = list(distribute(portions, contributions, relevance))
             shares = zip(*groups, strict=True) if len(inputs) > 1 else [[share for group in groups for share in group]]
-            result = tuple(torch.stack(list(each)).sum(dim=0) for each in shares)
+            result = tuple(total_of(each) for each in shares)
             if biases is None:
                 return result
             rest = retained(portions, contributions, relevance)

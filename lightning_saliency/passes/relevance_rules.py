@@ -1,7 +1,8 @@
 """Rules of relevance as data: how a layer distributes relevance among its inputs."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -97,9 +98,16 @@ class Contributions:
     total: Tensor
 
 
+class _Operand(NamedTuple):
+    """A term's part, which gradients flow back to, and its contribution."""
+
+    part: Tensor
+    contribution: Tensor
+
+
 class _Group(NamedTuple):
     factor: float
-    terms: list[Term]
+    operands: list[_Operand]
 
 
 class _Flow(NamedTuple):
@@ -115,8 +123,8 @@ def distribute(
 ) -> Iterator[list[Tensor]]:
     """Yield groups of shares of the relevance; the shares of a group belong to the layer's terms in their order."""
     for groups, per_unit, scale in _flows(portions, contributions, relevance):
-        for factor, terms in groups:
-            yield [share if factor == 1 else factor * share for share in _shares(terms, per_unit, scale)]
+        for factor, operands in groups:
+            yield [share if factor == 1 else factor * share for share in _shares(operands, per_unit, scale)]
 
 
 def retained(portions: tuple[Portion, ...], contributions: Contributions, relevance: Tensor) -> Tensor:
@@ -139,9 +147,16 @@ def _flows(portions: tuple[Portion, ...], contributions: Contributions, relevanc
 
 def _groups(portion: Portion, contributions: Contributions) -> list[_Group]:
     if portion.positive == portion.negative:
-        return [_Group(portion.positive, contributions.every())]
+        return [_Group(portion.positive, _contributing(contributions.every()))]
     signed = ((portion.positive, contributions.positive), (portion.negative, contributions.negative))
-    return [_Group(factor, terms()) for factor, terms in signed if factor]
+    return [_Group(factor, _contributing(terms())) for factor, terms in signed if factor]
+
+
+def _contributing(terms: list[Term]) -> list[_Operand]:
+    """Compute the contributions, once for their sum and for what flows back."""
+    with torch.enable_grad():
+        parts = [part.detach().requires_grad_() for part, _ in terms]
+        return [_Operand(part, function(part)) for part, (_, function) in zip(parts, terms, strict=True)]
 
 
 def _total(portion: Portion, groups: list[_Group], contributions: Contributions) -> Tensor:
@@ -149,7 +164,7 @@ def _total(portion: Portion, groups: list[_Group], contributions: Contributions)
     if portion.biases and portion.positive == portion.negative == 1:
         return contributions.total
     total = _weighted_sum(groups)
-    return total + contributions.total - _sum(contributions.every()) if portion.biases else total
+    return total + contributions.total - _sum(_contributing(contributions.every())) if portion.biases else total
 
 
 def _portion_of(relevance: Tensor, share: float, others_missing: list[Tensor]) -> Tensor:
@@ -164,28 +179,30 @@ def _scale_of(total: Tensor, groups: list[_Group]) -> Tensor:
 
     Relevance over a tiny total would exceed the largest number before it meets a tiny part.
     """
-    if any(len(part) != len(total) for _, terms in groups for part, _ in terms):
+    if any(len(part) != len(total) for _, operands in groups for part, _ in operands):
         return total.new_ones(1)  # rows of the input are no images
     largest = total.abs().reshape(len(total), -1).amax(dim=1)
     return torch.where((largest > 0) & (largest < TINY), 1 / TINY, 1.0).to(total)
 
 
-def _shares(terms: list[Term], per_unit: Tensor, scale: Tensor) -> Iterator[Tensor]:
+def _shares(operands: list[_Operand], per_unit: Tensor, scale: Tensor) -> Iterator[Tensor]:
     """Multiply each term's part by what flows back to it."""
-    for part, function in terms:
-        with torch.enable_grad():
-            inner = part.detach().requires_grad_()
-            (flowing,) = torch.autograd.grad(function(inner), inner, per_unit)
-        yield part * per_image(scale, part) * flowing
+    for part, contribution in operands:
+        (flowing,) = torch.autograd.grad(contribution, part, per_unit)
+        yield part.detach() * per_image(scale, part) * flowing
 
 
 def _weighted_sum(groups: list[_Group]) -> Tensor:
-    return torch.stack([factor * _sum(terms) for factor, terms in groups]).sum(dim=0)
+    return total_of([_sum(operands) if factor == 1 else factor * _sum(operands) for factor, operands in groups])
 
 
-def _sum(terms: list[Term]) -> Tensor:
-    with torch.no_grad():
-        return torch.stack([function(part) for part, function in terms]).sum(dim=0)
+def _sum(operands: list[_Operand]) -> Tensor:
+    return total_of([contribution.detach() for _, contribution in operands])
+
+
+def total_of(values: Iterable[Tensor]) -> Tensor:
+    """Add tensors of one shape up; a single one is returned itself."""
+    return reduce(torch.add, values)
 
 
 def _ratio(relevance: Tensor, total: Tensor, epsilon: float, scale: Tensor) -> Tensor:
@@ -193,4 +210,5 @@ def _ratio(relevance: Tensor, total: Tensor, epsilon: float, scale: Tensor) -> T
     if epsilon:
         size = epsilon * per_image(scale, total)
         return relevance / (scaled + torch.where(total < 0, -size, size))
-    return torch.where(scaled == 0, 0.0, relevance / torch.where(scaled == 0, 1.0, scaled))
+    is_zero = scaled == 0
+    return torch.where(is_zero, 0.0, relevance / torch.where(is_zero, 1.0, scaled))

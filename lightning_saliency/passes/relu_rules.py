@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from lightning_saliency._checks import UnsuitableModelError
 from lightning_saliency.passes.propagation import (
@@ -47,14 +48,19 @@ class Rectifier(NamedTuple):
     high: float = math.inf
     slope: float = 0.0
 
-    def derivative(self, activation: Tensor) -> Tensor:
-        """Return the slope where the output is this."""
-        inside = (activation > self.low) & (activation < self.high)
-        return torch.where(inside, 1.0, torch.where(activation < self.high, self.slope, 0.0)).to(activation)
+    def gradient(self, signal: Tensor, activation: Tensor) -> Tensor:
+        """Return the signal times the slope where the output is this."""
+        if not self.slope:
+            # One operation instead of five: these take most of the time that a rule costs.
+            inside: Tensor = torch.ops.aten.hardtanh_backward(signal, activation, self.low, self.high)
+            return inside
+        steep = (activation > self.low) & (activation < self.high)
+        slope = torch.where(steep, 1.0, torch.where(activation < self.high, self.slope, 0.0))
+        return signal * slope.to(activation)
 
-    def is_below_its_top(self, activation: Tensor) -> Tensor:
-        """Whether the output is not cut at the top."""
-        return activation < self.high
+    def below_its_top(self, signal: Tensor, activation: Tensor) -> Tensor:
+        """Return the signal where the output is not cut at the top."""
+        return signal if math.isinf(self.high) else torch.where(activation < self.high, signal, 0.0)
 
 
 RELU: Final = Rectifier()
@@ -80,14 +86,14 @@ class ReluRule:
     def passing(self, signal: Tensor, activation: Tensor, rectifier: Rectifier = RELU) -> Tensor:
         """Return the part of a signal that passes; signal and activation are (B, ...)."""
         if self.kind == "guided":
-            return signal.clamp(min=0) * rectifier.derivative(activation)
+            return rectifier.gradient(signal.clamp(min=0), activation)
         if self.kind == "deconvolution":
-            return torch.where(signal > 0, signal, rectifier.slope * signal)
-        size = signal.abs() if self.kind == "rectified_magnitude" else signal
-        passed = beyond(signal, activation * size, quantile(activation * size, self.percentile))
+            return functional.leaky_relu(signal, rectifier.slope)
+        importance = activation * (signal.abs() if self.kind == "rectified_magnitude" else signal)
+        passed = beyond(signal, importance, quantile(importance, self.percentile))
         if rectifier.slope:
-            return passed * rectifier.derivative(activation)
-        return torch.where(rectifier.is_below_its_top(activation), passed, 0.0)
+            return rectifier.gradient(passed, activation)
+        return rectifier.below_its_top(passed, activation)
 
 
 def beyond(signal: Tensor, importance: Tensor, threshold: Tensor | float) -> Tensor:

@@ -73,6 +73,14 @@ def test_a_shortcut_is_suspected_first_then_confirmed_and_told_once():
     assert set(monitor.alarm.suspects) == set(HOLD_THE_CORNER)
 
 
+def test_halves_confirm_where_the_evaluation_before_is_epochs_old():
+    values, monitor = Values(), watch(every_n_epochs=3)
+    _, _, said = quietly(cheat, [monitor, values], max_epochs=3)
+    assert values.of("saliency/alarm") == [None, None, 2]
+    assert len(said) == 1
+    assert "not confirmed yet" not in said[0]
+
+
 def test_an_honest_network_raises_no_alarm():
     assert alarms(honest)[:2] == ([0, 0, 0], [])
 

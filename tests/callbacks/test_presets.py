@@ -11,7 +11,7 @@ from lightning_saliency import SaliencyMonitor
 from lightning_saliency.monitor.config import Settings
 
 PRESETS = {
-    "fast": {"every_n_epochs": 3, "num_hosts": 2},
+    "fast": {"every_n_epochs": 4},
     "thorough": {"num_images": 128, "num_hosts": 8},
 }
 
@@ -69,12 +69,13 @@ def test_a_configuration_file_names_a_preset_by_its_path(name):
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--callback", type=pl.Callback)
     written = {"class_path": f"lightning_saliency.SaliencyMonitor.{name}", "init_args": {"methods": ["grad_cam"]}}
-    written["init_args"]["num_hosts"] = 3
+    count = next(iter(PRESETS[name]))
+    written["init_args"][count] = 5
     written["dict_kwargs"] = {"seed": 4}
     monitor = parser.instantiate_classes(parser.parse_object({"callback": written})).callback
     assert list(monitor.settings.methods) == ["grad_cam"]
     assert values_of(monitor.settings) | {"methods": None} == {
-        **values_of(getattr(SaliencyMonitor, name)(num_hosts=3, seed=4).settings),
+        **values_of(getattr(SaliencyMonitor, name)(seed=4, **{count: 5}).settings),
         "methods": None,
         "methods_are_default": False,
     }

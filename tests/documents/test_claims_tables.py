@@ -1,20 +1,11 @@
 """The tables of claims and methods are those of the rows in the repository, and verdicts follow from them."""
 
-import sys
-from pathlib import Path
-
 import pytest
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "studies"))
-    import claims_tables
-
-    yield claims_tables
-    del sys.modules["claims_tables"]
+def tables(script):
+    return script("studies/claims_tables")
 
 
 def test_the_pages_have_the_tables_of_the_rows(tables):

@@ -1,6 +1,5 @@
 """The page of the metrics has the tables of the rows in the repository, and a rule that can be checked."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -8,16 +7,11 @@ import pytest
 from lightning_saliency.metrics import RCAP, Allegiance, Infidelity
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "examples" / "studies"
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import metrics_tables
-
-    yield metrics_tables
-    del sys.modules["metrics_tables"]
+def tables(script):
+    return script("studies/metrics_tables")
 
 
 @pytest.mark.parametrize("metric", [RCAP, Allegiance, Infidelity])
@@ -43,6 +37,9 @@ def test_the_page_has_the_tables_of_the_rows(tables):
         assert tables.subjects(rows, networks) in page
     assert tables.table_of_stability(rows) in page
     assert tables.verdict(rows) in page
+    confidence = tables.read(tables.CONFIDENCE)
+    assert tables.table_of_confidence(confidence) in page
+    assert tables.trainings(confidence) in page
 
 
 @pytest.mark.parametrize(
@@ -75,3 +72,14 @@ def test_a_network_without_rows_leaves_open_what_could_still_pass(tables):
     lost = rows_of(tables, {3: {"z_edges": "0"}, 2: {"z_edges": "0"}})
     assert not tables.undecided_metrics(lost[1:])
     assert not tables.undecided_metrics(lost)
+
+
+def test_correlations_with_confidence_are_means_with_errors_over_trainings(tables):
+    def row(training, metric, value):
+        return {"network": training, "metric": metric, "epochs": "6", **dict.fromkeys(tables.WAYS, value)}
+
+    rows = [row("one", "srg", "-0.2"), row("two", "srg", "0.6"), row("one", "rcap", "1"), row("two", "rcap", "1")]
+    srg, rcap = tables.table_of_confidence(rows).splitlines()[2:]
+    assert srg == "| `srg` " + "| 0.20 (0.40) " * 5 + "| 0.40 (0.20) |"
+    assert rcap == "| `rcap` " + "| 1.00 (0.00) " * 6 + "|"
+    assert tables.trainings(rows) == "2 trainings of 6 to 6 epochs"

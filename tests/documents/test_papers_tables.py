@@ -1,21 +1,15 @@
 """The page on the papers' claims has the tables of the rows, whose directions come from the plan and the first half."""
 
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "examples" / "studies"
 
 
 @pytest.fixture
-def tables(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER))
-    import papers_tables
-
-    yield papers_tables
-    del sys.modules["papers_tables"], sys.modules["papers_plan"]
+def tables(script):
+    return script("studies/papers_tables")
 
 
 def row(tables, name, values, *, half="second", network=None, question="order", score="rcap"):

@@ -1,26 +1,11 @@
 """The pages on selection rules have the figures of the rows in the repository."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
-FOLDERS = (ROOT / "examples" / "studies", ROOT / "examples" / "shortcuts")
 
-
-@pytest.fixture(scope="module")
-def page():
-    before = {*sys.modules}
-    with pytest.MonkeyPatch.context() as patch:
-        for folder in FOLDERS:
-            patch.syspath_prepend(str(folder))
-        import selection_page
-
-        yield selection_page
-    for name in {*sys.modules} - before:
-        if Path(getattr(sys.modules[name], "__file__", None) or "").parent in FOLDERS:
-            del sys.modules[name]
+@pytest.fixture
+def page(script):
+    return script("studies/selection_page")
 
 
 def test_filling_in_the_figures_changes_nothing(page):

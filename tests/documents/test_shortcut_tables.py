@@ -1,15 +1,12 @@
 """The tables of the alarm's benchmark are those of the rows in the repository."""
 
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_has_the_tables_of_the_rows(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "shortcuts"))
-    import benchmark_tables
-
+def test_the_page_has_the_tables_of_the_rows(script):
+    benchmark_tables = script("shortcuts/benchmark_tables")
     rows = benchmark_tables.read()
     page = (ROOT / "docs" / "shortcut-benchmark.md").read_text(encoding="utf-8")
     for table in (
@@ -20,14 +17,10 @@ def test_the_page_has_the_tables_of_the_rows(monkeypatch):
     ):
         assert table(rows) in page
     assert benchmark_tables.sentence_of_all(rows) in (ROOT / "README.md").read_text(encoding="utf-8")
-    for name in ("benchmark_tables", "bundled", "bundled_networks"):
-        sys.modules.pop(name, None)
 
 
-def test_the_page_of_the_cure_has_the_tables_of_its_rows(monkeypatch):
-    monkeypatch.syspath_prepend(str(ROOT / "examples" / "shortcuts"))
-    import cure_tables
-
+def test_the_page_of_the_cure_has_the_tables_of_its_rows(script):
+    cure_tables = script("shortcuts/cure_tables")
     rows = cure_tables.read()
     page = (ROOT / "docs" / "cure.md").read_text(encoding="utf-8")
     for table in (
@@ -42,5 +35,3 @@ def test_the_page_of_the_cure_has_the_tables_of_its_rows(monkeypatch):
     ):
         assert table(rows) in page
     assert len({row["name"] for row in rows}) == len(rows) <= 250
-    for name in ("cure_tables", "cure_designs", "designs", "signs"):
-        sys.modules.pop(name, None)

@@ -49,3 +49,19 @@ def test_the_study_of_metrics_compares_all_of_them_on_a_network_that_is_trained_
     passes = {row["metric"]: float(row["forwards"]) for row in rows}
     assert passes["srg"] == 2 * 9 + 2
     assert run_here("studies/metrics.py", "--quick", "--output", table) == ""
+
+
+def test_the_study_of_confidence_scores_maps_in_several_ways_over_the_epochs(run_here, monkeypatch, tmp_path):
+    monkeypatch.setenv("LIGHTNING_SALIENCY_STORE", str(tmp_path / "store"))
+    table = tmp_path / "table.csv"
+    assert run_here("studies/confidence.py", "--quick", "--output", table)
+    rows = rows_of(table)
+    assert {"rcap", "srg", "srg_intact", "insertion_intact", "infidelity"} <= {row["metric"] for row in rows}
+    for row in rows:
+        # Two epochs are in order, in the opposite order, or equal.
+        assert {float(row[way]) for way in ("score", "random_map", "over_random", "over_edges", "by_last")} <= {
+            -1,
+            0,
+            1,
+        }
+    assert run_here("studies/confidence.py", "--quick", "--output", table) == ""
