@@ -34,8 +34,7 @@ def median(values: Tensor) -> Tensor:
         >>> median(torch.tensor([[4.0, 1.0, 3.0, 2.0], [5.0, 5.0, 0.0, 7.0]]))
         tensor([2., 5.])
     """
-    (middle,) = in_order(values, (values.shape[-1] - 1) // 2)
-    return middle
+    return in_order(values, (values.shape[-1] - 1) // 2)[0]
 
 
 def in_order(flat: Tensor, *places: int) -> Tensor:

@@ -104,7 +104,7 @@ def limits_of(saliency: Tensor, *, signed: bool) -> Limits:
     heights = (values - low).abs()
     # Of values that differ from the lowest one: those of a sparse map may be fewer than 1 % of the pixels.
     heights = heights[heights > ROUNDING * heights.max()]
-    (top,) = in_order(heights, len(heights) - len(heights) // LEFT_OUT - 1)
+    top = in_order(heights, len(heights) - len(heights) // LEFT_OUT - 1)[0]
     height = top.item()
     return (-height, height) if signed else (low, low + height)
 
