@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 
 from lightning_saliency._checks import check_model, warn_once
 from lightning_saliency._random import private_random_state
-from lightning_saliency._signals import signals_held
+from lightning_saliency._signals import let_interrupts_in, signals_held
 from lightning_saliency._types import Model
 
 # Larger parameters are not copied for each explanation.
@@ -80,7 +80,9 @@ def _without_gradient_checkpointing() -> Iterator[None]:
 _EAGER: Final = _WhileExplaining(lambda: torch.compiler.set_stance("force_eager"))
 _WITHOUT_CHECKPOINTS: Final = _WhileExplaining(_without_gradient_checkpointing)
 _GUARD: Final = threading.Lock()
-_LOCKS: Final[WeakKeyDictionary[nn.Module, AbstractContextManager[Any]]] = WeakKeyDictionary()
+_LOCKS: Final[WeakKeyDictionary[nn.Module, Any]] = WeakKeyDictionary()
+# Seconds after which a thread that waits for another one looks for an interrupt.
+PATIENCE: Final = 0.1
 
 
 @contextmanager
@@ -95,9 +97,9 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
     check_model(model)
     module = _module_of(model)
     with ExitStack() as stack:
-        if module is not None:
-            stack.enter_context(_lock_of(module))
         stack.enter_context(signals_held())  # an interrupt in mid-borrowing would leave a part as it is
+        if module is not None:
+            stack.enter_context(_locked(module))
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(private_random_state(seed, _device_of(module)))
@@ -116,10 +118,17 @@ def explaining(model: Model, *, seed: int = 0) -> Iterator[None]:
         yield
 
 
-def _lock_of(module: nn.Module) -> AbstractContextManager[Any]:
-    """Return the lock of a module: what another thread has borrowed would be taken for the module's own state."""
+@contextmanager
+def _locked(module: nn.Module) -> Iterator[None]:
+    """Wait for other threads: what one of them has borrowed would be taken for the module's own state."""
     with _GUARD:
-        return _LOCKS.setdefault(module, threading.RLock())
+        lock = _LOCKS.setdefault(module, threading.RLock())
+    while not lock.acquire(timeout=PATIENCE):
+        let_interrupts_in()  # which wait for the end of a borrowing, and nothing is borrowed yet
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _module_of(model: Model) -> nn.Module | None:

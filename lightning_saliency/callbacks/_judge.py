@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from math import isnan
+from math import isfinite
 from typing import Any
 
 import lightning.pytorch as pl
@@ -124,7 +124,7 @@ class Judge:
         return decision
 
     def _keep_best(self, gate: Gate, value: float | None) -> None:
-        if not isinstance(gate, Relative) or value is None or isnan(value):
+        if not isinstance(gate, Relative) or value is None or not isfinite(value):
             return
         best = self._best.get(gate.metric, value)
         self._best[gate.metric] = max(best, value) if gate.higher_is_better else min(best, value)

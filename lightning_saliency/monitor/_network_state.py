@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from lightning_saliency._model import is_sharded, mention_written
-from lightning_saliency.monitor._untouched import holders_of, untouched
+from lightning_saliency.monitor._reach import reach_of
+from lightning_saliency.monitor._untouched import untouched
 
 
 @contextmanager
@@ -25,7 +26,7 @@ def network_untouched(module: nn.Module) -> Iterator[None]:
         return
     values = [value for part in module.modules() for name, value in vars(part).items() if name != "_parameters"]
     # The attributes of library's modules are restored as those of the user's.
-    holders = [*holders_of([*values, *parameters.values()]), *map(vars, module.modules())]
+    holders = [*reach_of([*values, *parameters.values()]).holders, *map(vars, module.modules())]
     before = _norms_of(parameters)
     try:
         with untouched(holders):

@@ -51,7 +51,7 @@ class Bound:
         return (self.metric, self.metric + PARTS["stderr"]) if self.stderrs else (self.metric,)
 
     def judge(self, values: Values, best: float | None) -> Verdict:
-        """Compare the value, made worse by its uncertainty, with the bound; NaN never passes."""
+        """Compare the value, made worse by its uncertainty, with the bound; what is not finite never passes."""
         value = values(self.metric)
         if value is None:
             return Verdict(False, f"{self.metric} was not computed in this validation, required {self}")
@@ -60,6 +60,7 @@ class Bound:
             return Verdict(False, f"{self.metric} has no standard error in this validation, required {self}")
         slack = self.stderrs * error
         passed = value - slack >= self.bound if self.comparison == ">=" else value + slack <= self.bound
+        passed = passed and math.isfinite(value)
         measured = f"{value:.4g} +- {error:.2g}" if self.stderrs else f"{value:.4g}"
         return Verdict(passed, f"{self.metric} is {measured}, required {self}")
 
@@ -88,10 +89,12 @@ class Relative:
         return (self.metric,)
 
     def judge(self, values: Values, best: float | None) -> Verdict:
-        """Compare the value with the best one before it."""
+        """Compare the value with the best one before it; what is not finite never passes."""
         value = values(self.metric)
-        if value is None or math.isnan(value):
+        if value is None:
             return Verdict(False, f"{self.metric} was not computed in this validation, required {self}")
+        if not math.isfinite(value):
+            return Verdict(False, f"{self.metric} is {value:.4g}, required {self}")
         if best is None:
             return Verdict(True, f"{self.metric} is {value:.4g}, the first")
         loss = best - value if self.higher_is_better else value - best
@@ -151,8 +154,13 @@ def parse_gate(metric: str, rule: object) -> Gate:
     if not isinstance(rule, str):
         raise TypeError(f"Expected the gate of {metric!r} to be a text such as '>= 0.25', but got {rule!r}.")
     bound, relative = BOUND.fullmatch(rule), RELATIVE.fullmatch(rule)
-    if bound is not None and float(bound[3] or 0) >= 0:
+    if bound is not None and math.isfinite(float(bound[2])) and _is_amount(bound[3] or "0"):
         return Bound(metric, bound[1], float(bound[2]), float(bound[3] or 0))
-    if relative is not None and float(relative[1]) >= 0:
+    if relative is not None and _is_amount(relative[1]):
         return Relative(metric, float(relative[1]) / 100)
-    raise ValueError(f"Expected the gate of {metric!r} to be {FORMS}, with numbers x and k, but got {rule!r}.")
+    raise ValueError(f"Expected the gate of {metric!r} to be {FORMS}, with finite numbers x and k, but got {rule!r}.")
+
+
+def _is_amount(number: str) -> bool:
+    """Tell zero and positive numbers from others and from those that are too large to be written down."""
+    return 0 <= float(number) < math.inf

@@ -7,12 +7,14 @@ from operator import getitem
 from typing import Any, TypeAlias
 
 import torch
+from torch import nn
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from lightning_saliency._checks import warn_once
 from lightning_saliency._random import keyed_generator, private_random_state
+from lightning_saliency.monitor._reach import reach_of
 from lightning_saliency.monitor._samplers import indices_of
-from lightning_saliency.monitor._untouched import holders_of, streams_in, untouched
+from lightning_saliency.monitor._untouched import untouched
 from lightning_saliency.monitor.batches import BatchReader, LabelledImages, read_batch
 
 Transfer: TypeAlias = Callable[[Any], Any]
@@ -142,8 +144,10 @@ def _read(source: Source, groups: Sequence[Sequence[int]], reading: Reading) -> 
     """Yield for each group of items its images, or why they cannot be read."""
     loader = source.loader
     # Workers have copies of their own.
-    holders = holders_of(reading.owners if loader.num_workers else (loader.dataset, loader.collate_fn, *reading.owners))
-    _mention_streams(holders)
+    reach = reach_of(reading.owners if loader.num_workers else (loader.dataset, loader.collate_fn, *reading.owners))
+    _mention_streams(reach.streams)
+    # The attributes of a data module; those of the network are restored with it.
+    holders = [*reach.holders, *(vars(owner) for owner in reading.owners if not isinstance(owner, nn.Module))]
     items = iter(_loader_of(loader, [[index - source.offset for index in group] for group in groups], reading.seed))
     for group in groups:
         with untouched(holders):
@@ -156,12 +160,11 @@ def _read(source: Source, groups: Sequence[Sequence[int]], reading: Reading) -> 
         yield labelled
 
 
-def _mention_streams(holders: Sequence[Any]) -> None:
-    streams = streams_in(holders)
+def _mention_streams(streams: Sequence[str]) -> None:
     if streams:
         warn_once(
-            f"The data set or its functions hold a run of the iterator {', '.join(streams)}, which reading the "
-            "watched images advances, so that training may differ. Make an iterator for each item, or use workers."
+            f"The data set or its functions hold what is read only once: {', '.join(streams)}.  Reading the watched "
+            "images advances it, so that training may differ. Make or open it for each item, or use workers."
         )
 
 

@@ -106,6 +106,8 @@ def fault_of(call: Callable[[], Any], value: Any) -> str:
 def _is_of_others(error: Exception) -> bool:
     """Whether the network raised, for instance since images are of another type than its weights."""
     frames = traceback.extract_tb(error.__traceback__)
+    while frames[-1].name == "__torch_function__":  # sees the operations of the network, one of which raises
+        frames.pop()
     return not frames[-1].filename.startswith(PACKAGE) and any(frame.name == "_call_impl" for frame in frames)
 
 

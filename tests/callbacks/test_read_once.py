@@ -3,6 +3,7 @@
 import gc
 import itertools
 import os
+import queue
 import random
 from collections import Counter, defaultdict, deque
 from functools import lru_cache, partial
@@ -25,12 +26,12 @@ def monitor(methods=None, **options):
 
 
 class Counting(Patterns):
-    """Counts its reads outside of copies."""
+    """Counts its reads in what the monitor does not restore."""
 
-    reads: ClassVar = Counter()
+    reads: ClassVar = queue.Queue()
 
     def __getitem__(self, index):
-        Counting.reads[index] += 1
+        Counting.reads.put(index)
         return super().__getitem__(index)
 
 
@@ -42,9 +43,9 @@ def validated_on(dataset, **options):
 
 def reads_of(watcher, **options):
     """Count the reads of each image beside those of Lightning's loop, which reads the first one only."""
-    Counting.reads = Counter()
+    Counting.reads = queue.Queue()
     fit([watcher], data=validated_on(Counting(18)), limit_val_batches=1, num_sanity_val_steps=0, **options)
-    return {index: count for index, count in Counting.reads.items() if index >= 8}
+    return {index: count for index, count in Counter(Counting.reads.queue).items() if index >= 8}
 
 
 def test_images_are_read_once_a_run():
@@ -372,7 +373,7 @@ class Running(Patterns):
 
 @pytest.mark.parametrize(("levels", "name"), [(forever(), "forever"), (map(float, range(1000)), "map")])
 def test_a_state_that_cannot_be_set_back_is_mentioned(levels, name):
-    with pytest.warns(UserWarning, match=f"run of the iterator {name}, which reading the watched images advances"):
+    with pytest.warns(UserWarning, match=f"hold what is read only once: {name}"):
         fit([monitor()], Classifier, split_data(Running(levels), None), max_epochs=1)
 
 

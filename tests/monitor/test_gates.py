@@ -43,6 +43,15 @@ def test_a_text_without_a_comparison_is_refused_with_the_text(text):
         parse(text)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [">= 1e400", "<= -1e400", ">= 0.5 by 1e999 stderr", "worsens <= 1e999%", ">= 0.5 by -1 stderr", "worsens <= -1%"],
+)
+def test_numbers_that_are_not_finite_or_amounts_below_zero_are_refused(rule):
+    with pytest.raises(ValueError, match=f"with finite numbers x and k, but got {re.escape(repr(rule))}"):
+        parse(rule)
+
+
 @given(numbers, numbers, amounts, st.integers(0, 5))
 def test_a_lower_bound_passes_from_its_margin_on(value, bound, error, stderrs):
     verdict = parse(f">= {bound!r} by {stderrs} stderr").judge(values_of(value, error), None)
@@ -65,6 +74,9 @@ def test_a_relative_gate_compares_with_the_best(value, best, percent, higher_is_
 def test_a_value_that_is_missing_or_not_a_number_never_passes(rule):
     gate = parse(rule)
     assert not gate.judge({}.get, None).passed
-    assert not gate.judge(values_of(math.nan), None).passed
+    for value in (math.nan, math.inf, -math.inf):
+        verdict = gate.judge(values_of(value), None)
+        assert not verdict.passed
+        assert str(value) in verdict.reason
     if "stderr" in rule:
         assert not gate.judge({"score": 0.0}.get, None).passed
