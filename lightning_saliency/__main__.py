@@ -13,7 +13,7 @@ from lightning_saliency._verdicts import NoRunsError, WrongGateError, judge, rea
 from lightning_saliency.callbacks import SaliencyMonitor
 from lightning_saliency.checkpoints import evaluate_checkpoints
 from lightning_saliency.names import Stage
-from lightning_saliency.report import NoEventFilesError, write_report
+from lightning_saliency.report import LogFileError, NoEventFilesError, write_report
 from lightning_saliency.report._output import is_replaced
 
 
@@ -29,7 +29,7 @@ def _report(options: argparse.Namespace) -> None:
     replaces = is_replaced(options.output)
     try:
         notes = write_report(options.log_dir, options.output)
-    except NoEventFilesError as error:
+    except (LogFileError, NoEventFilesError) as error:
         _refuse(str(error))
     except OSError as error:
         _refuse(f"`--output` must be a file that can be written, but got '{options.output}' ({error.strerror}).")

@@ -23,7 +23,8 @@ DEVICE = "cuda"
 
 @pytest.fixture(autouse=True)
 def _exact_products() -> None:
-    """Multiply in single precision, as the CPU does."""
+    """Multiply in single precision, as the CPU does, and sum in the same order in each training."""
+    torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 

@@ -52,7 +52,7 @@ PUBLIC = {
     "lightning_saliency.monitor": "",
     "lightning_saliency.names": "",
     "lightning_saliency.passes": "LAST_SPATIAL normalize",
-    "lightning_saliency.report": "NoEventFilesError write_report",
+    "lightning_saliency.report": "LogFileError NoEventFilesError write_report",
     "lightning_saliency.swapping": "SwapCues",
     "lightning_saliency.targets": "ClassLogit Detection MultiLabel Region Regression Similarity Target Value",
     "lightning_saliency.visualization": (

@@ -41,6 +41,23 @@ def test_a_method_gives_the_same_map_there_and_reads_little(kind: type) -> None:
     assert len(reads) <= most_reads(kind), reads
 
 
+ATTRIBUTIONS: Final = [
+    (kind, name) for kind in METHODS for name in ("attribute", "attribute_to_biases") if hasattr(kind, name)
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), ATTRIBUTIONS)
+def test_signed_attributions_are_the_same_there_and_little_is_read(kind: type, name: str) -> None:
+    method, (images, targets) = build_method(kind), pictures(BATCH)
+    expected = getattr(method, name)(small_cnn(), images, targets)
+    with rehearsing() as rehearsal:
+        result = getattr(method, name)(rehearsal.move(small_cnn()), images.to(META), targets.to(META))
+        reads = list(rehearsal.reads)
+    assert result.device == META
+    assert torch.equal(rehearsal.value(result), expected)
+    assert len(reads) <= most_reads(kind), reads
+
+
 @pytest.mark.parametrize("kind", METRICS, ids=lambda kind: kind.__name__)
 def test_a_metric_gives_the_same_score_there_and_reads_little(kind: type) -> None:
     metric, (images, targets), maps = build_metric(kind), pictures(BATCH), random_maps()

@@ -154,13 +154,14 @@ class Events:
     def _add_picture(self, path: Path, record: Record, step: int, value: Any) -> None:
         encoded, (place, content) = value.image.encoded_image_string, record
         pictures = self._series(self.pictures, value.tag)
-        if not _is_png(encoded):
+        pixels = _pixels_of(encoded)
+        if not 0 < pixels <= MOST_PIXELS:
             self.left_out.add(f"pictures that are no PNG of at most {MOST_PIXELS:,} pixels")
         elif self._num_pictures >= MOST_PICTURES:
             self.left_out.add(f"pictures, since a run has more than {MOST_PICTURES:,}")
         elif pictures is not None:
             self._num_pictures += 1
-            pictures[step] = Picture(path, place + content.find(encoded), len(encoded))
+            pictures[step] = Picture(path, place + content.find(encoded), len(encoded), pixels)
 
     def _series(self, tags: dict[str, dict[int, Entry]], tag: str) -> dict[int, Entry] | None:
         """Return the entries of a tag, unless there are too many tags."""
@@ -201,8 +202,9 @@ def _number_of(tensor: Any) -> float | None:
     return float(np.frombuffer(tensor.tensor_content, kind)[0]) if is_one else None
 
 
-def _is_png(encoded: bytes) -> bool:
+def _pixels_of(encoded: bytes) -> int:
+    """Return the number of pixels that a PNG claims to have, 0 for anything else."""
     if len(encoded) < PNG.size:
-        return False
+        return 0
     *marks, width, height = PNG.unpack_from(encoded)
-    return tuple(marks) == PNG_MARKS and 0 < width * height <= MOST_PIXELS
+    return int(width * height) if tuple(marks) == PNG_MARKS else 0

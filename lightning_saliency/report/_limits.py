@@ -16,7 +16,7 @@ LONGEST_TAG: Final = 500
 LONGEST_TEXT: Final = 50_000
 LONGEST_SETTING: Final = 10_000
 LONGEST_ROW: Final = 200_000
-# In characters of all texts of a run, in bytes of one record, and of all pictures of a page.
+# In characters of all texts of a run, in bytes of one record, and of all pictures of a page (or in four pixels).
 MOST_TEXT: Final = 2_000_000
 LARGEST_RECORD: Final = 2**26
 LARGEST_PICTURES: Final = 2**26

@@ -19,11 +19,18 @@ class Picture:
         path: An event file.
         place: Its first byte.
         size: The number of its bytes.
+        pixels: The number of its pixels, which a browser has to decode.
     """
 
     path: Path
     place: int
     size: int
+    pixels: int
+
+    @property
+    def weight(self) -> int:
+        """The bytes that count for the size of the page: a few may stand for very many pixels."""
+        return max(self.size, self.pixels // 4)
 
 
 Pictures: TypeAlias = Mapping[int, Picture]

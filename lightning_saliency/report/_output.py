@@ -5,11 +5,27 @@ import secrets
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, TextIO
 
+LOGS: Final = ("*tfevents*", "*.csv", "*.yaml")
 # Names in these folders stand for devices and open files. They are links or devices, and never replaced.
 SYSTEM: Final = (Path("/dev"), Path("/proc"))
+
+
+class LogFileError(ValueError):
+    """The page would replace a file of the logs."""
+
+
+def check_output(path: Path) -> None:
+    """Refuse to write the page over an event file, a table or hyper-parameters.
+
+    Raises:
+        LogFileError: If there is such a file.
+    """
+    if os.path.lexists(path) and any(fnmatchcase(path.name, pattern) for pattern in LOGS):
+        raise LogFileError(f"`output` must not be a file of logs, but got '{path}'.  Pass a page such as report.html.")
 
 
 def is_replaced(path: Path) -> bool:
@@ -17,7 +33,8 @@ def is_replaced(path: Path) -> bool:
 
     Pipes, devices and the names of open files, such as `/dev/stdout`, are written to.
     """
-    if any(path.absolute().parent.resolve().is_relative_to(folder) for folder in SYSTEM):
+    folder = Path(os.path.realpath(path.absolute().parent))  # `resolve` fails on links in a circle
+    if any(folder.is_relative_to(system) for system in SYSTEM):
         return not os.path.lexists(path)
     return not os.path.lexists(path) or stat.S_IFMT(path.lstat().st_mode) in (stat.S_IFREG, stat.S_IFLNK)
 

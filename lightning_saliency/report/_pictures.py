@@ -34,7 +34,7 @@ class Room:
 
     def source(self, picture: Picture) -> str | None:
         """Return the address of a picture that has its content in it; `None` if there is no room or no file."""
-        self._bytes -= picture.size
+        self._bytes -= picture.weight
         if self._bytes < 0:
             self.left_out.add("pictures, since the page would be too large")
             return None
@@ -70,5 +70,5 @@ def _size(groups: Iterable[Mapping[str, Pictures]], most: int) -> int:
     sizes = 0
     for group in groups:
         steps = spread(sorted({step for pictures in group.values() for step in pictures}), most)
-        sizes += sum(pictures[step].size for pictures in group.values() for step in steps if step in pictures)
+        sizes += sum(pictures[step].weight for pictures in group.values() for step in steps if step in pictures)
     return sizes

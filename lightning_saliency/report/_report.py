@@ -5,7 +5,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from lightning_saliency.report._limits import MOST_RUNS
-from lightning_saliency.report._output import page_file
+from lightning_saliency.report._output import check_output, page_file
 from lightning_saliency.report._page import page
 from lightning_saliency.report._reading import read_run, run_name, runs_in, size_of
 
@@ -29,6 +29,7 @@ def write_report(log_dir: str | Path, output: str | Path = "report.html") -> lis
     Raises:
         TypeError: If the folder is no path.
         NoEventFilesError: If the folder has no event files.
+        LogFileError: If the page would replace an event file, a table or hyper-parameters.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -42,7 +43,8 @@ def write_report(log_dir: str | Path, output: str | Path = "report.html") -> lis
     """
     if not isinstance(log_dir, str | Path):
         raise TypeError(f"`log_dir` must be a path, but got {log_dir!r}.  Pass a folder.")
-    log_dir = Path(log_dir)
+    log_dir, output = Path(log_dir), Path(output)
+    check_output(output)
     folders = runs_in(log_dir)
     notes = []
     if len(folders) > MOST_RUNS:
@@ -52,6 +54,6 @@ def write_report(log_dir: str | Path, output: str | Path = "report.html") -> lis
     with tqdm(total=size_of(folders), **options) as bar:
         runs = [read_run(folder, run_name(folder, log_dir), bar.update) for folder in folders]
     text, left_out = page(str(log_dir), runs, notes)
-    with page_file(Path(output)) as file:
+    with page_file(output) as file:
         file.write(text)
     return [*notes, *left_out, *(f"{run.name}: {note}" for run in runs for note in run.notes)]

@@ -128,6 +128,28 @@ def test_the_page_on_stdout_is_only_the_page(tmp_path, target):
     assert os.readlink("/dev/stdout") == before
 
 
+@pytest.mark.parametrize("name", [FILE, HPARAMS, SCORES])
+def test_files_of_the_logs_are_not_replaced_by_the_page(tmp_path, capsys, name):
+    write_records(tmp_path, [event()])
+    before = (tmp_path / FILE).read_bytes()
+    (tmp_path / name).write_bytes(before)
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", str(tmp_path), "-o", str(tmp_path / name)])
+    assert stopped.value.code == 2
+    assert "must not be a file of logs" in capsys.readouterr().err
+    assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_page_below_links_in_a_circle_is_refused_with_a_sentence(tmp_path, capsys):
+    write_records(tmp_path / "logs", [event()])
+    (tmp_path / "a").symlink_to(tmp_path / "b")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", str(tmp_path / "logs"), "-o", str(tmp_path / "a" / "page.html")])
+    assert stopped.value.code == 2
+    assert "must be a file that can be written" in capsys.readouterr().err
+
+
 def test_devices_stay_devices(tmp_path):
     write_log(tmp_path)
     write_report(tmp_path, "/dev/null")
@@ -247,6 +269,15 @@ def test_pictures_that_are_too_large_together_are_shown_of_fewer_evaluations(tmp
     page = page_of(tmp_path)
     assert page.tags["img"] == 7
     assert "Left out: 1 pictures, since the page would be too large." in page.text
+
+
+def test_small_pictures_of_very_many_pixels_are_left_out_when_a_browser_would_fill_its_memory(tmp_path):
+    image = Summary.Image(encoded_image_string=png(5_000, 6_000))
+    tags = [f"saliency/grad_cam/image_{place}" for place in range(20)]
+    write_records(tmp_path, [*evaluations({}), *(summary(Summary.Value(tag=tag, image=image)) for tag in tags)])
+    page = page_of(tmp_path)
+    assert page.tags["img"] == 8
+    assert "Left out: 12 pictures, since the page would be too large." in page.text
 
 
 def test_names_texts_and_settings_are_bounded_with_sentences(tmp_path):
