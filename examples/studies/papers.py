@@ -130,11 +130,12 @@ def allegiance_of_all_classes(subject: Subject, seed: int) -> Scores:
 
 
 def layers(subject: Subject, seed: int) -> Scores:
-    """Score class activation maps of the default layer and of an earlier one, after which the network is not linear."""
+    """Score class activation maps of the last layer and of an earlier one, after which the network is not linear."""
     layer, colours = subject.layer, subject.colours
     methods: dict[str, Method] = {
         "grad_cam": GradCAM(),
-        "expected_grad_cam": ExpectedGradCAM(None, subject.references, num_samples=10, seed=seed),
+        # The layer of Grad-CAM; the default of Expected Grad-CAM was changed after the first rows.
+        "expected_grad_cam": ExpectedGradCAM(GradCAM.default_layer, subject.references, num_samples=10, seed=seed),
         "grad_cam, earlier": GradCAM(layer),
         "grad_cam_plus_plus, earlier": GradCAMPlusPlus(layer),
         "integrated_grad_cam, earlier": IntegratedGradCAM(layer, num_steps=10, baseline="black", **colours),
