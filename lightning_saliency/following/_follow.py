@@ -17,6 +17,7 @@ from lightning_saliency.cues import DEFAULT, Cue, select
 from lightning_saliency.following._following import ABSENT, Following
 from lightning_saliency.methods import IntegratedGradients
 from lightning_saliency.passes.chunks import chunk_size
+from lightning_saliency.passes.comparisons import comparing
 from lightning_saliency.passes.precision import PRECISIONS, ScoringPrecision, in_precision
 from lightning_saliency.passes.predictions import Predictor, predicted_classes
 from lightning_saliency.targets import ClassLogit
@@ -249,7 +250,8 @@ def explain_donors(
     needed = any(cue.needs_maps and not cue.misfit(tuple(images.shape[1:])) for cue in select(cues))
     if not needed:
         return None
-    return EXPLAINER.maps(model, images, ClassLogit(labels), max_batch_size).nan_to_num()
+    with comparing():  # only the place with the largest sum is read
+        return EXPLAINER.maps(model, images, ClassLogit(labels), max_batch_size).nan_to_num()
 
 
 def _checked(images: Images, maps: Maps | None, cues: Sequence[Cue]) -> Maps | None:

@@ -97,7 +97,8 @@ def _sum_of_scaled(parts: Tensor) -> Maps:
     The sum is scaled in place of the channels, which are many times larger; it is as of `normalize(parts).sum(dim=1)`.
     """
     parts = parts if parts.dtype == torch.float64 else parts.float()
-    lowest, highest = parts.flatten(1).aminmax(dim=1)
+    flat = parts.flatten(1)
+    lowest, highest = flat.amin(dim=1), flat.amax(dim=1)
     blank = is_blank(torch.stack([lowest, highest], dim=1))
     summed = parts.sum(dim=1)
     scaled = (summed - per_image(parts.shape[1] * lowest, summed)) / per_image(highest - lowest, summed)

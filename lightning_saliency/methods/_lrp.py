@@ -44,10 +44,12 @@ def _warn_of_loss(name: str, arriving: Tensor, started: Tensor) -> None:
     """Warn where biases keep most of the relevance; smaller logits may be due to the last bias alone."""
     arrived, logit = torch.stack([arriving, started]).tolist()
     if logit >= LEAST_LOGIT and arrived < LEAST_ARRIVING * logit:
+        percent = round(100 * (1 - arrived / logit), -1)
+        amount = "nearly all" if percent == 100 else f"about {percent:.0f} %"
         warn_once(
-            f"Biases keep about {round(100 * (1 - arrived / logit), -1):.0f} % of the relevance of {name!r}, as they "
-            "do in networks with depthwise convolutions, and its maps show the rest. Read `attribute_to_biases`, or "
-            "use a method that accounts for the logit, such as IDGI."
+            f"Biases keep {amount} of the relevance of {name!r}, as "
+            "they do in networks with depthwise convolutions, and its maps show the rest. Read `attribute_to_biases`, "
+            "or use a method that accounts for the logit, such as IDGI."
         )
 
 

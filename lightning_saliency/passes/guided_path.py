@@ -75,7 +75,7 @@ class GuidedPath:
     def _flattest(self, free: Tensor, slopes: Tensor) -> Tensor:
         """Choose the free features with the smallest slopes; the others rank last, and count in the fraction."""
         ranked = torch.where(free, slopes, torch.inf)
-        (bound,) = in_order(ranked, (math.floor(self.fraction * (ranked.shape[1] - 1)),))
+        bound = in_order(ranked, math.floor(self.fraction * (ranked.shape[1] - 1)))[0]
         return free & (ranked <= bound[:, None])
 
 

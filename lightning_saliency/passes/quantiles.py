@@ -20,8 +20,7 @@ def quantile(values: Tensor, fraction: float, *, first: int = 1) -> Tensor:
     flat = values.flatten(first)
     position = fraction * (flat.shape[first] - 1)
     below = int(position)
-    places = (below, min(below + 1, flat.shape[first] - 1))
-    lower, upper = in_order(flat, places)
+    lower, upper = in_order(flat, below, min(below + 1, flat.shape[first] - 1))
     return per_image(torch.lerp(lower, upper, position - below), values)
 
 
@@ -35,14 +34,13 @@ def median(values: Tensor) -> Tensor:
         >>> median(torch.tensor([[4.0, 1.0, 3.0, 2.0], [5.0, 5.0, 0.0, 7.0]]))
         tensor([2., 5.])
     """
-    (middle,) = in_order(values, ((values.shape[-1] - 1) // 2,))
-    return middle
+    return in_order(values, (values.shape[-1] - 1) // 2)[0]
 
 
-def in_order(flat: Tensor, places: tuple[int, ...]) -> tuple[Tensor, ...]:
-    """Return the values at these places of the ascending order of the last dimension."""
+def in_order(flat: Tensor, *places: int) -> Tensor:
+    """Return the values at these places of the ascending order of the last dimension, place by place."""
     if flat.device.type == "cpu":
         # A third of the time of sorting; elsewhere it may be nondeterministic or missing.
-        return tuple(flat.kthvalue(place + 1, dim=-1).values for place in places)
+        return torch.stack([flat.kthvalue(place + 1, dim=-1).values for place in places])
     ascending = flat.sort(dim=-1).values
-    return tuple(ascending[..., place] for place in places)
+    return torch.stack([ascending[..., place] for place in places])

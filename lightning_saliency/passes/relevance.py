@@ -115,7 +115,7 @@ class WatchingLayers(Watching):
             return self._layers[name](operation, args, options)
         output = operation(*args, **options)
         if name not in MOVING and carries_gradient(output):
-            raise _unknown(name)
+            raise _unknown(f"{name} of two activations" if name in SCALING else name)
         return output
 
     def _passed(self, name: str, operation: Operation, args: tuple[Any, ...], options: dict[str, Any]) -> Tensor:
@@ -211,10 +211,12 @@ class WatchingLayers(Watching):
             return Term(part, lambda inner: function(inner, factor))
 
         def positive() -> list[Term]:
-            return [term(value.clamp(min=0), weight.clamp(min=0)), term(value.clamp(max=0), weight.clamp(max=0))]
+            weights = weight.clamp(min=0), weight.clamp(max=0)
+            return [term(*each) for each in zip(_halves(value), weights, strict=False)]
 
         def negative() -> list[Term]:
-            return [term(value.clamp(min=0), weight.clamp(max=0)), term(value.clamp(max=0), weight.clamp(min=0))]
+            weights = weight.clamp(max=0), weight.clamp(min=0)
+            return [term(*each) for each in zip(_halves(value), weights, strict=False)]
 
         contributions = Contributions(lambda: [term(value, weight)], positive, negative, total)
         return self._distributed((images,), contributions, kind)
@@ -233,6 +235,16 @@ class WatchingLayers(Watching):
             return *result, rest.reshape(len(biases), -1).sum(dim=1).to(biases)
 
         return with_rule(contributions.total, inputs if biases is None else (*inputs, biases), propagate)
+
+
+def _halves(value: Tensor) -> list[Tensor]:
+    """Return the positive and the negative part of a value, or itself if it has no negative part, as after a ReLU.
+
+    Only a CPU looks: other devices would have to be waited for.
+    """
+    if value.device.type == "cpu" and (value >= 0).all():
+        return [value]
+    return [value.clamp(min=0), value.clamp(max=0)]
 
 
 def _unknown(name: str) -> ValueError:

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from lightning_saliency.passes import normalize
 from lightning_saliency.passes._normalize import is_blank
-from lightning_saliency.passes.quantiles import in_order
 
 SALIENCY_COLOURS: Final = "inferno"
 SIGNED_COLOURS: Final = "coolwarm"
@@ -104,8 +103,7 @@ def limits_of(saliency: Tensor, *, signed: bool) -> Limits:
     heights = (values - low).abs()
     # Of values that differ from the lowest one: those of a sparse map may be fewer than 1 % of the pixels.
     heights = heights[heights > ROUNDING * heights.max()]
-    (top,) = in_order(heights, (len(heights) - len(heights) // LEFT_OUT - 1,))
-    height = top.item()
+    height = heights.topk(1 + len(heights) // LEFT_OUT).values[-1].item()
     return (-height, height) if signed else (low, low + height)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lightning_saliency import alarm, cues, follow
 from lightning_saliency.extend import Cue
 from lightning_saliency.following import Following, largest_excess, place_map, refine
-from lightning_saliency.methods import Gradient
+from lightning_saliency.methods import Gradient, IntegratedGradients
 from tests.models import NUM_CLASSES, pictures, small_cnn
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
@@ -504,3 +504,14 @@ def test_results_can_be_copied() -> None:
     model, images, labels = trained()
     followings = follow(model, images, labels, ["level"])
     assert same(copy.deepcopy(followings), followings)
+
+
+def test_nothing_is_said_of_the_steps_of_maps_that_nobody_asked_for() -> None:
+    def jumps(images: Tensor) -> Tensor:
+        sharpness = images.diff(dim=3).abs().amax(dim=(1, 2, 3))[:, None]
+        return 10 * (2000 * (sharpness - torch.tensor([0.072, 0.078]))).sigmoid()
+
+    images, labels = scenes(classes=2)
+    with pytest.warns(UserWarning, match="10 steps"):
+        IntegratedGradients(10)(jumps, images, labels)
+    assert follow(jumps, images, labels, ["window"])  # warnings are errors

@@ -218,15 +218,16 @@ def test_biases_keep_the_relevance_of_units_that_they_alone_activate() -> None:
 
 
 @pytest.mark.parametrize("rule", ["z_plus", "epsilon_plus"])
-def test_a_warning_says_how_much_biases_keep(rule: Any) -> None:
+@pytest.mark.parametrize(("bias", "amount"), [(11.0, "about 80 %"), (103.0, "nearly all")])
+def test_a_warning_says_how_much_biases_keep(rule: Any, bias: float, amount: str) -> None:
     first, second = nn.Linear(2, 2), nn.Linear(2, 2, bias=False)
-    first.weight.data, first.bias.data = torch.tensor([[-1.0, -2.0], [1.0, 1.0]]), torch.tensor([11.0, 0.0])
+    first.weight.data, first.bias.data = torch.tensor([[-1.0, -2.0], [1.0, 1.0]]), torch.tensor([bias, 0.0])
     second.weight.data = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
     images, targets = torch.ones(1, 2, 1, 1), torch.tensor([0])
     weights = [layer.weight.data[..., None, None] for layer in (first, second)]
     model = nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), nn.Conv2d(2, 2, 1, bias=False), nn.Flatten())
     model[0].weight.data, model[0].bias.data, model[2].weight.data = weights[0], first.bias.data, weights[1]
-    with pytest.warns(UserWarning, match=r"keep about 80 % of the relevance of 'lrp'.*`attribute_to_biases`"):
+    with pytest.warns(UserWarning, match=rf"keep {amount} of the relevance of 'lrp'.*`attribute_to_biases`"):
         LRP(rule)(model, images, targets)
 
 
@@ -354,7 +355,7 @@ class Gated(nn.Module):
 
 @pytest.mark.parametrize(
     ("model", "size", "name"),
-    [(tiny_vit(), 32, "layer_norm"), (Gated(), 8, "mul"), (nn.GroupNorm(1, 3), 8, "group_norm")],
+    [(tiny_vit(), 32, "layer_norm"), (Gated(), 8, "mul of two activations"), (nn.GroupNorm(1, 3), 8, "group_norm")],
 )
 def test_operations_without_a_rule_are_refused_by_name(model: nn.Module, size: int, name: str) -> None:
     with pytest.raises(ValueError, match=f"'{name}'"):

@@ -35,6 +35,20 @@ def test_a_study_without_data_says_what_it_needs(run_here, monkeypatch, capsys, 
     assert not list(tmp_path.iterdir())
 
 
+def test_the_study_of_completeness_keeps_the_rows_that_it_has(run_here, monkeypatch, tmp_path):
+    monkeypatch.delenv("LIGHTNING_SALIENCY_DATA", raising=False)
+    table = tmp_path / "rows.csv"
+    run_here("studies/completeness.py", "--quick", "--rows", table)
+    written = table.read_text()
+    rows = rows_of(table)
+    assert len(rows) == len({(row["image"], row["method"], row["steps"]) for row in rows}) == 2 * 2 * 2
+    for row in rows:
+        assert 0 <= float(row["gap"]) < float("inf")
+        assert float(row["missing"]) >= 0
+    run_here("studies/completeness.py", "--quick", "--rows", table)
+    assert table.read_text() == written
+
+
 def test_the_study_of_metrics_compares_all_of_them_on_a_network_that_is_trained_in_small(
     run_here, monkeypatch, tmp_path
 ):
