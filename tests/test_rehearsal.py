@@ -42,7 +42,10 @@ def test_a_method_gives_the_same_map_there_and_reads_little(kind: type) -> None:
 
 
 ATTRIBUTIONS: Final = [
-    (kind, name) for kind in METHODS for name in ("attribute", "attribute_to_biases") if hasattr(kind, name)
+    (kind, name)
+    for kind in METHODS
+    for name in ("attribute", "attribute_to_biases")
+    if build_method(kind).has_attribution and hasattr(kind, name)
 ]
 
 

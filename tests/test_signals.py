@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from lightning_saliency import explain, score
+from lightning_saliency._model import explaining
 from lightning_saliency._signals import let_interrupts_in, signals_held
 from lightning_saliency.methods import FullGrad, GradCAM, Gradient, ScoreCAM
 from lightning_saliency.metrics import Deletion, ParameterRandomization
@@ -209,3 +210,40 @@ def test_all_signals_come_and_all_handlers_are_back_where_one_raises():
         assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == (end, interrupting)
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def test_an_interrupt_where_a_network_is_locked_leaves_it_open_for_other_threads():
+    model = nn.Linear(2, 2)
+
+    def borrow():
+        with explaining(model):
+            pass
+
+    # The lock is taken among the first bytecodes.
+    for place in range(500):
+        assert interrupted(borrow, place), place
+    thread = threading.Thread(target=borrow, daemon=True)
+    thread.start()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_who_waits_for_another_thread_can_be_interrupted():
+    model, entered, waits = nn.Linear(2, 2), threading.Event(), threading.Event()
+
+    def hold():
+        with explaining(model):
+            entered.set()
+            waits.wait(30)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    entered.wait(30)
+    timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt), explaining(model):
+        pass
+    waits.set()
+    thread.join()
+    with explaining(model):
+        pass

@@ -121,6 +121,7 @@ class Ending(nn.Module):
     ("end", "message"),
     [
         (Tensor.long, "floating point, but got torch.int64"),
+        (Tensor.to_sparse, "dense, but got torch.sparse_coo"),
         (lambda logits: logits > 0, "floating point, but got torch.bool"),
         (lambda logits: torch.complex(logits, logits), "floating point, but got torch.complex64"),
         (lambda logits: logits[:, :0], r"shape \(B, K\).* got \(\d, 0\)"),

@@ -31,9 +31,9 @@ def class_logits(output: Any, batch_size: int | None) -> Logits:
         )
     _check_real(output)
     if output.ndim != 2 or batch_size not in (None, output.shape[0]) or not output.shape[1]:
+        batch = "" if batch_size is None else f" for a batch of {batch_size}"
         raise ValueError(
-            f"Expected logits of shape (B, K) for a batch of {batch_size}, but got {tuple(output.shape)}: {WAY_OUT}; "
-            f"{OTHER_TARGETS}."
+            f"Expected logits of shape (B, K){batch}, but got {tuple(output.shape)}: {WAY_OUT}; {OTHER_TARGETS}."
         )
     if output.shape[1] == 1:
         return torch.cat([-output / 2, output / 2], dim=1)
@@ -70,6 +70,9 @@ def _check_real(output: Tensor) -> None:
             f"The output of the model must be floating point, but got {output.dtype}.  Return the values before they "
             "are rounded or compared, and the real part or the magnitude of complex ones."
         )
+    if output.layout is not torch.strided or output.is_nested:
+        kind = "a nested tensor" if output.is_nested else output.layout
+        raise TypeError(f"The output of the model must be dense, but got {kind}.  Return a tensor with all its values.")
 
 
 def wrong_shape(output: Tensor, shape: str, target: str) -> ValueError:

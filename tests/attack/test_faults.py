@@ -1,5 +1,6 @@
 """A fault or an interrupt at every moment of a call leaves nothing."""
 
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,10 @@ from tests.interrupts import bytecodes_of, interrupted
 from tests.members import METHODS, METRICS, build_method, build_metric, needs_of
 from tests.models import pictures, small_cnn
 from tests.traces import assert_no_trace, mixed_modes, trace_of
+
+
+# Seconds for one call in a thread.
+PATIENCE = 60
 
 
 class OutOfLuckError(Exception):
@@ -103,6 +108,10 @@ def test_an_interrupt_at_any_bytecode_leaves_no_trace_and_is_not_lost(
         assert interrupted(lambda: call(model), place), place
         before["chance"] = trace_of(model)["chance"]
         assert_no_trace(model, before)
+    thread = threading.Thread(target=call, args=(model,), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    assert not thread.is_alive(), "an interrupt has left the lock of the network closed"
     tried("interrupts at a bytecode", len(places))
 
 
