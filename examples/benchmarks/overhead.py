@@ -116,7 +116,7 @@ def _validate(
     loader = DataLoader(data, batch_size=2)
     with timing_passes(module.network, options.device) as durations:
         took = seconds(lambda: trainer.validate(module, loader, verbose=False), options.device)
-    return took, sum(durations)
+    return took, sum(durations.get() for _ in range(durations.qsize()))
 
 
 def _training_seconds(module: Classifier, work: Workload) -> float:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from statistics import median, quantiles
 from typing import Any, NamedTuple
 from unittest import mock
@@ -60,21 +61,22 @@ def counting(network: nn.Module) -> Iterator[Counts]:
 
 
 @contextmanager
-def timing_passes(network: nn.Module, device: torch.device) -> Iterator[list[float]]:
+def timing_passes(network: nn.Module, device: torch.device) -> Iterator[SimpleQueue[float]]:
     """Time the network's forwards and the calls of `torch.autograd.grad`."""
-    durations: list[float] = []
+    # A monitor gives back what the network's hooks change, such as lists, and leaves queues alone.
+    durations: SimpleQueue[float] = SimpleQueue()
     started: list[float] = []
     grad = torch.autograd.grad
 
     def timed(*arguments: Any, **options: Any) -> Any:
         before = now(device)
         gradients = grad(*arguments, **options)
-        durations.append(now(device) - before)
+        durations.put(now(device) - before)
         return gradients
 
     handles = [
         network.register_forward_pre_hook(lambda *_: started.append(now(device))),
-        network.register_forward_hook(lambda *_: durations.append(now(device) - started.pop())),
+        network.register_forward_hook(lambda *_: durations.put(now(device) - started.pop())),
     ]
     try:
         with mock.patch("torch.autograd.grad", timed):
