@@ -18,7 +18,6 @@ from tests.members import METHODS, METRICS, build_method, build_metric, needs_of
 from tests.models import pictures, small_cnn
 from tests.traces import assert_no_trace, mixed_modes, trace_of
 
-
 # Seconds for one call in a thread.
 PATIENCE = 60
 
