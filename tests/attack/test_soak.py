@@ -16,8 +16,6 @@ from lightning_saliency import SaliencyMonitor
 from lightning_saliency.methods import GradCAM, GuidedAbsoluteGrad
 from tests.callbacks.training import MEAN, STD, Classifier, Network, fit
 
-EVERY = 20
-
 
 def live_bytes():
     gc.collect()
@@ -51,9 +49,10 @@ class Meter(Callback):
             self.sizes.append(sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file()))
 
 
-@pytest.mark.parametrize("steps", [300, pytest.param(1500, marks=pytest.mark.long)])
+@pytest.mark.timeout(2400)
+@pytest.mark.parametrize(("evaluations", "every"), [(15, 20), pytest.param(1000, 2, marks=pytest.mark.long)])
 def test_memory_hooks_handles_and_threads_stay_where_they_are(
-    tmp_path: Path, steps: int, tried: Callable[[str, int], None]
+    tmp_path: Path, evaluations: int, every: int, tried: Callable[[str, int], None]
 ) -> None:
     meter = Meter(tmp_path)
     methods = [GuidedAbsoluteGrad(num_samples=2), GradCAM()]
@@ -61,13 +60,14 @@ def test_memory_hooks_handles_and_threads_stay_where_they_are(
     fit(
         [monitor, meter],
         wide,
-        max_epochs=steps // 6,
+        max_epochs=evaluations * every // 6 + 1,
+        max_steps=evaluations * every,
         check_val_every_n_epoch=None,
-        val_check_interval=EVERY,
+        val_check_interval=every,
         logger=CSVLogger(tmp_path, name="", version="log"),
         log_every_n_steps=100,
     )
-    assert len(meter.readings) == steps // EVERY
+    assert len(meter.readings) == evaluations
     tensors, resident, hooks, handles, threads = zip(*meter.readings[2:], strict=True)
     assert max(tensors) <= 1.02 * tensors[0]
     assert max(resident) <= 1.02 * resident[0]

@@ -1,5 +1,6 @@
 """Users of `pytorch_lightning` get everything that users of `lightning` get."""
 
+import queue
 import sys
 from pathlib import Path
 
@@ -38,11 +39,11 @@ class Other(pytorch_lightning.LightningModule):
 
 
 class OtherData(pytorch_lightning.LightningDataModule):
-    """The data of the other tests in the other name space; its hook counts batches."""
+    """The data of the other tests in the other name space; its hook counts batches in what is not restored."""
 
     def __init__(self):
         super().__init__()
-        self.batches = 0
+        self.batches = queue.Queue()
 
     def train_dataloader(self):
         return DataLoader(Patterns(48, augment=True), 8, shuffle=True)
@@ -53,7 +54,7 @@ class OtherData(pytorch_lightning.LightningDataModule):
     test_dataloader = val_dataloader
 
     def on_before_batch_transfer(self, batch, dataloader_idx):
-        self.batches += 1
+        self.batches.put(None)
         return batch
 
 
@@ -177,10 +178,10 @@ def test_a_module_without_forward_is_refused_with_the_way_out(tmp_path):
 
 def test_hooks_of_module_and_data_read_the_images(tmp_path):
     class Counting(Other):
-        moved = 0
+        moved = queue.Queue()
 
         def on_before_batch_transfer(self, batch, dataloader_idx):
-            Counting.moved += 1  # an attribute of the module would be restored
+            self.moved.put(None)
             return batch
 
     module, data = Counting(), OtherData()
@@ -191,9 +192,9 @@ def test_hooks_of_module_and_data_read_the_images(tmp_path):
     pytorch_lightning.Trainer(callbacks=[monitor()], **options).fit(
         module, data.train_dataloader(), data.val_dataloader()
     )
-    assert module.moved > loop
+    assert module.moved.qsize() > loop
     pytorch_lightning.Trainer(callbacks=[monitor()], **options).fit(Other(), data)
-    assert data.batches > loop
+    assert data.batches.qsize() > loop
 
 
 def test_finished_checkpoints_are_evaluated(tmp_path):

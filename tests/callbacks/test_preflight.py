@@ -1,8 +1,9 @@
 """Before training a user learns what will be explained, where, and at which cost."""
 
+import queue
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -27,18 +28,20 @@ class Named(Patterns):
 
 
 class Counter(nn.Module):
-    """A network that counts the images that go through it, for all of its kind, since its own state is restored."""
-
-    images: ClassVar = 0
+    """A network that counts the images that go through it, in a queue, since its state and its class's are restored."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network = network
-        Counter.images = 0
+        self.passes: queue.Queue[int] = queue.Queue()
 
     def forward(self, images: Tensor) -> Tensor:
-        Counter.images += len(images)
+        self.passes.put(len(images))
         return self.network(images)
+
+    def images(self) -> int:
+        """Return how many images have gone through since the last call."""
+        return sum(self.passes.get() for _ in range(self.passes.qsize()))
 
 
 def monitor(methods: Any = None, metrics: Any = ("rcap",), **options: Any) -> SaliencyMonitor:
@@ -75,11 +78,11 @@ def test_no_images_are_refused():
 
 
 def test_passes_are_those_that_an_evaluation_makes():
-    module = Classifier(Counter(Classifier().network))
+    counter = Counter(Classifier().network)
+    module = Classifier(counter)
     preflight = monitor([SmoothGrad(num_samples=5)], controls=()).check(module, DataLoader(Patterns(6), 2))
     assert preflight.backwards == 5
-    counted = Counter.images
-    Counter.images = 0
+    counted = counter.images()
     lightning_saliency.evaluate(
         module,
         DataLoader(Patterns(6), 2),
@@ -92,7 +95,7 @@ def test_passes_are_those_that_an_evaluation_makes():
         cues=(),
     )
     # Besides, two images show whether the outputs are logits.
-    assert preflight.forwards * 6 == Counter.images - 2
+    assert preflight.forwards * 6 == counter.images() - 2
     assert 2 * preflight.forwards == counted - 2
 
 
