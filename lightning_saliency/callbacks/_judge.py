@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from math import isfinite
+from operator import attrgetter
 from typing import Any
 
 import lightning.pytorch as pl
@@ -114,7 +115,7 @@ class Judge:
         passed = all(verdict.passed for verdict in verdicts)
         if trainer.world_size > 1:
             passed = trainer.strategy.reduce_boolean_decision(passed)
-        reasons = tuple(verdict.reason for verdict in verdicts)
+        reasons = tuple(verdict.reason for verdict in sorted(verdicts, key=attrgetter("passed")))
         decision = Decision(trainer.current_epoch, trainer.global_step, passed, reasons)
         self._decisions = [*self.decisions, decision]
         if trainer.is_global_zero:

@@ -116,7 +116,7 @@ class Decision:
         epoch: Current epoch.
         step: Global step.
         passed: Whether every gate passed, on every process.
-        reasons: The value that each gate used.
+        reasons: The value that each gate used; first those of gates that did not pass.
     """
 
     epoch: int

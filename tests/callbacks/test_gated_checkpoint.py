@@ -300,6 +300,14 @@ def test_a_run_goes_on_from_its_gated_checkpoint(tmp_path):
     assert {"first", "previous", "best"} <= monitor.memory.maps.keys()
 
 
+def test_the_reason_of_a_refusal_comes_first(tmp_path):
+    gate = GatedCheckpoint(tmp_path, gates={"score": "<= 0.5", "val_loss": "<= -1"})
+    fit([Scores(0.4, 0.4), gate])
+    refused, passed = gate.decisions[0].reasons
+    assert refused.startswith("val_loss")
+    assert passed == "score is 0.4, required <= 0.5"
+
+
 @pytest.mark.filterwarnings("ignore:.*Experiment logs directory")
 def test_reasons_that_cannot_be_written_are_no_reason_to_stop(tmp_path):
     logger = CSVLogger(tmp_path, name="", version="run")
