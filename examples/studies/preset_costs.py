@@ -42,7 +42,7 @@ def measured(name: str, options: argparse.Namespace) -> Row:
     with mock.patch("timing.now", _processor_time):
         (table,) = monitor(Options(torch.device("cpu"), options.rounds, options.quick, None), [name])
     (row,) = table.rows
-    del row["not in passes"]  # the network's hooks count them in a list, which the monitor restores
+    del row["not in passes"]  # the table is about the cost of an evaluation, not about its parts
     return {**row, "rounds": options.rounds, "torch": torch.__version__}
 
 
