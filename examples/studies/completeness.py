@@ -7,7 +7,6 @@ noise and the steps few, which shows that the study runs and nothing else. `comp
 """
 
 import argparse
-import csv
 import os
 import sys
 import time
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 sys.path.append(str(Path(__file__).parents[1]))
 
 import timm
+from certainty import read, write
 from imagenet import image_files, load_lite0, read_images
 
 from lightning_saliency.methods import ExpectedGradients, GuidedIntegratedGradients, SaliencyMethod
@@ -30,7 +30,6 @@ COLUMNS: Final = ("image", "method", "steps", "gap", "missing", "change")
 STEPS: Final = (20, 50, 100)
 NUM_IMAGES: Final = 10
 NUM_REFERENCES: Final = 20
-Row = dict[str, str]
 
 
 def main(options: argparse.Namespace) -> None:
@@ -39,14 +38,16 @@ def main(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     network, images, references = _noise() if options.quick else _photographs(Path(options.data_dir))
     network.requires_grad_(requires_grad=False)
-    finished = {(row["image"], row["method"], row["steps"]) for row in read(options.rows)}
+    rows = read(options.rows)
+    finished = {(row["image"], row["method"], row["steps"]) for row in rows}
     for number, image in enumerate(images):
         for steps in (2, 4) if options.quick else STEPS:
             for method in methods(steps, references):
                 key = (str(number), method.name, str(steps))
                 if key not in finished and time.perf_counter() - started < options.seconds:
                     values = measured(network, image[None], method)
-                    append(options.rows, dict(zip(COLUMNS, (*key, *values), strict=True)))
+                    rows.append(dict(zip(COLUMNS, (*key, *values), strict=True)))
+                    write(options.rows, rows)
         print(f"image {number}: {time.perf_counter() - started:.0f} s", flush=True)
 
 
@@ -64,24 +65,6 @@ def measured(network: nn.Module, image: Tensor, method: SaliencyMethod) -> list[
     value, start = logits.max().item(), starts.mean().item()
     gap = CompletenessGap().scores(network, image, image[:, 0], target, method=method).item()
     return [f"{number:.4g}" for number in (gap, gap * (abs(value) + abs(start)), value - start)]
-
-
-def read(path: Path = ROWS) -> list[Row]:
-    """Read the rows."""
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
-
-
-def append(path: Path, row: Row) -> None:
-    """Append one row, after the names of the columns if it is the first."""
-    is_new = not path.is_file()
-    with path.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if is_new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 def _photographs(folder: Path) -> tuple[nn.Module, Tensor, Tensor]:
